@@ -1,0 +1,92 @@
+"""The transformers configuration: architecture, sizes and label names."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.escapes import visible
+from saliency_cli.settings import ModelChoice
+
+CONFIG = "config.json"
+
+
+def find_config(choice: ModelChoice) -> Path:
+    """Return the config file: the one named, else beside the model, else beside the tokenizer.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if choice.config is not None:
+        return _named(choice.config)
+    model = choice.checkpoint
+    folder = model if model.is_dir() else model.parent
+    for candidate in (folder, choice.tokenizer):
+        if candidate is not None and (candidate / CONFIG).is_file():
+            return candidate / CONFIG
+    raise _missing(model)
+
+
+def _missing(model: Path) -> CheckpointError | UsageError:
+    """A folder without a config is no model; a file without one only lacks an option."""
+    if model.is_dir():
+        return CheckpointError(
+            f"{visible(str(model))} is not a model: it holds no {CONFIG}",
+            "give the folder that save_pretrained wrote, or a .pt file",
+        )
+    return UsageError(
+        f"{visible(str(model))}: there is no {CONFIG} beside it", "name it with --config"
+    )
+
+
+def _named(path: Path) -> Path:
+    file = path / CONFIG if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{visible(str(file))}: there is no such file")
+    return file
+
+
+def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
+    """Read a config, and see that it is of a single-label classifier.
+
+    Raises:
+        CheckpointError: it is no config, or of another kind of model.
+    """
+    with refusing(path, "the config"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or "model_type" not in content:
+            raise CheckpointError(
+                f"{visible(str(path))} names no model_type",
+                "it must be the config.json that transformers wrote",
+            )
+        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    _check_head(path, config)
+    return config
+
+
+def _check_head(path: Path, config: Any) -> None:  # noqa: ANN401
+    name = visible(str(path))
+    if config.problem_type == "multi_label_classification":
+        raise CheckpointError(
+            f"{name}: a multi-label classifier, and only single-label ones are read"
+        )
+    if config.problem_type == "regression" or config.num_labels < 2:
+        raise CheckpointError(f"{name}: a regression head, and only classifiers are read")
+
+
+def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the label names in the order of the logits.
+
+    Raises:
+        CheckpointError: a name is missing or stands twice.
+    """
+    names = config.id2label
+    if sorted(names) != list(range(config.num_labels)):
+        raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
+    labels = tuple(str(names[index]) for index in range(config.num_labels))
+    if len(set(labels)) < len(labels):
+        raise CheckpointError(f"{visible(str(path))}: two labels have the same name in id2label")
+    return labels

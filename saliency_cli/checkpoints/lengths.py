@@ -1,0 +1,27 @@
+"""How many tokens a model takes."""
+
+from typing import Any
+
+from torch import nn
+
+UNLIMITED = 1_000_000
+"""Tokenizers that were told no length say 10³⁰; a text is still cut somewhere."""
+
+
+def longest(module: nn.Module, tokenizer: Any, config: Any) -> int:  # noqa: ANN401
+    """Return the longest input, special tokens counted, that tokenizer and positions allow."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if not isinstance(positions, int) or positions < 1:
+        positions = UNLIMITED
+    return min(int(tokenizer.model_max_length), positions - _reserved(module, positions), UNLIMITED)
+
+
+def _reserved(module: nn.Module, positions: int) -> int:
+    """Count the position rows that no token gets: RoBERTa numbers its tokens from padding + 1."""
+    tables = (layer for layer in module.modules() if isinstance(layer, nn.Embedding))
+    padded = [
+        table.padding_idx + 1
+        for table in tables
+        if table.num_embeddings == positions and table.padding_idx is not None
+    ]
+    return max(padded, default=0)

@@ -1,0 +1,121 @@
+"""The one way in: find the files, read them, see that they fit together."""
+
+import hashlib
+import inspect
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+# Set before transformers is imported: what is not on disk is an error, never a download.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from torch import nn
+from transformers.utils import logging
+
+from saliency_cli.checkpoints.config import find_config, read_config, read_labels
+from saliency_cli.checkpoints.directory import load_directory, weight_files
+from saliency_cli.checkpoints.lengths import longest
+from saliency_cli.checkpoints.state_dict import load_state_dict
+from saliency_cli.checkpoints.tokenizers import (
+    check_vocabulary,
+    find_tokenizer,
+    load_tokenizer,
+    tokenizer_files,
+)
+from saliency_cli.classifier import Classifier
+from saliency_cli.devices import choose_device, choose_dtype
+from saliency_cli.embedding import find_layer
+from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.escapes import visible
+from saliency_cli.probes import at_layer, embeddings_block, probe
+from saliency_cli.settings import Compute, ModelChoice
+
+Loader = Callable[[Path, Any], nn.Module]
+LOADERS: dict[str, Loader] = dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), load_state_dict)
+
+
+def load(choice: ModelChoice, compute: Compute) -> Classifier:
+    """Load a classifier and try it out.
+
+    Raises:
+        UsageError: a path is not there, or an option does not fit the model.
+        CheckpointError: the files are refused, or do not fit together.
+    """
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    device = choose_device(compute.device)
+    loader = _loader(choice.checkpoint)
+    config_file = find_config(choice)
+    config = read_config(config_file)
+    labels = read_labels(config_file, config)
+    folder = find_tokenizer(choice)
+    tokenizer = load_tokenizer(folder, config)
+    module: Any = loader(choice.checkpoint, config)
+    check_vocabulary(tokenizer, rows=module.get_input_embeddings().num_embeddings, folder=folder)
+    name, layer = find_layer(module, choice.embedding_layer)
+    classifier = Classifier(
+        module=module.to(device, choose_dtype(compute)),
+        tokenizer=tokenizer,
+        labels=labels,
+        embedding_name=name,
+        embedding=layer,
+        max_length=_max_length(compute, longest(module, tokenizer, config)),
+        type_ids="token_type_ids" in inspect.signature(module.forward).parameters,
+        device=device,
+        dtype=choose_dtype(compute),
+        attention=str(module.config._attn_implementation),  # noqa: SLF001 - transformers has no other name
+        padding_blind=True,
+        hashes={
+            "model": _hashes([config_file, *_weights(choice.checkpoint)]),
+            "tokenizer": _hashes(tokenizer_files(folder)),
+        },
+    )
+    return probe(_at_block(classifier) if choice.embeddings_block else classifier)
+
+
+def _loader(path: Path) -> Loader:
+    if not path.exists():
+        raise UsageError(f"{visible(str(path))}: there is no such file or folder")
+    if path.is_dir():
+        return load_directory
+    if not path.is_file():
+        raise CheckpointError(f"{visible(str(path))} is neither a file nor a folder")
+    if path.suffix.lower() not in LOADERS:
+        raise CheckpointError(
+            f"{visible(str(path))}: no checkpoint is known by this suffix",
+            f"give a Hugging Face folder, or a file named {' '.join(LOADERS)}",
+        )
+    return LOADERS[path.suffix.lower()]
+
+
+def _max_length(compute: Compute, most: int) -> int:
+    if compute.max_length is None:
+        return most
+    if compute.max_length > most:
+        raise UsageError(
+            f"--max-length {compute.max_length}: the model takes {most} tokens at most"
+        )
+    return compute.max_length
+
+
+def _at_block(classifier: Classifier) -> Classifier:
+    block = embeddings_block(classifier)
+    if block is None:
+        raise UsageError(
+            "--preset allennlp: this model has no embeddings block to add noise to",
+            "name a layer with --embedding-layer",
+        )
+    return at_layer(classifier, block)
+
+
+def _weights(path: Path) -> list[Path]:
+    return weight_files(path) if path.is_dir() else [path]
+
+
+def _hashes(files: Iterable[Path]) -> dict[str, str]:
+    hashes = {}
+    for path in files:
+        with path.open("rb") as stream:
+            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes

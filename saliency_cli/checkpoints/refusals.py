@@ -1,0 +1,28 @@
+"""Turns what libraries raise over a bad file into one line that a person can act on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+
+from saliency_cli.errors import CheckpointError, SaliencyError
+from saliency_cli.escapes import excerpt, visible
+
+
+@contextmanager
+def refusing(path: Path, what: str) -> Iterator[None]:
+    """Raise CheckpointError for whatever a library finds wrong while it reads `path`."""
+    # A parser under a hostile file may raise anything, so all of Exception is caught here; what is
+    # ours has already said it better.
+    try:
+        yield
+    except SaliencyError:
+        raise
+    except UnpicklingError as error:
+        raise CheckpointError(
+            f"{visible(str(path))}: this pickle holds more than tensors, and is not opened",
+            "save it again with torch.save(model.state_dict(), path)",
+        ) from error
+    except Exception as error:
+        reason = excerpt(str(error).strip().partition("\n")[0]) or type(error).__name__
+        raise CheckpointError(f"{visible(str(path))}: {what} cannot be read: {reason}") from error

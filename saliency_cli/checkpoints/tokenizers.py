@@ -1,0 +1,81 @@
+"""The tokenizer: a fast one, since only those know where in the text a token lies."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+
+from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.escapes import visible
+from saliency_cli.settings import ModelChoice
+
+FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+)
+
+
+def find_tokenizer(choice: ModelChoice) -> Path:
+    """Return the tokenizer's folder: the one named, else MODEL or the folder that it lies in.
+
+    Raises:
+        UsageError: the folder named is not there.
+        CheckpointError: the folder holds no tokenizer.
+    """
+    folder = choice.tokenizer or choice.checkpoint
+    if not folder.exists():
+        raise UsageError(f"{visible(str(folder))}: there is no such folder")
+    if not folder.is_dir():
+        folder = folder.parent
+    if not tokenizer_files(folder):
+        raise CheckpointError(
+            f"{visible(str(folder))} holds no tokenizer", "name its folder with --tokenizer"
+        )
+    return folder
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Return the files of `folder` that a tokenizer is made of."""
+    return [folder / name for name in FILES if (folder / name).is_file()]
+
+
+def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
+    """Load the tokenizer of a folder, running no code that lies there.
+
+    Raises:
+        CheckpointError: it cannot be read, or does not know offsets.
+    """
+    with refusing(folder, "the tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(folder), config=config, local_files_only=True, trust_remote_code=False
+        )
+    if not tokenizer.is_fast:
+        raise CheckpointError(
+            f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
+            "save a fast tokenizer (tokenizer.json)",
+        )
+    return tokenizer
+
+
+def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noqa: ANN401
+    """See that every id of the tokenizer has a row in the embedding.
+
+    Raises:
+        CheckpointError: one has not; the model was trained with another tokenizer.
+    """
+    token, highest = max(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
+    if highest >= rows:
+        raise CheckpointError(
+            f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
+            f"({visible(token)!r}), the embedding has {rows} rows",
+            "give the tokenizer that the model was trained with, by --tokenizer",
+        )

@@ -1,0 +1,36 @@
+"""What the engine needs to know of a model, whatever files it came from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A module in eval mode that asks for no gradient of its own, and what goes with it.
+
+    `embedding` is the layer whose output the noise is added to and the gradient taken at;
+    `padding_blind` says that padding beside a text leaves its logits alone; `hashes` are the
+    SHA-256 of the files of model and tokenizer, by their names.
+    """
+
+    module: nn.Module
+    tokenizer: Any
+    labels: tuple[str, ...]
+    embedding_name: str
+    embedding: nn.Module
+    max_length: int
+    type_ids: bool
+    device: torch.device
+    dtype: torch.dtype
+    attention: str
+    padding_blind: bool
+    hashes: dict[str, dict[str, str]]
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills a batch up; any will do where the tokenizer has none."""
+        pad = self.tokenizer.pad_token_id
+        return 0 if pad is None else int(pad)

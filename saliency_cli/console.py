@@ -1,0 +1,130 @@
+"""Everything that a person sees on stderr: progress, warnings, the closing table, errors.
+
+Texts, labels and paths reach the terminal as plain text, their control characters made visible.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console as RichConsole
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from saliency_cli.escapes import visible
+from saliency_cli.summary import FLIPS_WARNED, Summary
+
+Advance = Callable[[int], None]
+
+
+class _Rows(ProgressColumn):
+    """Rows explained, and rows a second."""
+
+    def render(self, task: Task) -> Text:
+        """Write both, once there is a rate to speak of."""
+        rows = task.fields["rows"]
+        elapsed = task.finished_time or task.elapsed or 0
+        rate = f", {rows / elapsed:.1f} rows/s" if rows and elapsed else ""
+        return Text(f"{rows} rows{rate}")
+
+
+class Console:
+    """The person's side of a run; a quiet one says nothing but errors."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._rich = RichConsole(stderr=True, highlight=False, quiet=quiet)
+
+    @contextmanager
+    def progress(self, what: str, *, size: int | None) -> Iterator[Advance]:
+        """Show a bar by bytes read, on a terminal; yields what to call with each row's bytes."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            _Rows(),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=self._rich, transient=True, disable=not self._live)
+        with bar:
+            task = bar.add_task(visible(what), total=size, rows=0)
+
+            def advance(size: int) -> None:
+                rows = bar.tasks[0].fields["rows"] + 1
+                bar.update(task, advance=size, rows=rows)
+
+            yield advance
+
+    @property
+    def _live(self) -> bool:
+        return self._rich.is_terminal and not self._rich.quiet
+
+    @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something without a length is under way."""
+        if not self._live:
+            yield
+            return
+        with self._rich.status(Text(visible(what))):
+            yield
+
+    def warn(self, message: str) -> None:
+        """Say what a person should know before trusting the result."""
+        self._rich.print(
+            Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True
+        )
+
+    def closing(self, summary: Summary, *, report: str) -> None:
+        """Show the run in a few numbers, and where its report is."""
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(style="dim")
+        table.add_column()
+        for name, value in _lines(summary):
+            table.add_row(name, Text(value))
+        table.add_row("report", Text(visible(report)))
+        self._rich.print(table, soft_wrap=True)
+
+
+def show_error(message: str, hint: str | None) -> None:
+    """Write an error in one line, and the way out in a second where there is one."""
+    console = RichConsole(stderr=True, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
+    if hint:
+        console.print(Text.assemble(("hint: ", "bold"), visible(hint)), soft_wrap=True)
+
+
+def warnings(summary: Summary, *, unsettled: int) -> Iterator[str]:
+    """Say what in a summary should give pause."""
+    if summary.quarantined:
+        yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
+    if summary.flip_rate is not None and summary.flip_rate > FLIPS_WARNED:
+        yield (
+            f"the noise changes the label in {summary.flip_rate:.1%} of passes, "
+            "and with it what is explained; take less --noise"
+        )
+    if unsettled:
+        yield (
+            f"{unsettled} rows did not settle within the passes that --samples auto allows; "
+            "their errors tell how far to trust them"
+        )
+
+
+def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
+    yield "rows", f"{summary.rows} ({summary.ok} explained, {summary.quarantined} quarantined)"
+    if summary.accuracy is not None:
+        yield "accuracy", f"{summary.accuracy:.1%}"
+    if summary.ok:
+        yield "special-token share", f"{summary.special_share:.1%}"
+        yield "flip rate", f"{summary.flip_rate:.1%}"
+        yield "passes a text", f"{summary.samples:.1f}"
+    if summary.truncated:
+        yield "cut", f"{summary.truncated} texts longer than the model takes"

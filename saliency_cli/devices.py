@@ -1,0 +1,51 @@
+"""Which device and number format the passes run in, and how many tokens at a time."""
+
+import os
+
+import torch
+
+from saliency_cli.errors import UsageError
+from saliency_cli.escapes import visible
+from saliency_cli.settings import Compute
+
+DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+"""Tokens per batch: on a CPU what its caches hold, measured; on CUDA enough to fill the device."""
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; "auto" is CUDA where there is one.
+
+    Raises:
+        UsageError: there is no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {visible(name)}: name cpu, cuda or cuda:0") from None
+    if device.type not in BATCH_TOKENS:
+        raise UsageError(f"--device {visible(name)}: only cpu and cuda are supported")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError(f"--device {visible(name)}: there is no CUDA device here", "try cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {visible(name)}: there are {torch.cuda.device_count()} here")
+    return device
+
+
+def prepare(device: torch.device) -> None:
+    """Have the same command give the same bytes: no kernel whose sums depend on timing."""
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)  # noqa: FBT003
+
+
+def choose_dtype(compute: Compute) -> torch.dtype:
+    """Return the number format of the model's weights and activations."""
+    return DTYPES[compute.dtype]
+
+
+def choose_batch_tokens(compute: Compute, device: torch.device) -> int:
+    """Return the tokens of a batch, padding counted."""
+    return compute.batch_tokens or BATCH_TOKENS[device.type]

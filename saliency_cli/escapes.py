@@ -1,0 +1,36 @@
+"""Text from anywhere, made fit to be shown: what acts instead of being read becomes an escape."""
+
+import unicodedata
+from collections.abc import Sequence
+
+_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = {"\u200c", "\u200d"}  # zero-width (non-)joiners shape Persian, Hindi and emoji
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""Show what acts instead of being read, of `text`, as an escape: ``\x1b``, ``\u202e``.
+
+    A terminal then sees no escape sequence and a log no second line (Unicode TR 36, section 2).
+    Characters in `keep` stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c in keep else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    if unicodedata.category(character) in _ACTING and character not in _JOINERS:
+        return character.encode("unicode_escape").decode("ascii")
+    return character
+
+
+def excerpt(text: str, *, limit: int = 200) -> str:
+    """Shorten `text` to `limit` characters and make it visible, for a message or a record."""
+    return visible(text[:limit]) + ("…" if len(text) > limit else "")
+
+
+def listed(names: Sequence[str], *, most: int = 8) -> str:
+    """Write out the first few of `names`, made visible, and how many more there are."""
+    shown = ", ".join(visible(name) for name in names[:most])
+    rest = len(names) - most
+    return f"{shown} and {rest} more" if rest > 0 else shown

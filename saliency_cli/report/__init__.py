@@ -1,0 +1,5 @@
+"""Records -> HTML pages: a pure function of what lies in the run's folder."""
+
+from saliency_cli.report.pages import render
+
+__all__ = ["render"]

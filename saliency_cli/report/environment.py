@@ -1,0 +1,62 @@
+"""The Jinja environment: where the templates lie, and how they write numbers and text."""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from saliency_cli.escapes import visible
+from saliency_cli.report.palette import shade
+
+PACKAGE = Path(__file__).parent.parent
+STYLE = "report.css"
+SCRIPT = "report.js"
+
+
+def templates() -> Path:
+    """Return the templates' folder: inside the package in a wheel, beside it in a checkout."""
+    return next(
+        path for path in (PACKAGE / "templates", PACKAGE.parent / "templates") if path.is_dir()
+    )
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment, in which everything is escaped and nothing may be undefined."""
+    env = Environment(
+        loader=FileSystemLoader(templates()),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    env.filters |= {"percent": percent, "exact": exact, "shade": shade, "shown": shown}
+    for kind, name in (("style", STYLE), ("script", SCRIPT)):
+        source = (templates() / name).read_text(encoding="utf-8")
+        env.globals[kind] = source
+        env.globals[f"{kind}_hash"] = _csp_hash(source)
+    return env
+
+
+def _csp_hash(source: str) -> str:
+    """Return the hash by which a Content-Security-Policy lets an inline element through."""
+    digest = hashlib.sha256(source.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def shown(text: str) -> str:
+    """Make what a reader could not see visible; line ends and tabs stay, the page keeps them."""
+    return visible(text, keep="\n\r\t")
+
+
+def percent(share: float | None) -> str:
+    """Write a share for reading: 98.6 %, or a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def exact(number: float) -> str:
+    """Write a score as it is, to four digits."""
+    return f"{number:.4f}"

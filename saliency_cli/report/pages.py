@@ -1,0 +1,114 @@
+"""Which rows go on which page, and what a template is told of each."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, islice
+from typing import Any, TypeVar
+
+from saliency_cli.records import Record
+from saliency_cli.report.environment import environment
+from saliency_cli.report.palette import legend
+from saliency_cli.store import INDEX, PAGES, RunFolder, committed
+from saliency_cli.summary import FLIPS_WARNED
+from saliency_cli.words import Piece, pieces
+
+ROWS_PER_PAGE = 500
+SIGNED = {"dot"}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row as the page shows it."""
+
+    record: Record
+    pieces: list[Piece] = field(default_factory=list)
+    right: bool | None = None
+    fragile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of rows: its number from 1, and the ordinals of its first and last row."""
+
+    number: int
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """The page's file name."""
+        return page_name(self.number)
+
+
+def page_name(number: int) -> str:
+    """Return the file name of the page of rows with this number."""
+    return f"page-{number:04d}.html"
+
+
+def render(folder: RunFolder) -> None:
+    """Write the pages of a run from its manifest and its records, a page at a time.
+
+    With more than 500 rows to show, index.html holds the summary and the way to the pages.
+    """
+    manifest = folder.read_manifest()
+    rows = manifest["counts"]["rows"]
+    shown = min(rows, manifest["options"]["html_rows"])
+    context = {
+        "manifest": manifest,
+        "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
+        "shown": shown,
+    }
+    lines = even_sample(folder.records(), rows=rows, shown=shown)
+    views = (_view(json.loads(line)) for line in lines)
+    if shown <= ROWS_PER_PAGE:
+        _write(folder, INDEX, {**context, "rows": list(views), "pages": []})
+        return
+    pages = [_write_page(folder, context, batch) for batch in _batches(views)]
+    _write(folder, INDEX, {**context, "rows": [], "pages": pages})
+
+
+def even_sample(lines: Iterable[T], *, rows: int, shown: int) -> Iterator[T]:
+    """Pick `shown` of `rows` items, evenly spaced and the same each time."""
+    for index, line in enumerate(lines):
+        if (index + 1) * shown // rows > index * shown // rows:
+            yield line
+
+
+def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
+    for number in count(1):
+        batch = list(islice(views, ROWS_PER_PAGE))
+        if not batch:
+            return
+        yield number, batch
+
+
+def _view(record: Record) -> RowView:
+    if record["status"] != "ok":
+        return RowView(record)
+    gold, labels = record["gold"], record["probabilities"]
+    return RowView(
+        record,
+        pieces=pieces(record),
+        right=gold == record["predicted"] if gold in labels else None,
+        fragile=record["flip_rate"] > FLIPS_WARNED,
+    )
+
+
+def _write_page(
+    folder: RunFolder, context: dict[str, Any], batch: tuple[int, list[RowView]]
+) -> Page:
+    number, rows = batch
+    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"])
+    last = -(-context["shown"] // ROWS_PER_PAGE)
+    _write(folder, f"{PAGES}/{page.name}", {**context, "rows": rows, "page": page, "last": last})
+    return page
+
+
+def _write(folder: RunFolder, name: str, context: dict[str, Any]) -> None:
+    template = "page.html.j2" if "page" in context else "index.html.j2"
+    with committed(folder.path / name) as stream:
+        for chunk in environment().get_template(template).generate(context):
+            stream.write(chunk)

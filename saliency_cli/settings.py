@@ -1,0 +1,155 @@
+"""What a person chose, parsed and frozen: the only thing that `cli` hands to `run`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from saliency_cli.errors import UsageError
+
+FormatName: TypeAlias = Literal["csv", "tsv", "jsonl"]
+MethodName: TypeAlias = Literal["smoothgrad"]
+ReductionName: TypeAlias = Literal["l2", "dot", "sum"]
+ObjectiveName: TypeAlias = Literal["logit", "loss"]
+DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
+PresetName: TypeAlias = Literal["allennlp"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Where the classifier comes from, and at which of its layers the noise goes in."""
+
+    checkpoint: Path
+    tokenizer: Path | None = None
+    config: Path | None = None
+    embedding_layer: str | None = None
+    embeddings_block: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """What the passes run on, and how much of it at a time; None and "auto" follow rules."""
+
+    device: str = "auto"
+    dtype: DtypeName = "auto"
+    batch_tokens: int | None = None
+    max_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where a row keeps its parts; None takes the usual name, and does without it if absent."""
+
+    text: str = "text"
+    label: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextsChoice:
+    """Which texts are explained: a path, or "-" for standard input."""
+
+    path: str
+    format: FormatName | None = None
+    columns: Columns = Columns()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the noise is drawn: S, the seed, pairs or not, and passes per text (None: as needed)."""
+
+    samples: int | None = None
+    antithetic: bool = True
+    noise: float = 0.01
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples is not None and self.samples < 1:
+            raise UsageError("--samples must be at least 1")
+        if self.samples is not None and self.samples % self.passes_per_draw:
+            raise UsageError(
+                f"--samples {self.samples} is odd, and antithetic passes come in pairs",
+                "give an even number, or add --no-antithetic",
+            )
+
+    @property
+    def passes_per_draw(self) -> int:
+        """Passes that share one ε: two (ε and −ε), or one without noise, pairs or a partner."""
+        return 2 if self.antithetic and self.noise > 0 and self.samples != 1 else 1
+
+    @property
+    def draws(self) -> int | None:
+        """Independent draws per text, or None for as many as the errors need."""
+        if self.noise == 0:
+            return 1
+        return None if self.samples is None else self.samples // self.passes_per_draw
+
+
+@dataclass(frozen=True, slots=True)
+class Maths:
+    """The attribution itself: each name is a key of the dict that its room keeps."""
+
+    method: MethodName = "smoothgrad"
+    reduction: ReductionName = "l2"
+    objective: ObjectiveName = "logit"
+    sampling: Sampling = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class OutputChoice:
+    """Where the run goes, and how many of its rows the pages show."""
+
+    folder: Path
+    overwrite: bool = False
+    html_rows: int = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One whole run, as asked for."""
+
+    model: ModelChoice
+    texts: TextsChoice
+    compute: Compute
+    maths: Maths
+    output: OutputChoice
+    preset: PresetName | None = None
+
+
+# The article's port of AllenNLP Interpret: cross-entropy of the predicted label, ten independent
+# samples of noise at a hundredth of the range, |sum| over the dimension (docs/maths.md).
+ALLENNLP = Maths(
+    reduction="sum",
+    objective="loss",
+    sampling=Sampling(samples=10, antithetic=False, noise=0.01),
+)
+PRESETS: dict[str, Maths] = {"allennlp": ALLENNLP}
+
+
+def preset_maths(preset: PresetName, *, seed: int, given: Mapping[str, object]) -> Maths:
+    """Return the maths of a preset, which nothing in `given` (option -> value) may change.
+
+    Raises:
+        UsageError: an option was given that the preset fixes.
+    """
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--preset {preset} fixes {option}", f"leave out {option}, or the preset"
+            )
+    maths = PRESETS[preset]
+    return replace(maths, sampling=replace(maths.sampling, seed=seed))
+
+
+def parse_samples(text: str | None) -> int | None:
+    """Read `--samples`: a number, or None for "auto".
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text is None or text == "auto":
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise UsageError(f"--samples {text!r}: give a number of passes, or auto")
+    return int(text)

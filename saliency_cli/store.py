@@ -1,0 +1,143 @@
+"""The folder that a run leaves: records, manifest, and room for the pages.
+
+DIR/index.html, DIR/pages/     written by `report`
+DIR/records/part-00000.jsonl   one line per input row, in input order
+DIR/manifest.json              last of all: a folder that has it is whole
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from saliency_cli.errors import OutputError, UsageError
+from saliency_cli.escapes import listed, visible
+from saliency_cli.records import Record
+
+INDEX = "index.html"
+PAGES = "pages"
+RECORDS = "records"
+MANIFEST = "manifest.json"
+PARTIAL = ".tmp"
+OURS = (INDEX, MANIFEST, PAGES, RECORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where one run keeps what it leaves."""
+
+    path: Path
+
+    def check(self, *, overwrite: bool) -> None:
+        """See that a run may be written here; nothing is touched yet.
+
+        Raises:
+            UsageError: something is here, and is not to be replaced or not a run's.
+        """
+        name = visible(str(self.path))
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise UsageError(f"{name} is in the way: --out names a folder")
+        there = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        foreign = [entry for entry in there if entry.removesuffix(PARTIAL) not in OURS]
+        if foreign:
+            raise UsageError(
+                f"{name} holds what no run wrote: {listed(foreign)}",
+                "name another folder with --out",
+            )
+        if there and not overwrite:
+            raise UsageError(
+                f"{name} already holds a report", "name another with --out, or add --overwrite"
+            )
+
+    def clear(self) -> None:
+        """Make the folder, empty of an earlier run."""
+        with writing(self.path):
+            for name in (MANIFEST, INDEX):  # first what says that the folder is whole
+                (self.path / name).unlink(missing_ok=True)
+            for name in (PAGES, RECORDS):
+                if (self.path / name).exists():
+                    shutil.rmtree(self.path / name)
+            (self.path / RECORDS).mkdir(parents=True)
+
+    @property
+    def part(self) -> Path:
+        """The file of records."""
+        return self.path / RECORDS / "part-00000.jsonl"
+
+    @contextmanager
+    def record_writer(self) -> "Iterator[RecordWriter]":
+        """Open the records; they bear their name once all are written."""
+        with committed(self.part) as stream:
+            yield RecordWriter(stream, self.part)
+
+    def records(self) -> Iterator[str]:
+        """Return the lines of the records, unparsed."""
+        with self.part.open(encoding="utf-8", newline="\n") as stream:
+            yield from stream
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Return the manifest."""
+        manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
+        return manifest
+
+    def write_manifest(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest."""
+        with committed(self.path / MANIFEST) as stream:
+            json.dump(
+                manifest, stream, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True
+            )
+            stream.write("\n")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWriter:
+    """Writes one line a record: UTF-8 JSON, sorted keys, finite numbers."""
+
+    stream: IO[str]
+    path: Path
+
+    def write(self, record: Record) -> None:
+        """Append one record.
+
+        Raises:
+            OutputError: the disk is full, or gone.
+        """
+        line = json.dumps(
+            record, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+        )
+        with writing(self.path):
+            self.stream.write(line + "\n")
+
+
+@contextmanager
+def committed(path: Path) -> Iterator[IO[str]]:
+    """Open a text file that takes its name only when it was written whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    temporary = path.with_name(path.name + PARTIAL)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = temporary.open("w", encoding="utf-8", newline="\n")
+    try:
+        yield stream
+        with writing(path):
+            stream.close()
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            stream.close()
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says of a failed write into an OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{visible(str(path))} cannot be written: {error.strerror}") from error
