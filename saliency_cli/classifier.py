@@ -22,15 +22,10 @@ class Classifier:
     embedding_name: str
     embedding: nn.Module
     max_length: int
+    pad_id: int
     type_ids: bool
     device: torch.device
     dtype: torch.dtype
     attention: str
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
-
-    @property
-    def pad_id(self) -> int:
-        """The id that fills a batch up; any will do where the tokenizer has none."""
-        pad = self.tokenizer.pad_token_id
-        return 0 if pad is None else int(pad)

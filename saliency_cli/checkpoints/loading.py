@@ -61,7 +61,8 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         embedding_name=name,
         embedding=layer,
         max_length=_max_length(compute, longest(module, tokenizer, config)),
-        type_ids="token_type_ids" in inspect.signature(module.forward).parameters,
+        pad_id=_pad_id(tokenizer, config),
+        type_ids=_takes_type_ids(module, tokenizer),
         device=device,
         dtype=choose_dtype(compute),
         attention=str(module.config._attn_implementation),  # noqa: SLF001 - transformers has no other name
@@ -72,6 +73,20 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         },
     )
     return probe(_at_block(classifier) if choice.embeddings_block else classifier)
+
+
+def _pad_id(tokenizer: Any, config: Any) -> int:  # noqa: ANN401
+    """Return the id that the model takes for padding; any will do where it knows of none."""
+    known = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id)
+    return next((int(pad) for pad in known if pad is not None), 0)
+
+
+def _takes_type_ids(module: nn.Module, tokenizer: Any) -> bool:  # noqa: ANN401
+    """Say whether both sides know segments: GPT-2 takes them too, but embeds them as tokens."""
+    name = "token_type_ids"
+    return (
+        name in tokenizer.model_input_names and name in inspect.signature(module.forward).parameters
+    )
 
 
 def _loader(path: Path) -> Loader:
