@@ -7,7 +7,7 @@
   tip.id = "tip";
   tip.setAttribute("role", "tooltip");
   tip.hidden = true;
-  document.body.append(tip);
+  document.querySelector("main").append(tip);
   document.documentElement.classList.add("scripted");
 
   let current = null;

@@ -1,0 +1,121 @@
+"""Finished runs made by hand, so that pages are tested without a model and the same everywhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from saliency_cli.records import Record
+from saliency_cli.report import render
+from saliency_cli.store import RunFolder
+from saliency_cli.summary import Tally
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+HOSTILE_LABEL = "<b>x</b>"
+
+
+def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
+    """Make the record of a text whose tokens are its words, each a little stronger than the last."""
+    words = text.split()
+    ends = [text.index(word) + len(word) for word in words]
+    offsets = [[end - len(word), end] for word, end in zip(words, ends, strict=True)]
+    total = sum(range(1, len(words) + 1)) + 1
+    scores = [round((rank + 1) / total, 6) for rank in range(len(words))]
+    return {
+        "schema": 1,
+        "status": "ok",
+        "ordinal": ordinal,
+        "id": f"id-{ordinal}",
+        "text": text,
+        "pair": None,
+        "predicted": "spam",
+        "probability": 0.875,
+        "probabilities": {"ham": 0.125, "spam": 0.875},
+        "target": "spam",
+        "gold": None,
+        "tokens": ["[CLS]", *words],
+        "offsets": [[0, 0], *offsets],
+        "special": [True, *(False for _ in words)],
+        "scores": [round(1 / total, 6), *scores],
+        "errors": [0.001, *(round(score / 50, 6) for score in scores)],
+        "special_share": round(1 / total, 6),
+        "samples": 4,
+        "flip_rate": 0.0,
+        "truncated": False,
+        "windows": 1,
+        **changes,
+    }
+
+
+def bad_record(ordinal: int) -> Record:
+    """Make the record of a quarantined row."""
+    return {
+        "schema": 1,
+        "status": "quarantined",
+        "ordinal": ordinal,
+        "id": None,
+        "line": ordinal + 1,
+        "reason": "text is missing",
+        "excerpt": '{"txt": "<i>4</i>"}',
+    }
+
+
+def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Make the manifest of a run over `records`."""
+    tally = Tally(("ham", "spam"))
+    for each in records:
+        tally.add(each)
+    summary = tally.summary()
+    return {
+        "schema": 1,
+        "versions": {"saliency": "0", "torch": "0"},
+        "model": {"name": "model.pt", "labels": ["ham", "spam"], "max_length": 64},
+        "input": {"name": "texts.jsonl"},
+        "options": {"html_rows": 5000, "noise": 0.01, "reduction": "l2", **options},
+        "seed": 0,
+        "device": "cpu",
+        "dtype": "float32",
+        "threads": 1,
+        "attention": "sdpa",
+        "batch_tokens": 1024,
+        "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},
+        "counts": {name: getattr(summary, name) for name in summary.__slots__},
+    }
+
+
+def write_run(path: Path, records: list[Record], **changes: Any) -> Path:  # noqa: ANN401
+    """Write a finished run and its pages; returns its folder."""
+    options = {key: changes.pop(key) for key in ("html_rows", "reduction") if key in changes}
+    folder = RunFolder(path)
+    folder.clear()
+    with folder.record_writer() as writer:
+        for each in records:
+            writer.write(each)
+    folder.write_manifest({**manifest(records, **options), **changes})
+    render(folder)
+    return path
+
+
+def varied() -> list[Record]:
+    """Make one record of each kind that a page can show."""
+    return [
+        record(0, "free call now", gold="spam"),
+        record(1, "home is where the heart is", predicted="ham", probability=0.53, gold="spam"),
+        record(2, HOSTILE, predicted=HOSTILE_LABEL, id=HOSTILE, gold="<u>y</u>"),
+        bad_record(3),
+        record(4, "won a prize and then was cut off", truncated=True, flip_rate=0.25)
+        | cut_after(3, "won a prize and then was cut off"),
+        record(5, "no errors here", errors=None, id=None, samples=1),
+        record(6, "a line\nand a tab\there, \u202etricky\x07", gold="ham"),
+    ]
+
+
+def cut_after(words: int, text: str) -> Record:
+    """Return the token fields of `record` for the first few words."""
+    whole = record(0, text)
+    names = ("tokens", "offsets", "special", "scores", "errors")
+    return {name: whole[name][: words + 1] for name in names}
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Read all records of a run."""
+    return [json.loads(line) for line in RunFolder(folder).records()]
