@@ -1,0 +1,1 @@
+"""Properties first, then golden files, then examples."""

@@ -2,8 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -159,16 +160,16 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def engine(classifier: Classifier, *, tokens: int = 1024, **maths: object) -> Engine:
+def engine(classifier: Classifier, *, tokens: int = 1024, **maths: Any) -> Engine:  # noqa: ANN401
     """Return an engine; what is not a field of Maths is one of Sampling."""
     sampling = {k: v for k, v in maths.items() if k in Sampling.__slots__}
     rest = {k: v for k, v in maths.items() if k not in sampling}
-    chosen = Maths(sampling=Sampling(**sampling), **rest)  # type: ignore[arg-type]
+    chosen = Maths(sampling=Sampling(**sampling), **rest)
     return Engine(classifier, chosen, Budget(tokens, equal_lengths=not classifier.padding_blind))
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def device(request: pytest.FixtureRequest) -> Iterator[str]:
+def device(request: pytest.FixtureRequest) -> str:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("there is no CUDA device here")
-    yield request.param
+    return str(request.param)

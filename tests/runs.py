@@ -14,7 +14,7 @@ HOSTILE_LABEL = "<b>x</b>"
 
 
 def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
-    """Make the record of a text whose tokens are its words, each a little stronger than the last."""
+    """Make the record of a text whose tokens are its words, each stronger than the last."""
     words = text.split()
     ends = [text.index(word) + len(word) for word in words]
     offsets = [[end - len(word), end] for word, end in zip(words, ends, strict=True)]

@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
+from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
 from saliency_cli.explain import Engine, explain, run_draws
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
-from saliency_cli.draws import Pending
 from saliency_cli.probes import at_layer, probe
 from saliency_cli.records import Explanation, Row
 from saliency_cli.reduction import REDUCTIONS, normalised
@@ -77,7 +78,7 @@ class Linear(nn.Module):
 class MeanOverPadding(Linear):
     """Not blind to padding: it takes the mean over everything, as the article's model does."""
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:  # noqa: ARG002
         return SimpleNamespace(logits=self.head(self.embedding(input_ids).tanh().mean(dim=1)))
 
 
@@ -168,7 +169,7 @@ def test_batch_size_changes_nothing(
     assert classifier.padding_blind
     if reduction == "sum":
         classifier = at_layer(classifier, "bert.embeddings")
-    maths = {"samples": 8, "reduction": reduction}
+    maths: dict[str, Any] = {"samples": 8, "reduction": reduction}
     alone = [scored(engine(classifier, **maths), [text])[0] for text in TEXTS]
     together = scored(engine(classifier, tokens=tokens, **maths), TEXTS)
     assert_same(together, alone, reduction)
@@ -254,7 +255,7 @@ def test_all_zero_stays_all_zero(reduction: str) -> None:
 def article(classifier: Classifier, text: str, shifts: list[Tensor]) -> Tensor:
     """Return the article's scores: loss.backward() per pass, hooked at the embeddings block."""
     inputs = classifier.tokenizer(text, return_tensors="pt")
-    block = classifier.module.bert.embeddings
+    block = classifier.module.get_submodule("bert.embeddings")
     label = classifier.module(**inputs).logits.argmax(dim=-1)
     total = torch.zeros_like(shifts[0])
     for shift in shifts:
@@ -269,7 +270,7 @@ def article(classifier: Classifier, text: str, shifts: list[Tensor]) -> Tensor:
         handle = block.register_forward_hook(add)
         loss = nn.functional.cross_entropy(classifier.module(**inputs).logits, label)
         handle.remove()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         assert seen[0].grad is not None
         total += seen[0].grad[0]
     summed = (total / len(shifts)).sum(dim=-1)

@@ -2,6 +2,7 @@
 
 import html
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_the_sample_is_even_and_of_the_size_asked_for(rows: int, share: float) -
     shown = int(rows * share)
     picked = list(even_sample(range(rows), rows=rows, shown=shown))
     assert len(picked) == shown
-    gaps = {after - before for before, after in zip(picked, picked[1:], strict=False)}
+    gaps = {after - before for before, after in pairwise(picked)}
     assert len(gaps) <= 2
 
 

@@ -1,5 +1,7 @@
 """How many passes a text gets, and whether its errors tell the truth."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ from saliency_cli.settings import ALLENNLP, Sampling, preset_maths
 from .conftest import TEXTS, engine
 
 
-def attributions(classifier: Classifier, *texts: str, **maths: object) -> list[Attribution]:
+def attributions(classifier: Classifier, *texts: str, **maths: Any) -> list[Attribution]:  # noqa: ANN401
     rows = [Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(texts)]
     outcomes = list(explain(rows, engine(classifier, **maths)))
     assert all(isinstance(outcome, Explanation) for outcome in outcomes)
@@ -36,7 +38,7 @@ def attributions(classifier: Classifier, *texts: str, **maths: object) -> list[A
     ],
 )
 def test_samples_counts_passes(
-    bert: Classifier, maths: dict[str, object], passes: int, has_errors: bool
+    bert: Classifier, maths: dict[str, Any], passes: int, has_errors: bool
 ) -> None:
     for attribution in attributions(bert, *TEXTS, **maths):
         assert attribution.samples == passes

@@ -1,0 +1,118 @@
+"""README and docs say what the program does: every command runs, every option is there."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from saliency_cli import settings
+from saliency_cli.cli import app
+from saliency_cli.devices import DTYPES
+from saliency_cli.methods import METHODS
+from saliency_cli.passes import OBJECTIVES
+from saliency_cli.reading import FORMATS
+from saliency_cli.reduction import REDUCTIONS
+
+from .conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+ALWAYS = {"--help"}
+COMMANDS = sorted(set(re.findall(r"saliency (explain|report|export|inspect|show)\b", README)))
+
+
+def options(command: str) -> set[str]:
+    """Return the long options that a command knows."""
+    known = typer.main.get_command(app)
+    parameters = known.commands[command].params if command else known.params  # type: ignore[attr-defined]
+    names = (name for each in parameters for name in (*each.opts, *each.secondary_opts))
+    return {name for name in names if name.startswith("--")}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_readme_have_help(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], terminal_width=200)
+    assert result.exit_code == 0, result.output
+    assert "Usage" in result.output
+
+
+def test_every_option_is_documented_and_every_documented_option_exists() -> None:
+    known = options("") | set().union(*(options(command) for command in COMMANDS)) | ALWAYS
+    documented = set(OPTION.findall(COMMAND_LINE))
+    assert documented == known
+
+
+def test_the_readme_uses_no_option_that_does_not_exist() -> None:
+    lines = [line for line in README.splitlines() if "saliency explain " in line]
+    assert len(lines) >= 4
+    for line in lines:
+        used = set(OPTION.findall(line.rpartition("saliency explain ")[2]))
+        assert used <= options("explain")
+
+
+def test_help_tells_every_option() -> None:
+    result = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "200"})
+    for option in options("explain"):
+        assert option in result.output
+
+
+@pytest.mark.parametrize(
+    ("names", "entries"),
+    [
+        (settings.MethodName, METHODS),
+        (settings.ReductionName, REDUCTIONS),
+        (settings.ObjectiveName, OBJECTIVES),
+        (settings.FormatName, FORMATS),
+        (settings.DtypeName, DTYPES),
+        (settings.PresetName, settings.PRESETS),
+    ],
+)
+def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
+    names: object, entries: dict[str, object]
+) -> None:
+    assert set(get_args(names)) == set(entries)
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    program = (
+        "import sys; from saliency_cli import cli; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'numpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_links_of_the_docs_lead_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tested_versions_are_pinned() -> None:
+    pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {name.lower() for name in pinned}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    assert {re.split(r"[<>=]", requirement)[0] for requirement in wanted} <= pinned
+
+
+def test_unreleased_changes_come_first() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (.+)$", changelog, re.MULTILINE)[0] == "Unreleased"
+
+
+def test_the_rooms_of_the_design_are_there() -> None:
+    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    table = [line.split("|")[1] for line in design.splitlines() if line.startswith("| `")]
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", " ".join(table)))
+    package = ROOT / "saliency_cli"
+    there = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} | {"templates/"}
+    assert named == there
+    assert Path(ROOT / "templates").is_dir()
