@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from saliency_cli.records import BadRow, Row
 
 WINDOW_ROWS = 1024
-WINDOW_CHARACTERS = 4_000_000
+WINDOW_CHARACTERS = 1_000_000
 """Bounds of what is read ahead, sorted by length and held until it comes out in input order."""
 
 

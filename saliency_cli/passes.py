@@ -18,16 +18,17 @@ from saliency_cli.records import Encoding
 
 @dataclass(frozen=True, slots=True)
 class Clean:
-    """A text's clean pass: logits [C] and embedding [L, H], both float32, without padding."""
+    """A text's clean pass: logits [C] and embedding [L, H], both float32, without padding.
+
+    `target` is the label that is explained, pinned here whatever the noisy passes predict;
+    `spread` is max E − min E.
+    """
 
     encoding: Encoding
     logits: Tensor
     embedding: Tensor
-
-    @property
-    def target(self) -> int:
-        """The label that is explained: pinned here, whatever the noisy passes predict."""
-        return int(self.logits.argmax())
+    target: int
+    spread: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,10 @@ def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[
     """Predict a batch of texts, and keep the embeddings that the prediction was made from."""
     with torch.no_grad(), tapped(classifier.embedding) as tap:
         logits = _logits(classifier, encodings)
-    leaf = tap.leaf
-    return [
-        Clean(encoding, logits[row], leaf[row, : len(encoding)])
-        for row, encoding in enumerate(encodings)
-    ]
+    embeddings = [leaf[: len(text)] for leaf, text in zip(tap.leaf, encodings, strict=True)]
+    spreads = torch.stack([embedding.max() - embedding.min() for embedding in embeddings])
+    columns = (encodings, logits.cpu(), embeddings, logits.argmax(dim=1).tolist(), spreads.tolist())
+    return [Clean(*fields) for fields in zip(*columns, strict=True)]
 
 
 def gradient_passes(

@@ -40,7 +40,7 @@ class RunFolder:
         name = visible(str(self.path))
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise UsageError(f"{name} is in the way: --out names a folder")
-        there = sorted(entry.name for entry in self.path.iterdir()) if self.path.exists() else []
+        there = self._entries()
         foreign = [entry for entry in there if entry.removesuffix(PARTIAL) not in OURS]
         if foreign:
             raise UsageError(
@@ -51,6 +51,14 @@ class RunFolder:
             raise UsageError(
                 f"{name} already holds a report", "name another with --out, or add --overwrite"
             )
+
+    def _entries(self) -> list[str]:
+        """Return the names of what is here; the bare folders of a run that failed are nothing."""
+        with writing(self.path):
+            if not self.path.exists():
+                return []
+            entries = sorted(self.path.iterdir())
+            return [e.name for e in entries if not e.is_dir() or any(e.iterdir())]
 
     def clear(self) -> None:
         """Make the folder, empty of an earlier run."""

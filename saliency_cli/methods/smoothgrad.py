@@ -14,9 +14,6 @@ def smoothgrad(text: Clean, draw: int, sampling: Sampling) -> Tensor:
     (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3; the scale by
     range is AllenNLP Interpret's).
     """
-    embedding = text.embedding
-    spread = float(embedding.max() - embedding.min())
-    noise = keyed_normal(
-        text.encoding.ids, seed=sampling.seed, draw=draw, width=embedding.shape[-1]
-    )
-    return noise.mul_(sampling.noise * spread)
+    width = text.embedding.shape[-1]
+    noise = keyed_normal(text.encoding.ids, seed=sampling.seed, draw=draw, width=width)
+    return noise.mul_(sampling.noise * text.spread)
