@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import nn
 
+from saliency_cli.errors import UsageError
+
 UNLIMITED = 1_000_000
 """Tokenizers that were told no length say 10³⁰; a text is still cut somewhere."""
 
@@ -25,3 +27,18 @@ def _reserved(module: nn.Module, positions: int) -> int:
         if table.num_embeddings == positions and table.padding_idx is not None
     ]
     return max(padded, default=0)
+
+
+def choose_length(asked: int | None, *, most: int, special: int) -> int:
+    """Return the tokens after which a text is cut: as asked for, or the `most` that there may be.
+
+    Raises:
+        UsageError: the model takes fewer, or the `special` ones leave no room for the text.
+    """
+    if asked is None:
+        return most
+    if asked > most:
+        raise UsageError(f"--max-length {asked}: the model takes {most} tokens at most")
+    if asked <= special:
+        raise UsageError(f"--max-length {asked}: the tokenizer's own tokens take {special} of them")
+    return asked

@@ -15,7 +15,7 @@ from transformers.utils import logging
 
 from saliency_cli.checkpoints.config import find_config, read_config, read_labels
 from saliency_cli.checkpoints.directory import load_directory, weight_files
-from saliency_cli.checkpoints.lengths import longest
+from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.state_dict import load_state_dict
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
@@ -60,7 +60,11 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         labels=labels,
         embedding_name=name,
         embedding=layer,
-        max_length=_max_length(compute, longest(module, tokenizer, config)),
+        max_length=choose_length(
+            compute.max_length,
+            most=longest(module, tokenizer, config),
+            special=tokenizer.num_special_tokens_to_add(),
+        ),
         pad_id=_pad_id(tokenizer, config),
         type_ids=_takes_type_ids(module, tokenizer),
         device=device,
@@ -102,16 +106,6 @@ def _loader(path: Path) -> Loader:
             f"give a Hugging Face folder, or a file named {' '.join(LOADERS)}",
         )
     return LOADERS[path.suffix.lower()]
-
-
-def _max_length(compute: Compute, most: int) -> int:
-    if compute.max_length is None:
-        return most
-    if compute.max_length > most:
-        raise UsageError(
-            f"--max-length {compute.max_length}: the model takes {most} tokens at most"
-        )
-    return compute.max_length
 
 
 def _at_block(classifier: Classifier) -> Classifier:
