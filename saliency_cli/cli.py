@@ -14,7 +14,7 @@ import typer
 
 from saliency_cli import __version__
 from saliency_cli.console import Console, show_error
-from saliency_cli.errors import Interrupted, SaliencyError
+from saliency_cli.errors import Interrupted, SaliencyError, UsageError
 from saliency_cli.settings import (
     Columns,
     Compute,
@@ -65,11 +65,18 @@ def boundary(*, debug: bool) -> Iterator[None]:
     """Turn errors into a message and an exit code: the one place that does."""
     try:
         yield
-    except (SaliencyError, Interrupted) as error:
+    except (SaliencyError, Interrupted, OSError) as error:
         if debug:
             traceback.print_exc()
-        show_error(str(error), getattr(error, "hint", None))
-        raise typer.Exit(error.exit_code) from None
+        known = error if not isinstance(error, OSError) else _unusable(error)
+        show_error(str(known), getattr(known, "hint", None))
+        raise typer.Exit(known.exit_code) from None
+
+
+def _unusable(error: OSError) -> UsageError:
+    """Say what the system says of a path that no room expected to fail: too long, forbidden."""
+    path = "" if error.filename is None else f"{error.filename}: "
+    return UsageError(f"{path}{error.strerror or error}")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature

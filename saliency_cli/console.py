@@ -17,7 +17,6 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 from rich.text import Text
 
 from saliency_cli.escapes import visible
@@ -85,13 +84,8 @@ class Console:
 
     def closing(self, summary: Summary, *, report: str) -> None:
         """Show the run in a few numbers, and where its report is."""
-        table = Table(show_header=False, box=None, pad_edge=False)
-        table.add_column(style="dim")
-        table.add_column()
-        for name, value in _lines(summary):
-            table.add_row(name, Text(value))
-        table.add_row("report", Text(visible(report)))
-        self._rich.print(table, soft_wrap=True)
+        for name, value in (*_lines(summary), ("report", visible(report))):
+            self._rich.print(Text.assemble((f"{name:<20} ", "dim"), value), soft_wrap=True)
 
 
 def show_error(message: str, hint: str | None) -> None:

@@ -15,6 +15,7 @@ from saliency_cli.escapes import listed, visible
 class Tap:
     """What was seen at the layer during one forward pass."""
 
+    name: str
     leaves: list[Tensor] = field(default_factory=list)
 
     @property
@@ -26,14 +27,14 @@ class Tap:
         """
         if len(self.leaves) != 1:
             raise CheckpointError(
-                f"the embedding layer ran {len(self.leaves)} times in one pass, not once",
+                f"the layer {self.name} ran {len(self.leaves)} times in one pass, not once",
                 "name another with --embedding-layer",
             )
         return self.leaves[0]
 
 
 @contextmanager
-def tapped(layer: nn.Module, displacement: Tensor | None = None) -> Iterator[Tap]:
+def tapped(layer: nn.Module, *, name: str, displacement: Tensor | None = None) -> Iterator[Tap]:
     """Swap the output of `layer` for a leaf that is displaced, and asks for a gradient.
 
     The real `input_ids` still go into the model, so that one which finds its padding through them
@@ -43,10 +44,10 @@ def tapped(layer: nn.Module, displacement: Tensor | None = None) -> Iterator[Tap
     Raises:
         CheckpointError: the layer's output is no tensor [B, L, H].
     """
-    tap = Tap()
+    tap = Tap(name)
 
     def swap(_module: nn.Module, _inputs: object, output: object) -> Tensor:
-        clean = _checked(output)
+        clean = _checked(output, name)
         leaf = clean.detach().float()
         if displacement is not None:
             leaf = leaf + displacement
@@ -60,9 +61,12 @@ def tapped(layer: nn.Module, displacement: Tensor | None = None) -> Iterator[Tap
         handle.remove()
 
 
-def _checked(output: object) -> Tensor:
+def _checked(output: object, name: str) -> Tensor:
     if not isinstance(output, Tensor) or output.dim() != 3:
-        raise CheckpointError("the embedding layer gives no tensor of batch × tokens × dimensions")
+        raise CheckpointError(
+            f"the layer {name} gives no tensor of batch × tokens × dimensions",
+            "name one that embeds the tokens with --embedding-layer",
+        )
     return output
 
 
@@ -90,7 +94,7 @@ def _named(layers: dict[str, nn.Module], name: str) -> nn.Module:
         return layers[name]
     close = [known for known in layers if "embed" in known.rpartition(".")[2]]
     raise UsageError(
-        f"the model has no layer {visible(name)!r}",
+        f"the model has no layer '{visible(name)}'",
         f"its layers named like an embedding: {listed(close)}" if close else None,
     )
 

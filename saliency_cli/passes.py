@@ -4,6 +4,7 @@ Shapes: B texts or passes in the batch, L tokens of the longest, H dimensions, C
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
-from saliency_cli.embedding import tapped
+from saliency_cli.embedding import Tap, tapped
 from saliency_cli.records import Encoding
 
 
@@ -54,7 +55,7 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "lo
 
 def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
     """Predict a batch of texts, and keep the embeddings that the prediction was made from."""
-    with torch.no_grad(), tapped(classifier.embedding) as tap:
+    with torch.no_grad(), _tapped(classifier) as tap:
         logits = _logits(classifier, encodings)
     embeddings = [leaf[: len(text)] for leaf, text in zip(tap.leaf, encodings, strict=True)]
     spreads = torch.stack([embedding.max() - embedding.min() for embedding in embeddings])
@@ -76,11 +77,18 @@ def gradient_passes(
     """
     displacement = pad_sequence(list(displacements), batch_first=True).to(classifier.device)
     targets = torch.tensor([text.target for text in texts], device=classifier.device)
-    with torch.enable_grad(), tapped(classifier.embedding, displacement) as tap:
+    with torch.enable_grad(), _tapped(classifier, displacement) as tap:
         logits = _logits(classifier, [text.encoding for text in texts])
     total = OBJECTIVES[objective](logits, targets).sum()
     (values,) = torch.autograd.grad(total, tap.leaf)
     return Gradients(values, logits.detach().argmax(dim=1))
+
+
+def _tapped(
+    classifier: Classifier, displacement: Tensor | None = None
+) -> AbstractContextManager[Tap]:
+    name = classifier.embedding_name
+    return tapped(classifier.embedding, name=name, displacement=displacement)
 
 
 def _logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:

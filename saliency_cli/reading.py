@@ -17,7 +17,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.escapes import excerpt, visible
 from saliency_cli.records import BadRow, Row
 from saliency_cli.settings import Columns, TextsChoice
-from saliency_cli.sources import STDIN, Lines, Tally, decoded, open_bytes
+from saliency_cli.sources import STDIN, Lines, Tally, open_bytes
 
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 HEAD = 100
@@ -63,7 +63,7 @@ def open_texts(choice: TextsChoice) -> Iterator[Source]:
     name = STDIN if choice.path == STDIN else Path(choice.path).name
     with open_bytes(choice.path) as raw:
         tally = Tally(raw)
-        lines = Lines(decoded(tally, name), position=lambda: tally.count)
+        lines = Lines(tally, name)
         parsed = itertools.chain(parse(lines, name), _breakage(lines))
         head = list(itertools.islice(parsed, HEAD))
         _check_columns(head, columns=choice.columns, name=name)
@@ -100,7 +100,7 @@ def _check_columns(head: list[_Parsed], *, columns: Columns, name: str) -> None:
     for column in (columns.text, columns.label, columns.id):
         if column is not None and column not in there:
             raise UsageError(
-                f"{visible(name)} has no column {visible(column)!r}",
+                f"{visible(name)} has no column '{visible(column)}'",
                 "its columns are " + ", ".join(map(visible, there)),
             )
 
@@ -185,7 +185,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {visible(twice)!r} stands twice")
+        raise ValueError(f"the key '{visible(twice)}' stands twice")
     return values
 
 
@@ -238,7 +238,7 @@ def _delimited(lines: Lines, name: str, *, delimiter: str) -> Iterator[_Parsed]:
 def _header(fields: list[str], name: str) -> list[str]:
     for field in fields:
         if fields.count(field) > 1:
-            raise UsageError(f"{visible(name)}: the column {visible(field)!r} stands twice")
+            raise UsageError(f"{visible(name)}: the column '{visible(field)}' stands twice")
     return fields
 
 

@@ -13,6 +13,7 @@ from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.console import Console, warnings
 from saliency_cli.devices import choose_batch_tokens, prepare
+from saliency_cli.escapes import visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.probes import check_sum
 from saliency_cli.reading import Source, open_texts
@@ -86,7 +87,7 @@ def _manifest(
         "schema": SCHEMA,
         "versions": _versions(),
         "model": _model(request, classifier),
-        "input": {"name": source.name},
+        "input": {"name": visible(source.name)},
         "options": _options(request),
         "seed": request.maths.sampling.seed,
         "device": classifier.device.type,
@@ -106,7 +107,7 @@ def _versions() -> dict[str, str]:
 
 def _model(request: Request, classifier: Classifier) -> dict[str, Any]:
     return {
-        "name": request.model.checkpoint.absolute().name,
+        "name": visible(request.model.checkpoint.absolute().name),
         "architecture": type(classifier.module).__name__,
         "embedding_layer": classifier.embedding_name,
         "labels": list(classifier.labels),

@@ -10,7 +10,7 @@ import io
 import sys
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +21,6 @@ from saliency_cli.escapes import visible
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-_BROKEN = (OSError, EOFError, zlib.error)
 
 
 class Tally(io.RawIOBase):
@@ -51,17 +50,42 @@ class Tally(io.RawIOBase):
         return self._sha256.hexdigest()
 
 
+class Steady(io.RawIOBase):
+    """A raw stream that ends where the one below it breaks, and remembers why.
+
+    What was read before is so not lost in the buffers above.
+    """
+
+    def __init__(self, below: io.BufferedReader | gzip.GzipFile) -> None:
+        self._below = below
+        self.broken: str | None = None
+
+    def readable(self) -> bool:
+        """Say yes: the buffers above ask."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
+        """Fill `buffer` as far as one read goes."""
+        try:
+            data = self._below.read1(len(buffer))
+        except (OSError, EOFError, zlib.error) as error:
+            self.broken = str(error)
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+
 class Lines:
     """Physical lines with their ends, counted from 1; those of a row that failed can be reread."""
 
-    def __init__(self, stream: io.TextIOWrapper, *, position: Callable[[], int]) -> None:
-        self._stream = stream
-        self._position = position
+    def __init__(self, tally: Tally, name: str) -> None:
+        self._tally = tally
+        self._steady = Steady(_unzipped(io.BufferedReader(tally)))
+        self._stream = _decoded(self._steady, name)
         self._seen = 0
         self._again: deque[str] = deque()
         self._row: list[str] = []
         self.first = 1
-        self.broken: str | None = None
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -72,11 +96,15 @@ class Lines:
         return line
 
     def _read(self) -> str:
-        try:
-            return next(self._stream)
-        except _BROKEN as error:
-            self.broken = str(error)
-            raise StopIteration from None
+        line = next(self._stream)
+        if self.broken is not None and not line.endswith(("\n", "\r")):
+            raise StopIteration  # half a line, which is no row
+        return line
+
+    @property
+    def broken(self) -> str | None:
+        """Why the input ended before its end, or None."""
+        return self._steady.broken
 
     def begin(self) -> None:
         """Start a row at the next line."""
@@ -94,8 +122,7 @@ class Lines:
 
     def take_size(self) -> int:
         """Return how many bytes of the file were read since the last call."""
-        position = self._position()
-        size, self._seen = position - self._seen, position
+        size, self._seen = self._tally.count - self._seen, self._tally.count
         return size
 
 
@@ -122,24 +149,20 @@ def _open(path: str) -> IO[bytes]:
         raise UsageError(f"{visible(path)} cannot be read: {error.strerror}") from None
 
 
-def decoded(tally: Tally, name: str) -> io.TextIOWrapper:
+def _unzipped(buffered: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
+    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == GZIP_MAGIC else buffered
+
+
+def _decoded(steady: Steady, name: str) -> io.TextIOWrapper:
     """Return the text of a raw stream, its line ends untouched.
 
     Raises:
         UsageError: it is UTF-16, or says that it is gzip and is not.
     """
-    buffered: io.BufferedReader = io.BufferedReader(tally)
+    buffered = io.BufferedReader(steady)
     head = buffered.peek(2)[:2]
-    if head == GZIP_MAGIC:
-        buffered = io.BufferedReader(gzip.GzipFile(fileobj=buffered))
-        head = _peek(buffered, name)
+    if steady.broken is not None and not head:
+        raise UsageError(f"{visible(name)} is no readable gzip file: {steady.broken}")
     if head in UTF16_MARKS:
         raise UsageError(f"{visible(name)} is UTF-16, and only UTF-8 is read", "save it as UTF-8")
     return io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _peek(buffered: io.BufferedReader, name: str) -> bytes:
-    try:
-        return buffered.peek(2)[:2]
-    except _BROKEN as error:
-        raise UsageError(f"{visible(name)} is no readable gzip file: {error}") from None

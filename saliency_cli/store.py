@@ -6,7 +6,7 @@ DIR/manifest.json              last of all: a folder that has it is whole
 """
 
 import json
-import shutil
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ PAGES = "pages"
 RECORDS = "records"
 MANIFEST = "manifest.json"
 PARTIAL = ".tmp"
-OURS = (INDEX, MANIFEST, PAGES, RECORDS)
+FOLDERS = (PAGES, RECORDS)
+OURS = re.compile(
+    r"(index\.html|manifest\.json|records/part-\d{5}\.jsonl|pages/page-\d{4,}\.html)(\.tmp)?"
+)
+"""What a run may have left, and only that is ever removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +44,8 @@ class RunFolder:
         name = visible(str(self.path))
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise UsageError(f"{name} is in the way: --out names a folder")
-        there = self._entries()
-        foreign = [entry for entry in there if entry.removesuffix(PARTIAL) not in OURS]
+        there = self._files()
+        foreign = [file for file in there if not OURS.fullmatch(file)]
         if foreign:
             raise UsageError(
                 f"{name} holds what no run wrote: {listed(foreign)}",
@@ -52,22 +56,23 @@ class RunFolder:
                 f"{name} already holds a report", "name another with --out, or add --overwrite"
             )
 
-    def _entries(self) -> list[str]:
-        """Return the names of what is here; the bare folders of a run that failed are nothing."""
-        with writing(self.path):
-            if not self.path.exists():
-                return []
-            entries = sorted(self.path.iterdir())
-            return [e.name for e in entries if not e.is_dir() or any(e.iterdir())]
+    def _files(self) -> list[str]:
+        """Return what lies here and in our own folders; bare folders of ours are nothing."""
+        if not self.path.exists():
+            return []
+        entries = set(self.path.iterdir())
+        folders = {entry for entry in entries if entry.name in FOLDERS and entry.is_dir()}
+        inside = {file for folder in folders for file in folder.iterdir()}
+        return sorted(str(path.relative_to(self.path)) for path in (entries - folders) | inside)
 
     def clear(self) -> None:
         """Make the folder, empty of an earlier run."""
         with writing(self.path):
-            for name in (MANIFEST, INDEX):  # first what says that the folder is whole
-                (self.path / name).unlink(missing_ok=True)
-            for name in (PAGES, RECORDS):
-                if (self.path / name).exists():
-                    shutil.rmtree(self.path / name)
+            for file in self._files():  # the manifest, which says that a run is whole, goes early
+                (self.path / file).unlink()
+            for folder in FOLDERS:
+                if (self.path / folder).exists():
+                    (self.path / folder).rmdir()
             (self.path / RECORDS).mkdir(parents=True)
 
     @property
@@ -93,11 +98,9 @@ class RunFolder:
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Write the manifest."""
-        with committed(self.path / MANIFEST) as stream:
-            json.dump(
-                manifest, stream, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True
-            )
-            stream.write("\n")
+        text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
+        with committed(self.path / MANIFEST) as stream, writing(self.path / MANIFEST):
+            stream.write(text + "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
     if sorted(names) != list(range(config.num_labels)):
         raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
     labels = tuple(str(names[index]) for index in range(config.num_labels))
+    for label in labels:
+        if any("\ud800" <= character <= "\udfff" for character in label):
+            raise CheckpointError(
+                f"{visible(str(path))}: no file can hold label '{visible(label)}'"
+            )
     if len(set(labels)) < len(labels):
         raise CheckpointError(f"{visible(str(path))}: two labels have the same name in id2label")
     return labels

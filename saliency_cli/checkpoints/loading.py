@@ -126,5 +126,5 @@ def _hashes(files: Iterable[Path]) -> dict[str, str]:
     hashes = {}
     for path in files:
         with path.open("rb") as stream:
-            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+            hashes[visible(path.name)] = hashlib.file_digest(stream, "sha256").hexdigest()
     return hashes

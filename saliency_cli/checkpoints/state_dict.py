@@ -1,5 +1,6 @@
 """A `.pt` file: the state dict that `torch.save(model.state_dict(), path)` wrote."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: the file is no pickle of tensors.
     """
-    with refusing(path, "the weights"):
+    with refusing(path, "the weights"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch warns of here, the refusal says
         content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict) or not content:
         raise CheckpointError(f"{visible(str(path))} holds no state dict but {_kind(content)}")
     odd = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if odd:
         raise CheckpointError(
-            f"{visible(str(path))} is not a plain state dict: {visible(odd[0])!r} is no tensor",
+            f"{visible(str(path))} is not a plain state dict: '{visible(odd[0])}' is no tensor",
             "save it again with torch.save(model.state_dict(), path)",
         )
     return {str(key): value for key, value in content.items()}

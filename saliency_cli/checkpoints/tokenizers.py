@@ -76,6 +76,6 @@ def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noq
     if highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
-            f"({visible(token)!r}), the embedding has {rows} rows",
+            f"('{visible(token)}'), the embedding has {rows} rows",
             "give the tokenizer that the model was trained with, by --tokenizer",
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from saliency_cli.records import Record
 from saliency_cli.report.environment import environment
 from saliency_cli.report.palette import legend
-from saliency_cli.store import INDEX, PAGES, RunFolder, committed
+from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 from saliency_cli.summary import FLIPS_WARNED
 from saliency_cli.words import Piece, pieces
 
@@ -109,6 +109,6 @@ def _write_page(
 
 def _write(folder: RunFolder, name: str, context: dict[str, Any]) -> None:
     template = "page.html.j2" if "page" in context else "index.html.j2"
-    with committed(folder.path / name) as stream:
-        for chunk in environment().get_template(template).generate(context):
-            stream.write(chunk)
+    text = environment().get_template(template).render(context)
+    with committed(folder.path / name) as stream, writing(folder.path / name):
+        stream.write(text)
