@@ -121,4 +121,4 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "flip rate", f"{summary.flip_rate:.1%}"
         yield "passes a text", f"{summary.samples:.1f}"
     if summary.truncated:
-        yield "cut", f"{summary.truncated} texts longer than the model takes"
+        yield "texts cut", f"{summary.truncated}, to what the model takes"

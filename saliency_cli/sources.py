@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
 
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import visible
@@ -26,7 +26,7 @@ UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 class Tally(io.RawIOBase):
     """A raw stream that counts and hashes what is read through it."""
 
-    def __init__(self, raw: IO[bytes]) -> None:
+    def __init__(self, raw: BinaryIO) -> None:
         self._raw = raw
         self._sha256 = hashlib.sha256()
         self.count = 0
@@ -37,7 +37,7 @@ class Tally(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
         """Fill `buffer`, counting and hashing on the way."""
-        data = self._raw.read(len(buffer))
+        data = self._raw.read1(len(buffer))  # type: ignore[attr-defined] # a pipe gives what it has
         buffer[: len(data)] = data
         self.count += len(data)
         self._sha256.update(data)
@@ -66,6 +66,8 @@ class Steady(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
         """Fill `buffer` as far as one read goes."""
+        if self.broken is not None:
+            return 0
         try:
             data = self._below.read1(len(buffer))
         except (OSError, EOFError, zlib.error) as error:
@@ -127,7 +129,7 @@ class Lines:
 
 
 @contextmanager
-def open_bytes(path: str) -> Iterator[IO[bytes]]:
+def open_bytes(path: str) -> Iterator[BinaryIO]:
     """Open a file, or standard input for "-".
 
     Raises:
@@ -140,7 +142,7 @@ def open_bytes(path: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _open(path: str) -> IO[bytes]:
+def _open(path: str) -> io.BufferedReader:
     try:
         return Path(path).open("rb")
     except FileNotFoundError:

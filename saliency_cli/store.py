@@ -7,8 +7,8 @@ DIR/manifest.json              last of all: a folder that has it is whole
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -61,7 +61,11 @@ class RunFolder:
         if not self.path.exists():
             return []
         entries = set(self.path.iterdir())
-        folders = {entry for entry in entries if entry.name in FOLDERS and entry.is_dir()}
+        folders = {
+            entry
+            for entry in entries
+            if entry.name in FOLDERS and entry.is_dir() and not entry.is_symlink()
+        }
         inside = {file for folder in folders for file in folder.iterdir()}
         return sorted(str(path.relative_to(self.path)) for path in (entries - folders) | inside)
 
@@ -131,18 +135,22 @@ def committed(path: Path) -> Iterator[IO[str]]:
         OutputError: it cannot be written.
     """
     temporary = path.with_name(path.name + PARTIAL)
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = temporary.open("w", encoding="utf-8", newline="\n")
-    try:
+    with ExitStack() as stack:
+        stack.callback(_abandon, temporary.unlink)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream = temporary.open("w", encoding="utf-8", newline="\n")
+        stack.callback(_abandon, stream.close)
         yield stream
         with writing(path):
             stream.close()
             temporary.replace(path)
-    finally:
-        with suppress(OSError):
-            stream.close()
-        temporary.unlink(missing_ok=True)
+
+
+def _abandon(step: Callable[[], object]) -> None:
+    """Clean up after what failed, or find it clean: that a step cannot be done is no news."""
+    with suppress(OSError):
+        step()
 
 
 @contextmanager

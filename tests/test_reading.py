@@ -440,6 +440,15 @@ def test_rows_before_the_break_in_a_truncated_gzip_file_survive(
     assert last.line == rows[-1].line + 1
 
 
+@pytest.mark.parametrize("row", [b"b", b'"open'])
+def test_nothing_behind_a_break_is_read(row: bytes) -> None:
+    packed = gzip.compress(b"text\na\n" + row + b"\nc\n")
+    rows = read(packed + b"no" + gzip.compress(b"d\n"), "csv")
+    assert [row.text for row in rows if isinstance(row, Row)][-1] == "c"
+    assert isinstance(rows[-1], BadRow)
+    assert "breaks off" in rows[-1].reason
+
+
 def test_gzip_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
     plain = tmp_path / "texts.jsonl.gz"
     plain.write_bytes(b'{"text": "a"}\n')

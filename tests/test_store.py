@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -90,7 +91,9 @@ def test_a_committed_file_holds_what_was_written_to_the_byte(
     assert listing(scratch) == {"below": None, "below/file": "".join(parts).encode()}
 
 
-@pytest.mark.parametrize("failure", [ValueError("no"), KeyboardInterrupt(), Interrupted(2)])
+@pytest.mark.parametrize(
+    "failure", [ValueError("no"), KeyboardInterrupt(), Interrupted(signal.SIGTERM)]
+)
 @pytest.mark.parametrize("before", [None, "old"])
 def test_a_file_that_was_not_written_whole_leaves_all_as_it_was(
     tmp_path: Path, failure: BaseException, before: str | None
@@ -112,6 +115,21 @@ def write_half(path: Path, failure: BaseException) -> None:
         stream.flush()
         assert (path.read_bytes() if path.exists() else None) == before
         raise failure
+
+
+def test_an_interrupt_that_comes_as_the_file_is_opened_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Path.open
+
+    def interrupted(path: Path, mode: str) -> NoReturn:
+        original(path, mode).close()
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(Path, "open", lambda path, mode, **_kwargs: interrupted(path, mode))
+    with pytest.raises(Interrupted), committed(tmp_path / "file"):
+        pass
+    assert listing(tmp_path) == {}
 
 
 def test_a_file_that_cannot_take_its_name_leaves_no_other_behind(tmp_path: Path) -> None:
@@ -220,6 +238,13 @@ def foreign_among_the_pages(out: Path) -> None:
     (out / "pages" / "figures" / "thesis.html").write_text("mine")
 
 
+def linked_records(out: Path) -> None:
+    """Have the records lie elsewhere, where an earlier report is that nobody asked to replace."""
+    report(out.with_name("target"))
+    out.mkdir()
+    (out / "records").symlink_to("../target/records")
+
+
 @pytest.mark.parametrize(
     ("place", "allowed", "replaceable"),
     [
@@ -235,6 +260,7 @@ def foreign_among_the_pages(out: Path) -> None:
         (foreign_beside_a_report, False, False),
         (foreign_among_the_records, False, False),
         (foreign_among_the_pages, False, False),
+        (linked_records, False, False),
     ],
 )
 def test_a_run_may_only_replace_what_a_run_wrote(
