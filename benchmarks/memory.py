@@ -1,0 +1,122 @@
+"""Peak resident memory of `saliency explain` for few rows and for many: it should not grow.
+
+Each run is a process of its own, whose peak the system reports. See README.md beside this file.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice, product
+from pathlib import Path
+from time import perf_counter
+
+from reporting import SAMPLE, add_json_option, aligned, emit, say
+
+# Nothing large is imported here: Linux counts the memory of the process that starts another one as
+# the other's first peak.
+
+WORDS_KEPT = 3
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+"""The unit of `ru_maxrss`."""
+HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of `saliency explain` took; `seconds` counts its start and its pages too."""
+
+    rows: int
+    peak_mib: float
+    seconds: float
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows per second, start and pages included."""
+        return self.rows / self.seconds
+
+
+def main() -> None:
+    """Measure each number of rows, and compare with the first."""
+    options = parse()
+    runs = [measure(options, rows) for rows in options.rows]
+    cells = [
+        [
+            f"{run.rows:,}",
+            f"{run.peak_mib:.1f}",
+            f"{run.peak_mib / runs[0].peak_mib:.3f}",
+            f"{run.seconds:.1f}",
+            f"{run.rows_per_second:.1f}",
+        ]
+        for run in runs
+    ]
+    figures = {
+        "html_rows": options.html_rows,
+        "model": options.model.resolve().name,
+        "ratio": runs[-1].peak_mib / runs[0].peak_mib,
+        "runs": [{**asdict(run), "rows_per_second": run.rows_per_second} for run in runs],
+        "samples": options.samples,
+    }
+    emit(aligned(HEADER, cells), figures, target=options.json)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 100_000], metavar="N")
+    parser.add_argument("--samples", default="1", metavar="N", help="as of explain (%(default)s)")
+    parser.add_argument(
+        "--html-rows", type=int, default=500, metavar="N", help="as of explain (%(default)s)"
+    )
+    add_json_option(parser)
+    return parser.parse_args()
+
+
+def measure(options: argparse.Namespace, rows: int) -> Run:
+    """Explain so many texts in a process of their own."""
+    say(f"{rows:,} rows")
+    with tempfile.TemporaryDirectory() as folder:
+        texts = Path(folder) / "texts.jsonl"
+        with texts.open("w", encoding="utf-8") as stream:
+            stream.writelines(json.dumps({"text": text}) + "\n" for text in short_texts(rows))
+        command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts]
+        command += ["--out", Path(folder) / "report", "--samples", options.samples]
+        command += ["--html-rows", str(options.html_rows), "--device", "cpu", "--quiet"]
+        started = perf_counter()
+        peak = peak_of(command)
+        return Run(rows, peak / 2**20, perf_counter() - started)
+
+
+def peak_of(command: Sequence[str | Path]) -> int:
+    """Run a command to its end, and return its peak resident memory in bytes."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"saliency explain ended with exit code {process.returncode}")
+    return usage.ru_maxrss * MAXRSS_BYTES
+
+
+def short_texts(count: int) -> list[str]:
+    """Return so many different texts: the beginnings of the sample's, each with another word."""
+    texts = list(islice(_combined(), count))
+    if len(texts) < count:
+        raise SystemExit(f"the sample makes {len(texts):,} short texts, not {count:,}")
+    return texts
+
+
+def _combined() -> Iterator[str]:
+    lines = (SAMPLE / "texts.jsonl").read_text(encoding="utf-8").splitlines()
+    words = [json.loads(line)["text"].split() for line in lines]
+    heads = dict.fromkeys(" ".join(text[:WORDS_KEPT]) for text in words)
+    ends = dict.fromkeys(word for text in words for word in text)
+    return (f"{head} {end}" for end, head in product(ends, heads))
+
+
+if __name__ == "__main__":
+    main()
