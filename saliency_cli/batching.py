@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from saliency_cli.records import BadRow, Row
 
@@ -13,7 +13,7 @@ WINDOW_CHARACTERS = 1_000_000
 
 
 class Packable(Protocol):
-    """Anything that takes `rows` rows of `length` tokens in a batch."""
+    """Work that takes `rows` rows of `length` tokens, and can be divided by the `grain`."""
 
     @property
     def length(self) -> int:
@@ -21,7 +21,14 @@ class Packable(Protocol):
 
     @property
     def rows(self) -> int:
-        """Rows of the batch."""
+        """Rows of a batch, if all is done at once."""
+
+    @property
+    def grain(self) -> int:
+        """Rows that must stay together."""
+
+    def split(self, rows: int) -> tuple[Self, Self]:
+        """Divide into the first `rows` rows and the rest."""
 
 
 Item = TypeVar("Item", bound=Packable)
@@ -35,16 +42,20 @@ class Budget:
     equal_lengths: bool = False
 
     def take(self, queue: deque[Item]) -> list[Item]:
-        """Take the next batch from the front of `queue`: at least one item, whatever its size."""
-        batch = [queue.popleft()]
-        rows, longest = batch[0].rows, batch[0].length
-        while queue:
-            item = queue[0]
+        """Take the next batch from the front of `queue`: at least one grain, whatever its size."""
+        batch: list[Item] = []
+        rows = longest = 0
+        while queue and not (batch and self.equal_lengths and queue[0].length != longest):
+            item = queue.popleft()
             longest = max(longest, item.length)
+            room = max(self.tokens // longest - rows, 0 if batch else item.grain)
+            fitting = min(room // item.grain * item.grain, item.rows)
+            if fitting < item.rows:
+                head, item = item.split(fitting) if fitting else (None, item)
+                queue.appendleft(item)
+                return [*batch, head] if head else batch
+            batch.append(item)
             rows += item.rows
-            if rows * longest > self.tokens or (self.equal_lengths and item.length != longest):
-                break
-            batch.append(queue.popleft())
         return batch
 
 

@@ -9,7 +9,7 @@ from saliency_cli.escapes import visible
 from saliency_cli.settings import Compute
 
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
-BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
+BATCH_TOKENS = {"cpu": 1536, "cuda": 16384}
 """Tokens per batch: on a CPU what its caches hold, measured; on CUDA enough to fill the device."""
 
 

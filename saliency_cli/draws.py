@@ -1,6 +1,6 @@
 """A text under way: which draws of its gradient are still to be made, and what they add up to."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -28,18 +28,20 @@ class Pending:
     asked: int = 0
     made: int = 0
     flips: int = 0
+    _found: Attribution | None = None
     _blocks: list[Tensor] = field(default_factory=list)
-    _sizes: list[int] = field(default_factory=list)
 
-    def next_round(self) -> "list[Draw]":
-        """Return the draws to make next: none once the text is done.
+    def next_round(self) -> "Draws | None":
+        """Return the draws to make next, or None once the text is done.
 
         What a round holds follows from the settings and the text alone. A fixed number is one
         round; without one the number doubles until the errors are small, or too many.
         """
         goal = self._goal()
-        draws = [Draw(self, number) for number in range(self.asked, goal)]
-        self.asked = goal
+        if goal == self.asked:
+            return None
+        draws = Draws(self, range(self.asked, goal))
+        self.asked, self._found = goal, None
         return draws
 
     def _goal(self) -> int:
@@ -49,19 +51,21 @@ class Pending:
         if self.asked == 0:
             return FIRST_PASSES // sampling.passes_per_draw
         most = MOST_PASSES // sampling.passes_per_draw
-        return self.asked if self.settled() else min(2 * self.asked, most)
+        return self.asked if self.attribution.settled else min(2 * self.asked, most)
 
-    def add(self, gradients: Tensor, flips: int) -> None:
-        """Add one draw, the gradients [P, L, H] of its passes; return whether a round is over."""
-        gradient = gradients.mean(dim=0)
-        if len(self._blocks) < MAX_BLOCKS:
-            self._blocks.append(gradient)
-            self._sizes.append(1)
-        else:
-            self._blocks[self.made % MAX_BLOCKS] += gradient
-            self._sizes[self.made % MAX_BLOCKS] += 1
-        self.made += 1
+    def add(self, gradients: Tensor, *, flips: int) -> None:
+        """Add draws: their gradients [D, L, H], and how many of their passes flipped the label.
+
+        The first 32 are kept as they are; each later one is added to one of those, by its number.
+        """
+        self.made += len(gradients)
         self.flips += flips
+        self._blocks.append(gradients)
+        if self.made > MAX_BLOCKS:
+            every = torch.cat(self._blocks)
+            kept, later = every[:MAX_BLOCKS], every[MAX_BLOCKS:]
+            numbers = torch.arange(self.made - len(later), self.made, device=every.device)
+            self._blocks = [kept.index_add(0, numbers % MAX_BLOCKS, later)]
 
     @property
     def round_over(self) -> bool:
@@ -70,43 +74,50 @@ class Pending:
 
     def gradient(self) -> Tensor:
         """Return G [L, H], the mean over all draws."""
-        return torch.stack(self._blocks).sum(dim=0) / self.made
+        return torch.cat(self._blocks).sum(dim=0) / self.made
 
-    def settled(self) -> bool:
-        """Whether every error is within the tolerance."""
-        errors = self._errors()
-        return errors is None or bool(errors.max() <= TOLERANCE * self._scores().abs().max())
-
-    def _scores(self) -> Tensor:
-        return scores(self.gradient(), self.clean.embedding, reduction=self.maths.reduction)
-
-    def _errors(self) -> Tensor | None:
-        if len(self._blocks) < 2:
-            return None
-        blocks = torch.stack(self._blocks)
-        sizes = torch.tensor(self._sizes, device=blocks.device)[:, None, None]
-        others = (blocks.sum(dim=0) - blocks) / (self.made - sizes)
-        return standard_errors(scores(others, self.clean.embedding, reduction=self.maths.reduction))
-
+    @property
     def attribution(self) -> Attribution:
-        """Return what the draws add up to."""
-        errors = self._errors()
+        """What the draws add up to, so far."""
+        if self._found is None:
+            self._found = self._attribution()
+        return self._found
+
+    def _attribution(self) -> Attribution:
+        every = self._scores()
+        found = every[0]
+        errors = standard_errors(every[1:]) if len(every) > 1 else None
         passes = self.made * self.maths.sampling.passes_per_draw
+        small = errors is None or bool(errors.max() <= TOLERANCE * found.abs().max())
         return Attribution(
-            scores=tuple(self._scores().tolist()),
+            scores=tuple(found.tolist()),
             errors=None if errors is None else tuple(errors.tolist()),
             samples=passes,
             flip_rate=self.flips / passes,
-            settled=self.maths.sampling.draws is not None or self.settled(),
+            settled=small or self.maths.sampling.draws is not None,
         )
+
+    def _scores(self) -> Tensor:
+        """Return scores [1 + K, L]: of all draws and, with several blocks, without one each."""
+        blocks = torch.cat(self._blocks)
+        total = blocks.sum(dim=0, keepdim=True)
+        means = total / self.made
+        if len(blocks) > 1:
+            means = torch.cat((means, (total - blocks) / (self.made - self._sizes(len(blocks)))))
+        return scores(means, self.clean.embedding, reduction=self.maths.reduction).cpu()
+
+    def _sizes(self, count: int) -> Tensor:
+        """Return how many draws each of `count` blocks is the sum of, as [count, 1, 1]."""
+        sizes = [len(range(number, self.made, count)) for number in range(count)]
+        return torch.tensor(sizes, device=self.clean.embedding.device)[:, None, None]
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
-    """One draw of a text's noise: a pass, or an antithetic pair of passes that stay together."""
+class Draws:
+    """Draws of a text's noise that follow each other; each a pass, or an antithetic pair."""
 
     pending: Pending
-    number: int
+    numbers: range
 
     @property
     def length(self) -> int:
@@ -114,6 +125,16 @@ class Draw:
         return len(self.pending.clean.encoding)
 
     @property
-    def rows(self) -> int:
-        """Passes of this draw."""
+    def grain(self) -> int:
+        """Passes of one draw, which stay together."""
         return self.pending.maths.sampling.passes_per_draw
+
+    @property
+    def rows(self) -> int:
+        """Passes of all draws."""
+        return len(self.numbers) * self.grain
+
+    def split(self, rows: int) -> "tuple[Draws, Draws]":
+        """Divide into the draws of the first `rows` passes and the rest."""
+        first, rest = self.numbers[: rows // self.grain], self.numbers[rows // self.grain :]
+        return replace(self, numbers=first), replace(self, numbers=rest)

@@ -12,17 +12,17 @@ from typing import TypeAlias
 
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
-from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draw, Pending
+from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, Pending
 from saliency_cli.encoding import encode
 from saliency_cli.escapes import excerpt
 from saliency_cli.methods import METHODS
-from saliency_cli.passes import Clean, clean_passes, gradient_passes
+from saliency_cli.passes import clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Explanation, Prediction, Row
 from saliency_cli.settings import Maths
 
 Outcome: TypeAlias = Explanation | BadRow
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
-_HELD = 4
+_HELD = 10
 """Gradients held for texts under way, in batches."""
 
 
@@ -37,8 +37,9 @@ class Engine:
     @property
     def clean_budget(self) -> Budget:
         """Tokens of texts begun at once, so that their gradients take the memory of few batches."""
-        draws = self.maths.sampling.draws or FIRST_PASSES
-        return replace(self.budget, tokens=_HELD * self.budget.tokens // min(draws, MAX_BLOCKS))
+        draws = min(self.maths.sampling.draws or FIRST_PASSES, MAX_BLOCKS)
+        tokens = min(self.budget.tokens, _HELD * self.budget.tokens // draws)
+        return replace(self.budget, tokens=tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,15 @@ class Text:
     def rows(self) -> int:
         """A clean pass is one row of a batch."""
         return 1
+
+    @property
+    def grain(self) -> int:
+        """It is all there is to keep together."""
+        return 1
+
+    def split(self, rows: int) -> "tuple[Text, Text]":
+        """Never asked for: one row cannot be divided."""
+        raise AssertionError(rows)
 
 
 def explain(
@@ -99,18 +109,23 @@ def encode_rows(rows: Sequence[Row], classifier: Classifier) -> list[Text]:
 def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[Finished]:
     """Keep the batches full: begin texts when draws run short, go on with those not done."""
     rows: dict[int, Row] = {}
-    draws: deque[Draw] = deque()
-    while texts or draws:
-        while texts and sum(draw.rows * draw.length for draw in draws) < engine.budget.tokens:
+    queue: deque[Draws] = deque()
+    while texts or queue:
+        while texts and sum(draws.rows * draws.length for draws in queue) < engine.budget.tokens:
             for text, pending in _begin(texts, engine):
                 rows[id(pending)] = text.row
-                draws.extend(pending.next_round())
-        for pending in run_draws(engine.budget.take(draws), engine):
-            more = pending.next_round()
-            draws.extendleft(reversed(more))
-            if not more:
+                queue.extend(_next(pending))
+        for pending in run_draws(engine.budget.take(queue), engine):
+            queue.extendleft(_next(pending))
+            if pending.round_over:
                 row = rows.pop(id(pending))
                 yield row, _finish(row, pending, engine.classifier.labels)
+
+
+def _next(pending: Pending) -> Iterator[Draws]:
+    draws = pending.next_round()
+    if draws is not None:
+        yield draws
 
 
 def _begin(texts: deque[Text], engine: Engine) -> Iterator[tuple[Text, Pending]]:
@@ -120,36 +135,33 @@ def _begin(texts: deque[Text], engine: Engine) -> Iterator[tuple[Text, Pending]]
         yield text, Pending(clean, engine.maths)
 
 
-def run_draws(draws: Sequence[Draw], engine: Engine) -> list[Pending]:
+def run_draws(batch: Sequence[Draws], engine: Engine) -> list[Pending]:
     """Make a batch of draws; return the texts whose round is over with it."""
-    method, sampling = METHODS[engine.maths.method], engine.maths.sampling
-    passes: list[Clean] = []
-    displacements = []
-    for draw in draws:
-        displacement = method(draw.pending.clean, draw.number, sampling)
-        passes.extend([draw.pending.clean] * draw.rows)
-        displacements.extend([displacement, -displacement][: draw.rows])
+    sampling = engine.maths.sampling
+    each = [draws.pending.clean for draws in batch for _ in draws.numbers]
+    numbers = [number for draws in batch for number in draws.numbers]
     gradients = gradient_passes(
-        engine.classifier, passes, displacements, objective=engine.maths.objective
+        engine.classifier,
+        [(draws.pending.clean, len(draws.numbers)) for draws in batch],
+        METHODS[engine.maths.method](each, numbers, sampling),
+        objective=engine.maths.objective,
+        antithetic=sampling.passes_per_draw == 2,
     )
-    chosen = gradients.chosen.tolist()
     first = 0
-    for draw in draws:
-        rows = slice(first, first + draw.rows)
-        flips = sum(label != draw.pending.clean.target for label in chosen[rows])
-        draw.pending.add(gradients.values[rows, : draw.length], flips)
-        first = rows.stop
-    over = {id(draw.pending): draw.pending for draw in draws if draw.pending.round_over}
-    return list(over.values())
+    for draws in batch:
+        mine = slice(first, first + len(draws.numbers))
+        flips = sum(gradients.flips[mine])
+        draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
+        first = mine.stop
+    return [draws.pending for draws in batch if draws.pending.round_over]
 
 
 def _finish(row: Row, pending: Pending, labels: tuple[str, ...]) -> Outcome:
-    attribution = pending.attribution()
-    if not all(map(isfinite, attribution.scores)):
+    if not all(map(isfinite, pending.attribution.scores)):
         return _quarantined(row, "the gradient is not finite")
     probabilities = tuple(pending.clean.logits.double().softmax(dim=0).tolist())
     prediction = Prediction(labels, probabilities, pending.clean.target)
-    return Explanation(row, pending.clean.encoding, prediction, attribution)
+    return Explanation(row, pending.clean.encoding, prediction, pending.attribution)
 
 
 def _quarantined(row: Row, reason: str) -> BadRow:

@@ -1,20 +1,26 @@
 """Keyed noise: what is drawn depends on the text and the seed, never on batch or neighbours."""
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 
-def keyed_normal(ids: Sequence[int], *, seed: int, draw: int, width: int) -> Tensor:
-    """Draw ε [L, width], standard normal in float32, for a text of L token ids.
+def keyed_normal(
+    texts: Sequence[Sequence[int]], draws: Sequence[int], *, seed: int, width: int
+) -> Tensor:
+    """Draw ε [D, L, width], standard normal in float32, zero behind the end of each text.
 
-    A counter-based generator (Philox; Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-    2011) takes its 128-bit key from a hash of the seed, the ids and the number of the draw.
+    Each of the D draws, a text's token ids and the number of the draw, has a generator of its own,
+    seeded by a hash of both and the seed. They run on the CPU whatever the model runs on, so a
+    device changes no number.
     """
-    content = np.asarray([seed, draw, *ids], dtype="<i8").tobytes()
-    key = int.from_bytes(hashlib.blake2b(content, digest_size=16).digest(), "little")
-    generator = np.random.Generator(np.random.Philox(key=key))
-    return torch.from_numpy(generator.standard_normal((len(ids), width), dtype=np.float32))
+    noise = torch.zeros(len(texts), max(map(len, texts)), width)
+    generator = torch.Generator()
+    for ids, draw, place in zip(texts, draws, noise, strict=True):
+        content = array("q", (seed, draw, *ids)).tobytes()
+        key = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+        place[: len(ids)].normal_(generator=generator.manual_seed(key))
+    return noise

@@ -34,10 +34,10 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What a batch of noisy passes gives: gradients [B, L, H] and which label each pass chose."""
+    """What D draws give: their gradients [D, L, H], and in how many passes each label flipped."""
 
     values: Tensor
-    chosen: Tensor
+    flips: list[int]
 
 
 def logit(logits: Tensor, targets: Tensor) -> Tensor:
@@ -57,7 +57,8 @@ def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[
     """Predict a batch of texts, and keep the embeddings that the prediction was made from."""
     with torch.no_grad(), _tapped(classifier) as tap:
         logits = _logits(classifier, encodings)
-    embeddings = [leaf[: len(text)] for leaf, text in zip(tap.leaf, encodings, strict=True)]
+    # Clones, so that a text under way does not hold the memory of the whole batch.
+    embeddings = [leaf[: len(e)].clone() for leaf, e in zip(tap.leaf, encodings, strict=True)]
     spreads = torch.stack([embedding.max() - embedding.min() for embedding in embeddings])
     columns = (encodings, logits.cpu(), embeddings, logits.argmax(dim=1).tolist(), spreads.tolist())
     return [Clean(*fields) for fields in zip(*columns, strict=True)]
@@ -65,23 +66,31 @@ def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[
 
 def gradient_passes(
     classifier: Classifier,
-    texts: Sequence[Clean],
-    displacements: Sequence[Tensor],
+    texts: Sequence[tuple[Clean, int]],
+    displacement: Tensor,
     *,
     objective: str,
+    antithetic: bool = False,
 ) -> Gradients:
-    """Take ∂F/∂E at E + z for a batch of passes, each a text and its z [L, H].
+    """Take ∂F/∂E at E + z for the draws of some texts, so many of each; for pairs, at E − z too.
 
-    The passes share one graph, but each has a leaf of its own, so the gradient of their sum is the
-    gradient of each. Padding is not displaced.
+    `displacement` holds the z of all D draws, [D, L, H]. The passes share one graph, but each has a
+    leaf of its own, so the gradient of their sum is the gradient of each.
     """
-    displacement = pad_sequence(list(displacements), batch_first=True).to(classifier.device)
-    targets = torch.tensor([text.target for text in texts], device=classifier.device)
+    passes = 2 if antithetic else 1
+    displacement = displacement.to(classifier.device)
+    if antithetic:
+        displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
+    repeats = torch.tensor([count * passes for _, count in texts])
+    targets = torch.tensor([text.target for text, _ in texts]).repeat_interleave(repeats)
+    targets = targets.to(classifier.device)
     with torch.enable_grad(), _tapped(classifier, displacement) as tap:
-        logits = _logits(classifier, [text.encoding for text in texts])
-    total = OBJECTIVES[objective](logits, targets).sum()
-    (values,) = torch.autograd.grad(total, tap.leaf)
-    return Gradients(values, logits.detach().argmax(dim=1))
+        logits = _logits(classifier, [text.encoding for text, _ in texts], repeats=repeats)
+    (values,) = torch.autograd.grad(OBJECTIVES[objective](logits, targets).sum(), tap.leaf)
+    flipped = (logits.detach().argmax(dim=1) != targets).view(-1, passes).sum(dim=1)
+    if antithetic:
+        values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
+    return Gradients(values, flipped.tolist())
 
 
 def _tapped(
@@ -91,16 +100,24 @@ def _tapped(
     return tapped(classifier.embedding, name=name, displacement=displacement)
 
 
-def _logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
-    """Run the module on a batch, padded on the right, and return its logits [B, C] in float32."""
+def _logits(
+    classifier: Classifier, encodings: Sequence[Encoding], *, repeats: Tensor | None = None
+) -> Tensor:
+    """Run a batch, padded on the right, each text as often as `repeats` has it.
+
+    Returns logits [B, C] in float32.
+    """
+    lengths = torch.tensor([len(encoding) for encoding in encodings])
     inputs = {
         "input_ids": _padded([encoding.ids for encoding in encodings], classifier.pad_id),
-        "attention_mask": _padded([(1,) * len(encoding) for encoding in encodings], 0),
+        "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
     }
     if classifier.type_ids:
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
-    on_device = {name: tensor.to(classifier.device) for name, tensor in inputs.items()}
-    logits: Tensor = classifier.module(**on_device).logits
+    for name, tensor in inputs.items():
+        rows = tensor if repeats is None else tensor.repeat_interleave(repeats, dim=0)
+        inputs[name] = rows.to(classifier.device)
+    logits: Tensor = classifier.module(**inputs).logits
     return logits.float()
 
 

@@ -82,8 +82,9 @@ def sum_is_rounding(classifier: Classifier, *, objective: str) -> bool:
     mean, and the gradient has no part along it.
     """
     clean = clean_passes(classifier, _encodings(classifier)[:1])
-    still = torch.zeros(clean[0].embedding.shape)
-    gradient = gradient_passes(classifier, clean, [still], objective=objective).values[0].double()
+    still = torch.zeros(1, *clean[0].embedding.shape)
+    gradients = gradient_passes(classifier, [(clean[0], 1)], still, objective=objective)
+    gradient = gradients.values[0].double()
     return bool((gradient.sum(dim=-1).abs() < ROUNDING * gradient.abs().sum(dim=-1)).all())
 
 

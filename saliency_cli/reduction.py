@@ -1,7 +1,7 @@
 """Gradients [L, H] -> one score a token, normalised, and how far it may be off.
 
-A text of L tokens and H dimensions; K independent draws of its gradient. Sums and norms run in
-float64, for the cancelling terms of `sum` and for the small differences of the jackknife.
+A text of L tokens and H dimensions; K independent draws of its gradient. What follows the reduction
+runs in float64, for the small differences of the jackknife.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,14 @@ Reduction = Callable[[Tensor, Tensor], Tensor]
 
 def l2(gradient: Tensor, _embedding: Tensor) -> Tensor:
     """Return ‖G_t‖₂ for gradients [..., L, H]: how far a token can move the target."""
-    norms: Tensor = torch.linalg.vector_norm(gradient, dim=-1, dtype=torch.float64)
-    return norms
+    norms: Tensor = torch.linalg.vector_norm(gradient, dim=-1)
+    return norms.double()
 
 
 def dot(gradient: Tensor, embedding: Tensor) -> Tensor:
     """Return G_t·E_t, signed: positive where the token speaks for the target."""
-    return (gradient * embedding).sum(dim=-1, dtype=torch.float64)
+    products: Tensor = torch.linalg.vecdot(gradient, embedding)
+    return products.double()
 
 
 def absolute_sum(gradient: Tensor, _embedding: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def pending(engine: Engine, text: str) -> Pending:
     encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
     made = Pending(clean_passes(engine.classifier, encoding)[0], engine.maths)
     while draws := made.next_round():
-        run_draws(draws, engine)
+        run_draws([draws], engine)
     return made
 
 
@@ -95,8 +95,8 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
     made = pending(engine(bert, noise=0.0), text)
     assert torch.equal(made.gradient(), plain_gradient(bert, text))
-    assert made.attribution().samples == 1
-    assert made.attribution().errors is None
+    assert made.attribution.samples == 1
+    assert made.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
@@ -108,7 +108,7 @@ def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Class
 
 def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> None:
     clean = pending(engine(bert, noise=0.0), TEXTS[3]).clean
-    shift = METHODS["smoothgrad"](clean, 0, Sampling(noise=0.05))
+    shift = METHODS["smoothgrad"]([clean], [0], Sampling(noise=0.05))
     embedding, inputs = embedded(bert, TEXTS[3])
     sides = []
     for side in (embedding + shift, embedding - shift):
@@ -129,8 +129,8 @@ def test_gradients_are_captums_under_the_same_noise(
 ) -> None:
     made = pending(engine(bert, samples=samples, antithetic=False), text)
     sampling = made.maths.sampling
-    shifts = [METHODS["smoothgrad"](made.clean, number, sampling) for number in range(samples)]
-    monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: torch.stack(shifts))
+    shifts = METHODS["smoothgrad"]([made.clean] * samples, range(samples), sampling)
+    monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: shifts)
     embedding, inputs = embedded(bert, text)
 
     def forward(embeddings: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ def test_a_module_that_sees_padding_is_found_and_batched_by_length(bert: Classif
 def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
     def shift(text: str, draw: int, seed: int) -> Tensor:
         clean = pending(engine(bert, noise=0.0), text).clean
-        return METHODS["smoothgrad"](clean, draw, Sampling(seed=seed))
+        return METHODS["smoothgrad"]([clean], [draw], Sampling(seed=seed))
 
     first = shift(TEXTS[0], 0, 0)
     assert torch.equal(first, shift(TEXTS[0], 0, 0))
@@ -223,9 +223,9 @@ def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
 def test_the_noise_is_a_share_of_the_texts_own_range(bert: Classifier) -> None:
     clean = pending(engine(bert, noise=0.0), TEXTS[3]).clean
     spread = float(clean.embedding.max() - clean.embedding.min())
-    draws = [METHODS["smoothgrad"](clean, draw, Sampling(noise=0.25)) for draw in range(200)]
-    assert torch.stack(draws).std() == pytest.approx(0.25 * spread, rel=0.02)
-    assert torch.stack(draws).mean() == pytest.approx(0, abs=0.01 * spread)
+    draws = METHODS["smoothgrad"]([clean] * 200, range(200), Sampling(noise=0.25))
+    assert draws.std() == pytest.approx(0.25 * spread, rel=0.02)
+    assert draws.mean() == pytest.approx(0, abs=0.01 * spread)
 
 
 # 4. Scores are shares.
@@ -252,7 +252,7 @@ def test_all_zero_stays_all_zero(reduction: str) -> None:
 # The article, and the machine.
 
 
-def article(classifier: Classifier, text: str, shifts: list[Tensor]) -> Tensor:
+def article(classifier: Classifier, text: str, shifts: Tensor) -> Tensor:
     """Return the article's scores: loss.backward() per pass, hooked at the embeddings block."""
     inputs = classifier.tokenizer(text, return_tensors="pt")
     block = classifier.module.get_submodule("bert.embeddings")
@@ -286,7 +286,7 @@ def test_the_preset_is_the_articles_loop(bert_folder: object, bert: Classifier, 
     assert at_block.embedding_name == "bert.embeddings"
     run = Engine(at_block, ALLENNLP, Budget(1024))
     clean: Clean = pending(run, text).clean
-    shifts = [METHODS["smoothgrad"](clean, draw, ALLENNLP.sampling) for draw in range(10)]
+    shifts = METHODS["smoothgrad"]([clean] * 10, range(10), ALLENNLP.sampling)
     expected = article(bert, text, shifts).double()
     torch.testing.assert_close(scored(run, [text])[0], expected, rtol=1e-3, atol=1e-4)
 

@@ -1,5 +1,8 @@
 """SmoothGrad on a text: the gradient, averaged over Gaussian noise on the token embeddings."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from saliency_cli.noise import keyed_normal
@@ -7,13 +10,13 @@ from saliency_cli.passes import Clean
 from saliency_cli.settings import Sampling
 
 
-def smoothgrad(text: Clean, draw: int, sampling: Sampling) -> Tensor:
-    """Return z [L, H] = S · (max E − min E) · ε, with ε keyed by seed, token ids and `draw`.
+def smoothgrad(texts: Sequence[Clean], draws: Sequence[int], sampling: Sampling) -> Tensor:
+    """Return z [D, L, H] = S · (max E − min E) · ε, with ε keyed by seed, token ids and draw.
 
-    The range is that of this text's own real tokens, so neighbours in a batch change nothing
+    The range is that of each text's own real tokens, so neighbours in a batch change nothing
     (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3; the scale by
     range is AllenNLP Interpret's).
     """
-    width = text.embedding.shape[-1]
-    noise = keyed_normal(text.encoding.ids, seed=sampling.seed, draw=draw, width=width)
-    return noise.mul_(sampling.noise * text.spread)
+    ids = [text.encoding.ids for text in texts]
+    noise = keyed_normal(ids, draws, seed=sampling.seed, width=texts[0].embedding.shape[-1])
+    return noise.mul_(sampling.noise * torch.tensor([text.spread for text in texts])[:, None, None])
