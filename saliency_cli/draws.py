@@ -106,8 +106,10 @@ class Pending:
             means = torch.cat((means, (total - blocks) / (self.made - self._sizes(len(blocks)))))
         return scores(means, self.clean.embedding, reduction=self.maths.reduction).cpu()
 
-    def _sizes(self, count: int) -> Tensor:
+    def _sizes(self, count: int) -> Tensor | int:
         """Return how many draws each of `count` blocks is the sum of, as [count, 1, 1]."""
+        if count == self.made:
+            return 1
         sizes = [len(range(number, self.made, count)) for number in range(count)]
         return torch.tensor(sizes, device=self.clean.embedding.device)[:, None, None]
 

@@ -12,7 +12,7 @@ from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.console import Console, warnings
-from saliency_cli.devices import choose_batch_tokens, prepare
+from saliency_cli.devices import choose_batch_tokens
 from saliency_cli.escapes import visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.probes import check_sum
@@ -52,7 +52,6 @@ def run(request: Request, console: Console) -> Summary:
 def build_engine(request: Request) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
-    prepare(classifier.device)
     if request.maths.reduction == "sum":
         check_sum(classifier, objective=request.maths.objective)
     tokens = choose_batch_tokens(request.compute, classifier.device)

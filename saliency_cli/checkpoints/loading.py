@@ -24,7 +24,7 @@ from saliency_cli.checkpoints.tokenizers import (
     tokenizer_files,
 )
 from saliency_cli.classifier import Classifier
-from saliency_cli.devices import choose_device, choose_dtype
+from saliency_cli.devices import choose_device, choose_dtype, prepare
 from saliency_cli.embedding import find_layer
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
@@ -45,6 +45,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     device = choose_device(compute.device)
+    prepare(device)
     loader = _loader(choice.checkpoint)
     config_file = find_config(choice)
     config = read_config(config_file)
