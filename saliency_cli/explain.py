@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias
 
+from saliency_cli.allocator import release
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, Pending
@@ -85,6 +86,7 @@ def explain(
             outcomes[row.ordinal] = outcome
             done(row)
         yield from (outcomes[row.ordinal] for row in window)
+        release()
 
 
 def _explain_window(window: Sequence[Row | BadRow], engine: Engine) -> Iterator[Finished]:

@@ -22,6 +22,8 @@ from saliency_cli.sources import STDIN, Lines, Tally, open_bytes
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
+JSON_SPACE = " \t\r\n"
+"""What a blank line may hold (RFC 8259, section 2)."""
 FIELD_LIMIT = 8 << 20
 """Characters in one CSV field; a quote left open swallows no more than this before it is found."""
 
@@ -159,7 +161,7 @@ def _breakage(lines: Lines) -> Iterator[_Parsed]:
 def _jsonl(lines: Lines, _name: str) -> Iterator[_Parsed]:
     lines.begin()
     for line in lines:
-        if line.strip():
+        if line.strip(JSON_SPACE):
             values, problem = _parse_json(line)
             yield _Parsed(lines.first, lines.take_size(), lines.raw(), values, problem)
         lines.begin()

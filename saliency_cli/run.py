@@ -23,7 +23,7 @@ from saliency_cli.settings import Request
 from saliency_cli.store import INDEX, RunFolder
 from saliency_cli.summary import Summary, Tally
 
-LIBRARIES = ("numpy", "tokenizers", "torch", "transformers")
+LIBRARIES = ("tokenizers", "torch", "transformers")
 
 
 def run(request: Request, console: Console) -> Summary:

@@ -2,7 +2,7 @@
 
 DIR/index.html, DIR/pages/     written by `report`
 DIR/records/part-00000.jsonl   one line per input row, in input order
-DIR/manifest.json              last of all: a folder that has it is whole
+DIR/manifest.json              written once the records are whole
 """
 
 import json

@@ -24,5 +24,5 @@ def refusing(path: Path, what: str) -> Iterator[None]:
             "save it again with torch.save(model.state_dict(), path)",
         ) from error
     except Exception as error:
-        reason = excerpt(str(error).strip().partition("\n")[0]) or type(error).__name__
+        reason = excerpt(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
         raise CheckpointError(f"{visible(str(path))}: {what} cannot be read: {reason}") from error
