@@ -11,7 +11,7 @@ from saliency_cli.settings import Compute
 
 DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Tokens per batch: on a CPU more is 2 to 3 % faster and takes more memory; CUDA is not measured."""
+"""Tokens per batch: on a CPU more is 2 % faster and takes more memory; CUDA is not measured."""
 
 
 def choose_device(name: str) -> torch.device:
