@@ -24,6 +24,11 @@ def _escape(character: str) -> str:
     return character
 
 
+def encodable(text: str) -> bool:
+    """Say whether UTF-8 can write `text`: JSON and file names can spell lone surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def excerpt(text: str, *, limit: int = 200) -> str:
     """Shorten `text` to `limit` characters and make it visible, for a message or a record."""
     return visible(text[:limit]) + ("…" if len(text) > limit else "")

@@ -46,8 +46,6 @@ def _encodings(classifier: Classifier) -> list[Encoding]:
 def _run(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
     try:
         cleans = clean_passes(classifier, encodings)
-    except CheckpointError:
-        raise
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"the model does not run on a plain text: {reason}") from error

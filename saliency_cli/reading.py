@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import excerpt, visible
+from saliency_cli.escapes import encodable, excerpt, visible
 from saliency_cli.records import BadRow, Row
 from saliency_cli.settings import Columns, TextsChoice
 from saliency_cli.sources import STDIN, Lines, Tally, open_bytes
@@ -135,7 +135,7 @@ def _problem(values: dict[str, Any], column: str) -> str | None:
 def _surrogate(*parts: str | None) -> str | None:
     """Say so where a part holds what JSON can spell and no encoding can write."""
     for part in parts:
-        if part is not None and not part.isascii() and any("\ud800" <= c <= "\udfff" for c in part):
+        if part is not None and not encodable(part):
             return "holds a lone surrogate"
     return None
 

@@ -8,7 +8,7 @@ from transformers import AutoConfig
 
 from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.escapes import visible
+from saliency_cli.escapes import encodable, visible
 from saliency_cli.settings import ModelChoice
 
 CONFIG = "config.json"
@@ -88,7 +88,7 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
         raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
     labels = tuple(str(names[index]) for index in range(config.num_labels))
     for label in labels:
-        if any("\ud800" <= character <= "\udfff" for character in label):
+        if not encodable(label):
             raise CheckpointError(
                 f"{visible(str(path))}: no file can hold label '{visible(label)}'"
             )
