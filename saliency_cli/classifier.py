@@ -6,12 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from saliency_cli.settings import ProductsName
+
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
     """A module in eval mode that asks for no gradient of its own, and what goes with it.
 
     `embedding` is the layer whose output the noise is added to and the gradient taken at;
+    `products` is who multiplies its matrices (`kernels`);
     `padding_blind` says that padding beside a text leaves its logits alone; `hashes` are the
     SHA-256 of the files of model and tokenizer, by their names.
     """
@@ -27,5 +30,6 @@ class Classifier:
     device: torch.device
     dtype: torch.dtype
     attention: str
+    products: ProductsName
     padding_blind: bool
     hashes: dict[str, dict[str, str]]

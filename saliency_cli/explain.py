@@ -6,6 +6,7 @@ so that a batch may hold the last draws of one text and the first of the next.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias
@@ -20,20 +21,23 @@ from saliency_cli.methods import METHODS
 from saliency_cli.passes import clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Explanation, Prediction, Row
 from saliency_cli.settings import Maths
+from saliency_cli.streams import merged, replica, threads
 
 Outcome: TypeAlias = Explanation | BadRow
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
+ExplainTexts: TypeAlias = Callable[[Sequence["Text"]], Iterator[Finished]]
 _HELD = 10
 """Gradients held for texts under way, in batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What every text of a run has in common."""
+    """What every text of a run has in common; `streams` of texts are explained side by side."""
 
     classifier: Classifier
     maths: Maths
     budget: Budget
+    streams: int = 1
 
     @property
     def clean_budget(self) -> Budget:
@@ -80,23 +84,43 @@ def explain(
 
     A row that cannot be explained comes out as a BadRow, in its place.
     """
-    for window in windows(rows):
-        outcomes: dict[int, Outcome] = {}
-        for row, outcome in _explain_window(window, engine):
-            outcomes[row.ordinal] = outcome
-            done(row)
-        yield from (outcomes[row.ordinal] for row in window)
-        release()
+    with _side_by_side(engine) as explain_texts:
+        for window in windows(rows):
+            outcomes: dict[int, Outcome] = {}
+            for row, outcome in _explain_window(window, engine, explain_texts):
+                outcomes[row.ordinal] = outcome
+                done(row)
+            yield from (outcomes[row.ordinal] for row in window)
+            release()
 
 
-def _explain_window(window: Sequence[Row | BadRow], engine: Engine) -> Iterator[Finished]:
+def _explain_window(
+    window: Sequence[Row | BadRow], engine: Engine, explain_texts: ExplainTexts
+) -> Iterator[Finished]:
     yield from ((row, row) for row in window if isinstance(row, BadRow))
     texts = encode_rows([row for row in window if isinstance(row, Row)], engine.classifier)
     empty = [text for text in texts if all(text.encoding.special)]
     yield from ((text.row, _quarantined(text.row, "the text has no token")) for text in empty)
     full = [text for text in texts if not all(text.encoding.special)]
     full.sort(key=lambda text: (-text.length, text.row.ordinal))
-    yield from _explain_texts(deque(full), engine)
+    yield from explain_texts(full)
+
+
+@contextmanager
+def _side_by_side(engine: Engine) -> Iterator[ExplainTexts]:
+    """Give the function that explains sorted texts, dealt out evenly to the engine's streams.
+
+    Who gets which text follows from their order alone, and so do the batches.
+    """
+    count = engine.streams
+    if count == 1:
+        yield lambda texts: _explain_texts(deque(texts), engine)
+        return
+    engines = [replace(engine, classifier=replica(engine.classifier)) for _ in range(count)]
+    with threads(count) as pool:
+        yield lambda texts: merged(
+            [_explain_texts(deque(texts[n::count]), own) for n, own in enumerate(engines)], pool
+        )
 
 
 def encode_rows(rows: Sequence[Row], classifier: Classifier) -> list[Text]:

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
 from saliency_cli.embedding import Tap, tapped
+from saliency_cli.kernels import multiplying
 from saliency_cli.records import Encoding
 
 
@@ -117,7 +118,8 @@ def _logits(
     for name, tensor in inputs.items():
         rows = tensor if repeats is None else tensor.repeat_interleave(repeats, dim=0)
         inputs[name] = rows.to(classifier.device)
-    logits: Tensor = classifier.module(**inputs).logits
+    with multiplying(classifier.products):
+        logits: Tensor = classifier.module(**inputs).logits
     return logits.float()
 
 

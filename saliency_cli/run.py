@@ -12,7 +12,7 @@ from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.console import Console, warnings
-from saliency_cli.devices import choose_batch_tokens
+from saliency_cli.devices import choose_batch_tokens, choose_streams
 from saliency_cli.escapes import visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.probes import check_sum
@@ -56,7 +56,7 @@ def build_engine(request: Request) -> Engine:
         check_sum(classifier, objective=request.maths.objective)
     tokens = choose_batch_tokens(request.compute, classifier.device)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
-    return Engine(classifier, request.maths, budget)
+    return Engine(classifier, request.maths, budget, streams=choose_streams(classifier.device))
 
 
 def _explain(
@@ -93,6 +93,8 @@ def _manifest(
         "dtype": str(classifier.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
+        "products": classifier.products,
+        "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": source.sha256()},
         "counts": asdict(summary),

@@ -12,6 +12,7 @@ MethodName: TypeAlias = Literal["smoothgrad"]
 ReductionName: TypeAlias = Literal["l2", "dot", "sum"]
 ObjectiveName: TypeAlias = Literal["logit", "loss"]
 DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
+ProductsName: TypeAlias = Literal["torch", "onednn"]
 PresetName: TypeAlias = Literal["allennlp"]
 
 

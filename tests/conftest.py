@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from hypothesis import settings as hypothesis_settings
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
+from torch import Tensor
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -24,7 +25,8 @@ from transformers import (
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
-from saliency_cli.explain import Engine
+from saliency_cli.explain import Engine, explain
+from saliency_cli.records import Explanation, Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling
 
 ROOT = Path(__file__).parent.parent
@@ -166,6 +168,16 @@ def engine(classifier: Classifier, *, tokens: int = 1024, **maths: Any) -> Engin
     rest = {k: v for k, v in maths.items() if k not in sampling}
     chosen = Maths(sampling=Sampling(**sampling), **rest)
     return Engine(classifier, chosen, Budget(tokens, equal_lengths=not classifier.padding_blind))
+
+
+def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
+    """Explain texts and return their scores."""
+    rows = (Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(texts))
+    found = []
+    for outcome in explain(rows, engine):
+        assert isinstance(outcome, Explanation), outcome
+        found.append(torch.tensor(outcome.attribution.scores, dtype=torch.float64))
+    return found
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

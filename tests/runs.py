@@ -76,6 +76,8 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "dtype": "float32",
         "threads": 1,
         "attention": "sdpa",
+        "products": "torch",
+        "streams": 1,
         "batch_tokens": 1024,
         "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},
         "counts": {name: getattr(summary, name) for name in summary.__slots__},

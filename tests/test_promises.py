@@ -1,7 +1,6 @@
 """The promises of docs/maths.md: what a score is, and what it does not depend on."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,25 +17,14 @@ from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
-from saliency_cli.explain import Engine, explain, run_draws
+from saliency_cli.explain import Engine, run_draws
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
 from saliency_cli.probes import at_layer, probe
-from saliency_cli.records import Explanation, Row
 from saliency_cli.reduction import REDUCTIONS, normalised
 from saliency_cli.settings import ALLENNLP, Compute, Maths, ModelChoice, Sampling
 
-from .conftest import TEXTS, WORDS, engine
-
-
-def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
-    """Explain texts and return their scores."""
-    rows = (Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(texts))
-    found = []
-    for outcome in explain(rows, engine):
-        assert isinstance(outcome, Explanation), outcome
-        found.append(torch.tensor(outcome.attribution.scores, dtype=torch.float64))
-    return found
+from .conftest import TEXTS, WORDS, engine, scored
 
 
 def pending(engine: Engine, text: str) -> Pending:

@@ -28,6 +28,7 @@ from saliency_cli.devices import choose_device, choose_dtype, prepare
 from saliency_cli.embedding import find_layer
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
+from saliency_cli.kernels import choose_products
 from saliency_cli.probes import at_layer, embeddings_block, probe
 from saliency_cli.settings import Compute, ModelChoice
 
@@ -71,6 +72,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         device=device,
         dtype=choose_dtype(compute),
         attention=str(module.config._attn_implementation),  # noqa: SLF001 - transformers has no other name
+        products=choose_products(device, choose_dtype(compute)),
         padding_blind=True,
         hashes={
             "model": _hashes([config_file, *_weights(choice.checkpoint)]),

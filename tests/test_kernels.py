@@ -1,0 +1,94 @@
+"""Who multiplies, and that it is the same product whoever does."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from saliency_cli.classifier import Classifier
+from saliency_cli.kernels import FEWEST_ROWS, choose_products, multiplying
+
+from .conftest import TEXTS, engine, scored
+
+CPU = torch.device("cpu")
+EPYC = {"cpu_name": "AMD EPYC", "avx512_f": True}
+
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+    reason="this torch was built without oneDNN",
+)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "products"),
+    [
+        (EPYC, "onednn"),
+        ({"cpu_name": "AMD EPYC", "avx512_f": False}, "torch"),
+        ({"cpu_name": "Intel(R) Xeon(R) Platinum", "avx512_f": True}, "torch"),
+        ({"avx512_f": True}, "torch"),
+        ({}, "torch"),
+    ],
+)
+@needs_onednn
+def test_onednn_multiplies_where_mkl_leaves_avx512_alone(
+    cpu: dict[str, Any], products: str
+) -> None:
+    assert choose_products(CPU, torch.float32, cpu=cpu) == products
+
+
+def test_only_float32_on_a_cpu_has_a_choice() -> None:
+    assert choose_products(torch.device("cuda"), torch.float32, cpu=EPYC) == "torch"
+    assert choose_products(CPU, torch.bfloat16, cpu=EPYC) == "torch"
+
+
+@needs_onednn
+@given(
+    rows=st.integers(1, 3 * FEWEST_ROWS),
+    inner=st.integers(1, 40),
+    outer=st.integers(1, 40),
+    biased=st.booleans(),
+)
+def test_product_and_gradient_are_torchs(
+    rows: int, inner: int, outer: int, *, biased: bool
+) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    x = torch.randn(2, rows, inner, generator=generator)
+    weight = torch.randn(outer, inner, generator=generator)
+    bias = torch.randn(outer, generator=generator) if biased else None
+    pull = torch.randn(2, rows, outer, generator=generator)
+
+    def run() -> tuple[Tensor, Tensor]:
+        leaf = x.clone().requires_grad_()
+        product = linear(leaf, weight, bias)
+        return product.detach(), torch.autograd.grad(product, leaf, pull)[0]
+
+    expected = run()
+    with multiplying("onednn"):
+        found = run()
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+def test_a_layer_that_is_trained_stays_torchs() -> None:
+    layer = nn.Linear(8, 8)
+    with multiplying("onednn"):
+        layer(torch.ones(FEWEST_ROWS, 8)).sum().backward()
+    assert layer.weight.grad is not None
+
+
+@needs_onednn
+@pytest.mark.parametrize("kind", ["bert", "gpt2"])
+def test_scores_are_the_same_whoever_multiplies(request: pytest.FixtureRequest, kind: str) -> None:
+    classifier: Classifier = request.getfixturevalue(kind)
+    ours, theirs = (
+        scored(engine(replace(classifier, products=products), samples=8), TEXTS)
+        for products in ("onednn", "torch")
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
