@@ -6,22 +6,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from saliency_cli.settings import ProductsName
+from saliency_cli.settings import HeadName, ProductsName
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
     """A module in eval mode that asks for no gradient of its own, and what goes with it.
 
-    `embedding` is the layer whose output the noise is added to and the gradient taken at;
-    `products` is who multiplies its matrices (`kernels`);
-    `padding_blind` says that padding beside a text leaves its logits alone; `hashes` are the
-    SHA-256 of the files of model and tokenizer, by their names.
+    `labels` name the logits in their order, and `head` tells how those are meant; `embedding` is
+    the layer whose output the noise is added to and the gradient taken at; `products` is who
+    multiplies its matrices (`kernels`); `padding_blind` says that padding beside a text leaves its
+    logits alone; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
     """
 
     module: nn.Module
     tokenizer: Any
     labels: tuple[str, ...]
+    head: HeadName
     embedding_name: str
     embedding: nn.Module
     max_length: int

@@ -13,6 +13,7 @@ ReductionName: TypeAlias = Literal["l2", "dot", "sum"]
 ObjectiveName: TypeAlias = Literal["logit", "loss"]
 DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
 ProductsName: TypeAlias = Literal["torch", "onednn"]
+HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 PresetName: TypeAlias = Literal["allennlp"]
 
 

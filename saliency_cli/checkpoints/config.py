@@ -9,7 +9,7 @@ from transformers import AutoConfig
 from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import encodable, visible
-from saliency_cli.settings import ModelChoice
+from saliency_cli.settings import HeadName, ModelChoice
 
 CONFIG = "config.json"
 
@@ -50,10 +50,10 @@ def _named(path: Path) -> Path:
 
 
 def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
-    """Read a config, and see that it is of a single-label classifier.
+    """Read a config.
 
     Raises:
-        CheckpointError: it is no config, or of another kind of model.
+        CheckpointError: it is none.
     """
     with refusing(path, "the config"):
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -62,19 +62,16 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
                 f"{visible(str(path))} names no model_type",
                 "it must be the config.json that transformers wrote",
             )
-        config = AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    _check_head(path, config)
-    return config
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def _check_head(path: Path, config: Any) -> None:  # noqa: ANN401
-    name = visible(str(path))
+def read_head(config: Any) -> HeadName:  # noqa: ANN401
+    """Return how the logits are meant: as transformers' own loss reads the config."""
     if config.problem_type == "multi_label_classification":
-        raise CheckpointError(
-            f"{name}: a multi-label classifier, and only single-label ones are read"
-        )
-    if config.problem_type == "regression" or config.num_labels < 2:
-        raise CheckpointError(f"{name}: a regression head, and only classifiers are read")
+        return "multi-label"
+    if config.problem_type == "regression" or config.num_labels == 1:
+        return "regression"
+    return "single-label"
 
 
 def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401

@@ -13,7 +13,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from torch import nn
 from transformers.utils import logging
 
-from saliency_cli.checkpoints.config import find_config, read_config, read_labels
+from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.directory import load_directory, weight_files
 from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.state_dict import load_state_dict
@@ -30,7 +30,7 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.kernels import choose_products
 from saliency_cli.probes import at_layer, embeddings_block, probe
-from saliency_cli.settings import Compute, ModelChoice
+from saliency_cli.settings import Compute, HeadName, ModelChoice
 
 Loader = Callable[[Path, Any], nn.Module]
 LOADERS: dict[str, Loader] = dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), load_state_dict)
@@ -60,6 +60,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         module=module.to(device, choose_dtype(compute)),
         tokenizer=tokenizer,
         labels=labels,
+        head=_known_head(config_file, config),
         embedding_name=name,
         embedding=layer,
         max_length=choose_length(
@@ -80,6 +81,13 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         },
     )
     return probe(_at_block(classifier) if choice.embeddings_block else classifier)
+
+
+def _known_head(path: Path, config: Any) -> HeadName:  # noqa: ANN401
+    head = read_head(config)
+    if head != "single-label":
+        raise CheckpointError(f"{visible(str(path))}: a {head} head, and only classifiers are read")
+    return head
 
 
 def _pad_id(tokenizer: Any, config: Any) -> int:  # noqa: ANN401

@@ -1,0 +1,179 @@
+"""The options of the command line, each declared once for all commands that take it."""
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from saliency_cli.settings import DtypeName, FormatName, MethodName, PresetName, ReductionName
+
+MODEL = "Model"
+TEXTS = "Texts"
+MATHS = "Maths"
+COMPUTE = "Compute"
+OUTPUT = "Output"
+
+ModelPath: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL",
+        help="A Hugging Face folder, or a .pt .pth .bin .ckpt file with a state dict.",
+    ),
+]
+TextsPath: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="TEXTS",
+        help="A .csv .tsv .jsonl .ndjson file, each also .gz, or - for standard input.",
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path, typer.Option(metavar="DIR", help="Where the run goes.", rich_help_panel=OUTPUT)
+]
+Overwrite: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace the report that is in --out.", rich_help_panel=OUTPUT
+    ),
+]
+HtmlRows: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Rows that the pages show, evenly sampled; the records hold all.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+AsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="Print the run's summary on stdout.", rich_help_panel=OUTPUT),
+]
+Quiet: TypeAlias = Annotated[
+    bool,
+    typer.Option("--quiet", help="Say nothing but errors.", rich_help_panel=OUTPUT),
+]
+Debug: TypeAlias = Annotated[
+    bool,
+    typer.Option("--debug", help="Show the traceback behind an error.", rich_help_panel=OUTPUT),
+]
+Tokenizer: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The tokenizer's folder, if it is not MODEL or the folder that MODEL lies in.",
+        rich_help_panel=MODEL,
+    ),
+]
+Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE_OR_DIR",
+        help="The config.json of a state dict, if it is not beside it or the tokenizer.",
+        rich_help_panel=MODEL,
+    ),
+]
+EmbeddingLayer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Dotted name of the layer whose output is perturbed, if not the token embedding.",
+        rich_help_panel=MODEL,
+    ),
+]
+MaxLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Tokens after which a text is cut, if fewer than the model takes.",
+        rich_help_panel=MODEL,
+    ),
+]
+InputFormat: TypeAlias = Annotated[
+    FormatName | None,
+    typer.Option(
+        help="How TEXTS is written, if its suffix does not tell; - is jsonl.",
+        rich_help_panel=TEXTS,
+    ),
+]
+TextColumn: TypeAlias = Annotated[
+    str, typer.Option(metavar="NAME", help="Where the text is.", rich_help_panel=TEXTS)
+]
+LabelColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where the gold label is; without it, label where there is one.",
+        rich_help_panel=TEXTS,
+    ),
+]
+IdColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where the row's id is; without it, id where there is one.",
+        rich_help_panel=TEXTS,
+    ),
+]
+Limit: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, help="Stop after that many rows.", rich_help_panel=TEXTS),
+]
+Method: TypeAlias = Annotated[
+    MethodName, typer.Option(help="Attribution method.", rich_help_panel=MATHS)
+]
+Reduction: TypeAlias = Annotated[
+    ReductionName | None,
+    typer.Option(
+        help="Gradient to one number a token: l2 (the default) its length, dot its product "
+        "with the embedding, with a sign, sum the article's.",
+        rich_help_panel=MATHS,
+    ),
+]
+Samples: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N|auto",
+        help="Noisy passes a text; auto (the default) goes on until the errors are small.",
+        rich_help_panel=MATHS,
+    ),
+]
+Antithetic: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--antithetic/--no-antithetic",
+        help="Draw noise in pairs ε and −ε (the default), or independently.",
+        rich_help_panel=MATHS,
+    ),
+]
+Noise: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=10,
+        help="Standard deviation, as a share of the text's embedding range (default: 0.01).",
+        rich_help_panel=MATHS,
+    ),
+]
+Preset: TypeAlias = Annotated[
+    PresetName | None,
+    typer.Option(help="allennlp: the article's maths to the letter.", rich_help_panel=MATHS),
+]
+Seed: TypeAlias = Annotated[
+    int,
+    typer.Option(min=0, max=2**63 - 1, help="Seed of the noise.", rich_help_panel=MATHS),
+]
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:0.", rich_help_panel=COMPUTE),
+]
+Dtype: TypeAlias = Annotated[
+    DtypeName, typer.Option(help="What the model computes in.", rich_help_panel=COMPUTE)
+]
+BatchTokens: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Tokens in a batch, if not what suits the device.",
+        rich_help_panel=COMPUTE,
+    ),
+]
