@@ -65,7 +65,7 @@ def windows(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
     characters = 0
     for row in rows:
         window.append(row)
-        characters += len(row.text) if isinstance(row, Row) else 0
+        characters += len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
         if len(window) == WINDOW_ROWS or characters > WINDOW_CHARACTERS:
             yield window
             window, characters = [], 0

@@ -18,6 +18,7 @@ from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
 from saliency_cli.explain import Engine, run_draws
+from saliency_cli.heads import Target
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
 from saliency_cli.probes import at_layer, probe
@@ -30,7 +31,9 @@ from .conftest import TEXTS, WORDS, engine, scored
 def pending(engine: Engine, text: str) -> Pending:
     """Explain one text by hand and return it with its gradients."""
     encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
-    made = Pending(clean_passes(engine.classifier, encoding)[0], engine.maths)
+    clean = clean_passes(engine.classifier, encoding)[0]
+    predicted = int(clean.logits.argmax())
+    made = Pending(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
     while draws := made.next_round():
         run_draws([draws], engine)
     return made
@@ -82,15 +85,15 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 @pytest.mark.parametrize("text", TEXTS)
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
     made = pending(engine(bert, noise=0.0), text)
-    assert torch.equal(made.gradient(), plain_gradient(bert, text))
+    assert torch.equal(made.gradients()[0], plain_gradient(bert, text))
     assert made.attribution.samples == 1
     assert made.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
     linear = with_module(bert, Linear)
-    pair = pending(engine(linear, samples=2, noise=0.5), TEXTS[2]).gradient()
-    still = pending(engine(linear, noise=0.0), TEXTS[2]).gradient()
+    pair = pending(engine(linear, samples=2, noise=0.5), TEXTS[2]).gradients()[0]
+    still = pending(engine(linear, noise=0.0), TEXTS[2]).gradients()[0]
     torch.testing.assert_close(pair, still, rtol=1e-6, atol=0)
 
 
@@ -102,8 +105,8 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
     for side in (embedding + shift, embedding - shift):
         leaf = side.detach().requires_grad_()
         logits = bert.module(inputs_embeds=leaf, **inputs).logits
-        sides.append(torch.autograd.grad(logits[0, clean.target], leaf)[0][0])
-    pair = pending(engine(bert, samples=2, noise=0.05), TEXTS[3]).gradient()
+        sides.append(torch.autograd.grad(logits[0, clean.logits.argmax()], leaf)[0][0])
+    pair = pending(engine(bert, samples=2, noise=0.05), TEXTS[3]).gradients()[0]
     torch.testing.assert_close(pair, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -126,9 +129,9 @@ def test_gradients_are_captums_under_the_same_noise(
         return bert.module(inputs_embeds=embeddings, **many).logits  # type: ignore[no-any-return]
 
     expected = NoiseTunnel(Saliency(forward)).attribute(
-        embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.clean.target, abs=False
+        embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.target.plus, abs=False
     )
-    off = (made.gradient() - expected[0]).abs().max() / expected.abs().max()
+    off = (made.gradients()[0] - expected[0]).abs().max() / expected.abs().max()
     assert off < 1e-5
 
 
