@@ -21,10 +21,20 @@ from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
 from saliency_cli.settings import Maths
 from saliency_cli.streams import merged, replica, threads
-from saliency_cli.texts import Begun, Outcome, Text, begin, finished, quarantined, without_token
+from saliency_cli.texts import (
+    Begun,
+    Outcome,
+    Text,
+    begin,
+    finished,
+    handed_to,
+    identity,
+    quarantined,
+    without_token,
+)
 
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
-ExplainTexts: TypeAlias = Callable[[Sequence[Text]], Iterator[Finished]]
+ExplainTexts: TypeAlias = Callable[[Sequence[Text]], Iterator[tuple[Row, Outcome]]]
 _HELD = 10
 """Gradients held for texts under way, in batches."""
 
@@ -70,13 +80,28 @@ def explain(
 def _explain_window(
     window: Sequence[Row | BadRow], engine: Engine, explain_texts: ExplainTexts
 ) -> Iterator[Finished]:
+    """Explain the rows of a window; the same text is explained once, for all rows that hold it."""
     yield from ((row, row) for row in window if isinstance(row, BadRow))
-    texts = _encoded([row for row in window if isinstance(row, Row)], engine)
-    problems = {text.row.ordinal: without_token(text) for text in texts}
+    alike: dict[object, list[Row]] = {}
+    for row in window:
+        if isinstance(row, Row):
+            alike.setdefault(identity(row, engine.maths), []).append(row)
+    texts = _encoded([rows[0] for rows in alike.values()], engine)
+    for row, outcome in _explain_sorted(texts, explain_texts):
+        for twin in alike[identity(row, engine.maths)]:
+            yield twin, handed_to(twin, outcome)
+
+
+def _explain_sorted(
+    texts: Sequence[Text], explain_texts: ExplainTexts
+) -> Iterator[tuple[Row, Outcome]]:
+    full = []
     for text in texts:
-        if problem := problems[text.row.ordinal]:
+        problem = without_token(text)
+        if problem is None:
+            full.append(text)
+        else:
             yield text.row, quarantined(text.row, problem)
-    full = [text for text in texts if not problems[text.row.ordinal]]
     full.sort(key=lambda text: (-text.length, text.row.ordinal))
     yield from explain_texts(full)
 
@@ -140,7 +165,7 @@ def _next(pending: Pending) -> Iterator[Draws]:
         yield draws
 
 
-def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[Finished]:
+def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[tuple[Row, Outcome]]:
     """Keep the batches full: begin texts when draws run short, go on with those not done."""
     under_way = _UnderWay()
     while texts or under_way.queue:

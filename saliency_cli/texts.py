@@ -1,7 +1,7 @@
 """A row on its way through the engine: encoded, then begun, then finished."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TypeAlias
 
@@ -11,7 +11,7 @@ from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import PAIR, TEXT, content
 from saliency_cli.escapes import excerpt
-from saliency_cli.heads import choose_targets, predict
+from saliency_cli.heads import GOLD, choose_targets, predict
 from saliency_cli.merging import merge
 from saliency_cli.passes import Clean
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
@@ -111,3 +111,15 @@ def _attribution(encoded: Encoded, parts: Sequence[Pending]) -> Attribution:
 def quarantined(row: Row, reason: str) -> BadRow:
     """Return the row as one that is not explained."""
     return BadRow(row.ordinal, row.line, row.id, reason, excerpt(row.text), row.size)
+
+
+def identity(row: Row, maths: Maths) -> object:
+    """Return what makes two rows the same to the engine: their noise is then the same, too."""
+    return row.text, row.pair, row.gold if maths.target.name == GOLD else None
+
+
+def handed_to(row: Row, outcome: Outcome) -> Outcome:
+    """Return the outcome of a row for another of the same text."""
+    if isinstance(outcome, BadRow):
+        return quarantined(row, outcome.reason)
+    return replace(outcome, row=row)

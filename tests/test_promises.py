@@ -17,13 +17,21 @@ from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
-from saliency_cli.explain import Engine, run_draws
+from saliency_cli.explain import Engine, explain, run_draws
 from saliency_cli.heads import Target
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
 from saliency_cli.probes import at_layer, probe
+from saliency_cli.records import Row
 from saliency_cli.reduction import REDUCTIONS, normalised
-from saliency_cli.settings import ALLENNLP, Compute, Maths, ModelChoice, Sampling
+from saliency_cli.settings import (
+    ALLENNLP,
+    Compute,
+    Maths,
+    ModelChoice,
+    Sampling,
+    TargetChoice,
+)
 
 from .conftest import TEXTS, WORDS, engine, scored
 
@@ -313,3 +321,26 @@ def test_maths_defaults_are_the_documented_ones() -> None:
         objective="logit",
         sampling=Sampling(samples=None, antithetic=True, noise=0.01, seed=0),
     )
+
+
+def test_the_same_text_is_explained_once_for_all_rows_that_hold_it(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    forward = bert.module.forward
+
+    def counted(*args: object, **inputs: Tensor) -> object:
+        passes.append(len(inputs["input_ids"]))
+        return forward(*args, **inputs)
+
+    monkeypatch.setattr(bert.module, "forward", counted)
+    golds = [None, "ham", "spam", None]
+    rows = [Row(n, n + 1, str(n), TEXTS[3], golds[n]) for n in range(4)]
+    records = [outcome.record() for outcome in explain(rows, engine(bert, samples=8))]
+    assert sum(passes) == 1 + 8
+    assert [record["id"] for record in records] == ["0", "1", "2", "3"]
+    assert [record["gold"] for record in records] == golds
+    assert len({tuple(record["scores"]) for record in records}) == 1
+    gold = engine(bert, samples=8, target=TargetChoice("gold"))
+    targets = [outcome.record().get("target") for outcome in explain(rows, gold)]
+    assert targets == [None, "ham", "spam", None]
