@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from saliency_cli.records import BadRow, Row
@@ -40,6 +40,10 @@ class Budget:
 
     tokens: int
     equal_lengths: bool = False
+
+    def halved(self) -> Self:
+        """Return the budget with half the tokens, for when memory has run out."""
+        return replace(self, tokens=max(1, self.tokens // 2))
 
     def take(self, queue: deque[Item]) -> list[Item]:
         """Take the next batch from the front of `queue`: at least one grain, whatever its size."""

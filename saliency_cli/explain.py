@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from typing import TypeAlias
 
-from saliency_cli.allocator import release
+from saliency_cli.allocator import ran_out, release
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, Pending
@@ -158,6 +158,22 @@ class _UnderWay:
         begun = self.begun.pop(id(pending))
         return None if any(id(part) in self.begun for part in begun.pendings) else begun
 
+    def without_room(self, batch: Sequence[Draws]) -> Iterator[tuple[Row, Outcome]]:
+        """Put a batch back that memory ran out on; a text that by itself is too much is let go."""
+        first = batch[0]
+        if len(batch) > 1 or first.rows > first.grain:
+            self.queue.extendleft(reversed(batch))
+            return
+        begun = self.begun[id(first.pending)]
+        dropped = {id(pending) for pending in begun.pendings}
+        kept = [draws for draws in self.queue if id(draws.pending) not in dropped]
+        self.queue.clear()
+        self.queue.extend(kept)
+        for key in dropped:
+            self.begun.pop(key, None)
+        reason = f"memory ran out on one pass over its {first.length} tokens"
+        yield begun.text.row, quarantined(begun.text.row, reason)
+
 
 def _next(pending: Pending) -> Iterator[Draws]:
     draws = pending.next_round()
@@ -175,8 +191,24 @@ def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[tuple[Row, Ou
                 if not begun.pendings:
                     yield begun.text.row, finished(begun)
         if under_way.queue:
-            done = map(under_way.go_on, run_draws(engine.budget.take(under_way.queue), engine))
-            yield from ((begun.text.row, finished(begun)) for begun in filter(None, done))
+            outcomes, engine = _go_on(under_way, engine)
+            yield from outcomes
+
+
+def _go_on(under_way: _UnderWay, engine: Engine) -> tuple[Sequence[tuple[Row, Outcome]], Engine]:
+    """Make a batch of draws; return what is explained by it, and the engine to go on with.
+
+    Where memory runs out, that is one whose batches are half as large.
+    """
+    batch = engine.budget.take(under_way.queue)
+    try:
+        done = [*map(under_way.go_on, run_draws(batch, engine))]
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        halved = replace(engine, budget=engine.budget.halved())
+        return [*under_way.without_room(batch)], halved
+    return [(begun.text.row, finished(begun)) for begun in done if begun is not None], engine
 
 
 def _begin(texts: deque[Text], engine: Engine) -> Iterator[Begun]:
@@ -218,4 +250,5 @@ def run_draws(batch: Sequence[Draws], engine: Engine) -> list[Pending]:
         flips = sum(gradients.flips[mine])
         draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
         first = mine.stop
-    return [draws.pending for draws in batch if draws.pending.round_over]
+    over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
+    return [*over.values()]
