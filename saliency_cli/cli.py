@@ -113,6 +113,7 @@ def explain(
     contrast: options.Contrast = None,
     threshold: options.Threshold = 0.5,
     samples: options.Samples = None,
+    tolerance: options.Tolerance = None,
     antithetic: options.Antithetic = None,
     noise: options.Noise = None,
     preset: options.Preset = None,
@@ -126,6 +127,7 @@ def explain(
         given = {
             "--reduction": reduction,
             "--samples": samples,
+            "--tolerance": tolerance,
             "--antithetic": antithetic,
             "--noise": noise,
         }
@@ -138,6 +140,7 @@ def explain(
                     antithetic=antithetic is not False,
                     noise=0.01 if noise is None else noise,
                     seed=seed,
+                    tolerance=0.02 if tolerance is None else tolerance,
                 ),
             )
         else:

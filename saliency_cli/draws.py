@@ -15,9 +15,7 @@ MAX_BLOCKS = 32
 """Gradients kept per text; with more draws than that, each is the sum of several."""
 FIRST_PASSES = 4
 MOST_PASSES = 64
-TOLERANCE = 0.02
-"""`--samples auto`: passes to begin with, passes to stop at, and the error that is small enough, as
-a share of the text's largest score."""
+"""`--samples auto`: passes to begin with, and passes to stop at."""
 
 
 @dataclass(slots=True)
@@ -84,7 +82,8 @@ class Pending:
     def _attribution(self) -> Attribution:
         every = normalised(self.raw())
         found, errors = every[0], standard_errors(every[1:]) if len(every) > 1 else None
-        small = errors is None or bool(errors.max() <= TOLERANCE * found.abs().max())
+        tolerance = self.maths.sampling.tolerance
+        small = errors is None or bool(errors.max() <= tolerance * found.abs().max())
         return Attribution(
             scores=tuple(found.tolist()),
             errors=None if errors is None else tuple(errors.tolist()),

@@ -185,6 +185,15 @@ Samples: TypeAlias = Annotated[
         rich_help_panel=MATHS,
     ),
 ]
+Tolerance: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="When --samples auto has enough: the largest error, as a share of the text's largest "
+        "score (default: 0.02).",
+        rich_help_panel=MATHS,
+    ),
+]
 Antithetic: TypeAlias = Annotated[
     bool | None,
     typer.Option(

@@ -147,5 +147,6 @@ def _options(request: Request) -> dict[str, Any]:
         "stride": request.compute.stride,
         "target": maths.target.name,
         "text_column": columns.text,
+        "tolerance": sampling.tolerance,
         "threshold": maths.target.threshold,
     }

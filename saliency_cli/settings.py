@@ -62,14 +62,20 @@ class TextsChoice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the noise is drawn: S, the seed, pairs or not, and passes per text (None: as needed)."""
+    """How the noise is drawn: S, the seed, pairs or not, and passes per text.
+
+    Without `samples` they go on until every error is below `tolerance` of the largest score.
+    """
 
     samples: int | None = None
     antithetic: bool = True
     noise: float = 0.01
     seed: int = 0
+    tolerance: float = 0.02
 
     def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise UsageError("--tolerance must be above 0")
         if self.samples is not None and self.samples < 1:
             raise UsageError("--samples must be at least 1")
         if self.samples is not None and self.samples % self.passes_per_draw:

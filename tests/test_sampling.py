@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli.classifier import Classifier
-from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, MOST_PASSES, TOLERANCE
+from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, MOST_PASSES
 from saliency_cli.errors import UsageError
 from saliency_cli.explain import explain
 from saliency_cli.records import Attribution, Explanation, Row
@@ -45,12 +45,13 @@ def test_samples_counts_passes(
         assert (attribution.errors is not None) == has_errors
 
 
-def test_auto_goes_on_until_the_errors_are_small(bert: Classifier) -> None:
-    found = attributions(bert, *TEXTS, noise=0.02)
+@pytest.mark.parametrize("tolerance", [0.005, 0.01, 0.02])
+def test_auto_goes_on_until_the_errors_are_small(bert: Classifier, tolerance: float) -> None:
+    found = attributions(bert, *TEXTS, noise=0.02, tolerance=tolerance)
     assert {attribution.samples for attribution in found} != {FIRST_PASSES}
     for attribution in found:
         assert attribution.errors is not None
-        small = max(attribution.errors) <= TOLERANCE * max(attribution.scores)
+        small = max(attribution.errors) <= tolerance * max(attribution.scores)
         assert small == attribution.settled
         assert small or attribution.samples == MOST_PASSES
 
