@@ -98,7 +98,7 @@ def _tapped(
     classifier: Classifier, displacement: Tensor | None = None
 ) -> AbstractContextManager[Tap]:
     name = classifier.embedding_name
-    return tapped(classifier.embedding, name=name, displacement=displacement)
+    return tapped(classifier.module, classifier.embedding, name=name, displacement=displacement)
 
 
 def _logits(

@@ -122,7 +122,7 @@ def test_a_layer_that_embeds_no_tokens_is_refused(bert_folder: Path, layer: str)
 
 
 def test_the_hook_is_gone_after_a_pass(bert: Classifier) -> None:
-    with tapped(bert.embedding, name="any"):
+    with tapped(bert.module, bert.embedding, name="any"):
         assert len(bert.embedding._forward_hooks) == 1
     assert len(bert.embedding._forward_hooks) == 0
 
