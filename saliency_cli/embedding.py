@@ -26,6 +26,7 @@ class Tap:
 
     name: str
     displacement: Tensor | None = None
+    tokens_first: bool = False
     runs: int = 0
     fits: bool = True
     _first: "_Run | None" = None
@@ -47,6 +48,12 @@ class Tap:
 
     def take(self, ids: Tensor | None, clean: Tensor) -> Tensor:
         """Return what stands in for the output `clean` that the layer made of `ids`."""
+        if not self.tokens_first:
+            return self._take(ids, clean)
+        ids = None if ids is None else ids.transpose(0, 1)
+        return self._take(ids, clean.transpose(0, 1)).transpose(0, 1)
+
+    def _take(self, ids: Tensor | None, clean: Tensor) -> Tensor:
         self.runs += 1
         if self._first is None:
             self._first = _Run(ids, clean.detach(), self._displaced(clean))
@@ -84,18 +91,24 @@ class _Run:
 
 @contextmanager
 def tapped(
-    module: nn.Module, layer: nn.Module, *, name: str, displacement: Tensor | None = None
+    module: nn.Module,
+    layer: nn.Module,
+    *,
+    name: str,
+    displacement: Tensor | None = None,
+    tokens_first: bool = False,
 ) -> Iterator[Tap]:
     """Swap the output of `layer` for a leaf that is displaced, and asks for a gradient.
 
     The real `input_ids` still go into the model, so that one which finds its padding through them
     (GPT-2) goes on to do so; `inputs_embeds` would take that away. The leaf is float32 whatever the
-    model runs in, so noise is added and gradients are taken in float32.
+    model runs in, so noise is added and gradients are taken in float32. It is [B, L, H] also where
+    the layer has `tokens_first`, [L, B, H], as XLNet's.
 
     Raises:
         CheckpointError: the layer's output is no tensor [B, L, H].
     """
-    tap = Tap(name, displacement)
+    tap = Tap(name, displacement, tokens_first)
 
     def swap(_layer: nn.Module, args: Inputs, kwargs: Keywords, output: object) -> Tensor:
         return tap.take(_ids(args, kwargs), _checked(output, name))
@@ -151,8 +164,8 @@ def find_layer(
         return name, _named(dict(module.named_modules()), name)
     told = _told(module)
     for known, layer in module.named_modules():
-        if told is layer:
-            return known, layer
+        if layer is told and layer is not module:
+            return known, told
     return trace_layer(module, inputs() if inputs else {})
 
 

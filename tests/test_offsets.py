@@ -1,0 +1,153 @@
+"""Tokens lie in the text as it was given, and what a text spells out is text, for any tokenizer."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import PreTrainedTokenizerFast
+
+from saliency_cli.checkpoints.tokenizers import load_tokenizer
+from saliency_cli.encoding import encode
+from saliency_cli.records import Encoding
+from saliency_cli.words import Piece, pieces
+
+from .architectures import TOKENIZERS
+from .runs import record
+
+EVERY = pytest.mark.parametrize("tokenizer", TOKENIZERS, indirect=True)
+TRICKY = (
+    "  free call",
+    "free  call ",
+    "call\r\nnow",
+    "\U0001f600 ok \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "ﬁne oﬃce",
+    "İstanbul ok",
+    "café cafe\u0301",
+    "\ufeffok",
+    "free\x00call\u200b",
+    "Ⅷ ½ ㍿",
+    "ok\u3000ok",
+    "한국 \u1112\u1161\u11ab",
+    "e\u0301\u0301\u0301",
+    "now.",
+    " ",
+)
+SPELLED = ["[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>", "<sep>", "<cls>", "<|endoftext|>"]
+SPELLED += ["<|im_end|>"]
+LOADED: dict[str, PreTrainedTokenizerFast] = {}
+
+
+@pytest.fixture
+def tokenizer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> PreTrainedTokenizerFast:
+    """Return a tokenizer as `load` does, from its files."""
+    if request.param not in LOADED:
+        folder: Path = tmp_path_factory.mktemp("tokenizer")
+        TOKENIZERS[request.param]().save_pretrained(folder)
+        LOADED[request.param] = load_tokenizer(folder, None)
+    return LOADED[request.param]
+
+
+def encoded(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
+    return encode(tokenizer, [text], max_length=10_000)[0]
+
+
+def divided(encoding: Encoding, text: str) -> list[Piece]:
+    """Divide a text as the report does; each token's score is 1."""
+    return pieces(
+        record(0, "any")
+        | {
+            "text": text,
+            "tokens": list(encoding.tokens),
+            "offsets": [list(offset) for offset in encoding.offsets],
+            "special": list(encoding.special),
+            "scores": [1.0] * len(encoding),
+            "errors": None,
+        }
+    )
+
+
+def assert_in_place(encoding: Encoding, text: str) -> None:
+    last = 0
+    for (start, end), special in zip(encoding.offsets, encoding.special, strict=True):
+        if special:
+            assert (start, end) == (0, 0)
+            continue
+        assert last <= start <= end <= len(text)
+        covered = text[start:end]
+        assert covered == covered.strip() or not covered.strip()
+        last = start
+    found = divided(encoding, text)
+    assert "".join(piece.text for piece in found if not piece.special) == text
+    assert sum(piece.score for piece in found) == len(encoding)
+
+
+@EVERY
+@given(
+    text=st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+        st.lists(st.sampled_from([*TRICKY, *SPELLED, "free", "call"]), max_size=5).map("".join),
+    )
+)
+def test_offsets_are_in_order_and_inside_the_text(
+    tokenizer: PreTrainedTokenizerFast, text: str
+) -> None:
+    assert_in_place(encoded(tokenizer, text), text)
+
+
+@EVERY
+@pytest.mark.parametrize("text", TRICKY)
+def test_tricky_texts(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    assert_in_place(encoded(tokenizer, text), text)
+
+
+@EVERY
+@pytest.mark.parametrize("text", ["free call now", "  free call  now", "free\r\ncall\tnow"])
+def test_known_words_lie_where_they_stand(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    encoding = encoded(tokenizer, text)
+    for token, (start, end), special in zip(
+        encoding.tokens, encoding.offsets, encoding.special, strict=True
+    ):
+        visible = token.strip("Ġ▁").replace("#", "")
+        if not special and visible.isalpha() and visible.isascii():
+            assert text[start:end] == visible
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [name for name in TOKENIZERS if name.startswith(("byte", "BPE"))],
+    indirect=True,
+)
+def test_the_bytes_of_an_emoji_are_one_piece(tokenizer: PreTrainedTokenizerFast) -> None:
+    text = "ok \U0001f600 é"
+    encoding = encoded(tokenizer, text)
+    assert list(encoding.offsets).count((3, 4)) >= 4
+    (emoji,) = (piece for piece in divided(encoding, text) if piece.text == "\U0001f600")
+    assert emoji.score == len(emoji.tokens) == list(encoding.offsets).count((3, 4))
+
+
+@EVERY
+@pytest.mark.parametrize("name", SPELLED)
+@pytest.mark.parametrize("text", ["{}", "free{}call {} now", "{} ok", "ok {}", "{}{}"])
+def test_a_special_token_that_a_text_spells_out_is_text(
+    tokenizer: PreTrainedTokenizerFast, name: str, text: str
+) -> None:
+    plain, spelled = encoded(tokenizer, "free call"), encoded(tokenizer, text.format(name, name))
+    assert own(spelled) == own(plain)
+    added = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    inside = [i for i, special in zip(spelled.ids, spelled.special, strict=True) if not special]
+    assert not added & set(inside)
+    assert_in_place(spelled, text.format(name, name))
+
+
+def own(encoding: Encoding) -> list[int]:
+    """Return the ids that the tokenizer added."""
+    return [i for i, special in zip(encoding.ids, encoding.special, strict=True) if special]
+
+
+def test_a_special_token_is_text_also_after_normalising() -> None:
+    full_width = "ok \uff3bSEP\uff3d ok"  # NFKC makes [SEP] of it
+    tokenizer = LOADED.get("Unigram, both sides") or TOKENIZERS["Unigram, both sides"]()
+    assert "[SEP]" not in encoded(tokenizer, full_width).tokens[:-1]
