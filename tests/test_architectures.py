@@ -90,6 +90,24 @@ def test_streams_change_nothing(loaded: Loaded, name: str) -> None:
     assert_same(scored(replace(run, streams=2), TEXTS), scored(run, TEXTS))
 
 
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_longest_text_fits(loaded: Loaded, name: str) -> None:
+    classifier = loaded(name)
+    (encoding,) = encode(classifier.tokenizer, ["home is " * 200], max_length=classifier.max_length)
+    assert encoding.truncated
+    assert len(encoding) == classifier.max_length
+    assert bool(clean_passes(classifier, [encoding])[0].logits.isfinite().all())
+
+
+@pytest.mark.parametrize("name", ["T5", "ModernBERT"])
+def test_bfloat16_tells_much_the_same(loaded: Loaded, tmp_path: Path, name: str) -> None:
+    folder = save_architecture(name, tmp_path)
+    half = load(ModelChoice(folder), Compute(device="cpu", dtype="bfloat16"))
+    theirs = scored(engine(loaded(name), samples=4), TEXTS)
+    for one, other in zip(scored(engine(half, samples=4), TEXTS), theirs, strict=True):
+        assert float((one - other).abs().sum()) < 0.2
+
+
 # The leaf is the one that plain autograd would take.
 
 

@@ -35,19 +35,16 @@ TRICKY = (
 )
 SPELLED = ["[CLS]", "[SEP]", "[PAD]", "<s>", "</s>", "<pad>", "<sep>", "<cls>", "<|endoftext|>"]
 SPELLED += ["<|im_end|>"]
-LOADED: dict[str, PreTrainedTokenizerFast] = {}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tokenizer(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> PreTrainedTokenizerFast:
     """Return a tokenizer as `load` does, from its files."""
-    if request.param not in LOADED:
-        folder: Path = tmp_path_factory.mktemp("tokenizer")
-        TOKENIZERS[request.param]().save_pretrained(folder)
-        LOADED[request.param] = load_tokenizer(folder, None)
-    return LOADED[request.param]
+    folder: Path = tmp_path_factory.mktemp("tokenizer")
+    TOKENIZERS[request.param]().save_pretrained(folder)
+    return load_tokenizer(folder, None)
 
 
 def encoded(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
@@ -147,7 +144,7 @@ def own(encoding: Encoding) -> list[int]:
     return [i for i, special in zip(encoding.ids, encoding.special, strict=True) if special]
 
 
-def test_a_special_token_is_text_also_after_normalising() -> None:
+@pytest.mark.parametrize("tokenizer", ["Unigram, both sides"], indirect=True)
+def test_a_special_token_is_text_also_after_normalising(tokenizer: PreTrainedTokenizerFast) -> None:
     full_width = "ok \uff3bSEP\uff3d ok"  # NFKC makes [SEP] of it
-    tokenizer = LOADED.get("Unigram, both sides") or TOKENIZERS["Unigram, both sides"]()
     assert "[SEP]" not in encoded(tokenizer, full_width).tokens[:-1]
