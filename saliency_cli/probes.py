@@ -19,7 +19,7 @@ OTHER = "A second and longer text stands beside the first, so that the first is 
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 ROUNDING = 1e-3
 """|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is nothing but rounding."""
-FAR_BELOW = 0.1
+FAR_BELOW = 0.05
 """|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which they are
 perpendicular on purpose, if they are so at every token."""
 

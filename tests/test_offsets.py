@@ -1,5 +1,7 @@
 """Tokens lie in the text as it was given, and what a text spells out is text, for any tokenizer."""
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -8,12 +10,12 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from saliency_cli.checkpoints.tokenizers import load_tokenizer
-from saliency_cli.encoding import encode
-from saliency_cli.records import Encoding
+from saliency_cli.encoding import _offsets, encode
+from saliency_cli.records import Encoding, Record
 from saliency_cli.words import Piece, pieces
 
 from .architectures import TOKENIZERS
-from .runs import record
+from .runs import record, write_run
 
 EVERY = pytest.mark.parametrize("tokenizer", TOKENIZERS, indirect=True)
 TRICKY = (
@@ -51,19 +53,21 @@ def encoded(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
     return encode(tokenizer, [text], max_length=10_000)[0]
 
 
+def recorded(encoding: Encoding, text: str) -> Record:
+    """Make the record of an encoding in which each token's score is 1."""
+    return record(0, "any") | {
+        "text": text,
+        "tokens": list(encoding.tokens),
+        "offsets": [list(offset) for offset in encoding.offsets],
+        "special": list(encoding.special),
+        "scores": [1.0] * len(encoding),
+        "errors": None,
+    }
+
+
 def divided(encoding: Encoding, text: str) -> list[Piece]:
-    """Divide a text as the report does; each token's score is 1."""
-    return pieces(
-        record(0, "any")
-        | {
-            "text": text,
-            "tokens": list(encoding.tokens),
-            "offsets": [list(offset) for offset in encoding.offsets],
-            "special": list(encoding.special),
-            "scores": [1.0] * len(encoding),
-            "errors": None,
-        }
-    )
+    """Divide a text as the report does."""
+    return pieces(recorded(encoding, text))
 
 
 def assert_in_place(encoding: Encoding, text: str) -> None:
@@ -123,6 +127,26 @@ def test_the_bytes_of_an_emoji_are_one_piece(tokenizer: PreTrainedTokenizerFast)
     assert list(encoding.offsets).count((3, 4)) >= 4
     (emoji,) = (piece for piece in divided(encoding, text) if piece.text == "\U0001f600")
     assert emoji.score == len(emoji.tokens) == list(encoding.offsets).count((3, 4))
+
+
+@EVERY
+def test_the_report_shows_the_text_as_it_was_given(
+    tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    text = "  free😀call ﬁne </s> 👨‍👩 now"
+    page = write_run(tmp_path / "run", [recorded(encoded(tokenizer, text), text)]) / "index.html"
+    row = page.read_text(encoding="utf-8").split('class="text', 1)[1]
+    special = re.compile(r'<span class="t s\d special"[^>]*>[^<]*</span>')
+    shown = html.unescape(re.sub(r"<[^>]*>", "", special.sub("", row.partition(">")[2])))
+    assert "".join(text.split()) in "".join(shown.split())
+
+
+@given(told=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=6))
+def test_what_a_tokenizer_tells_wrong_is_put_in_order(told: list[tuple[int, int]]) -> None:
+    text = " ab c "
+    found = list(_offsets(text, told, [False] * len(told)))
+    assert all(0 <= start <= end <= len(text) for start, end in found)
+    assert found == sorted(found, key=lambda offset: offset[0])
 
 
 @EVERY
