@@ -166,7 +166,9 @@ def find_layer(
     for known, layer in module.named_modules():
         if layer is told and layer is not module:
             return known, told
-    return trace_layer(module, inputs() if inputs else {})
+    if inputs is None:
+        raise _undecided([], "")
+    return trace_layer(module, inputs())
 
 
 def token_rows(module: nn.Module, *, inputs: Callable[[], Keywords]) -> int | None:
@@ -188,18 +190,20 @@ def _told(module: nn.Module) -> nn.Module | None:
 def trace_layer(module: nn.Module, inputs: Keywords) -> tuple[str, nn.Module]:
     """Run `module` on `inputs`, and return the embedding that was given its `input_ids`.
 
-    The ids are seen before they are looked up, so one that has no row does not hide the layer.
+    They may come to it with the tokens first. They are seen before they are looked up, so an id
+    that has no row does not hide the layer.
 
     Raises:
         CheckpointError: no embedding was given them, or several that share no weight were.
     """
+    wanted: Tensor = inputs["input_ids"]
     given: dict[str, nn.Embedding] = {}
     with ExitStack() as hooks:
         for name, layer in _embeddings(module).items():
 
             def see(layer: nn.Module, args: Inputs, kwargs: Keywords, name: str = name) -> None:
                 ids = _ids(args, kwargs)
-                if ids is not None and torch.equal(ids, inputs["input_ids"]):
+                if ids is not None and (torch.equal(ids, wanted) or torch.equal(ids.T, wanted)):
                     given[name] = cast("nn.Embedding", layer)
 
             hooks.callback(layer.register_forward_pre_hook(see, with_kwargs=True).remove)

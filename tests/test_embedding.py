@@ -70,6 +70,14 @@ def test_an_id_without_a_row_does_not_hide_the_layer() -> None:
     assert trace_layer(module, {**INPUTS, "input_ids": ids})[0] == "tables.0"
 
 
+def test_ids_with_the_tokens_first_are_known() -> None:
+    class TokensFirst(Own):
+        def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
+            return super().forward(input_ids.T, attention_mask.T)
+
+    assert trace_layer(TokensFirst(), INPUTS)[0] == "tables.0"
+
+
 def test_several_layers_are_listed_with_the_option() -> None:
     with pytest.raises(CheckpointError, match="which layer embeds its tokens") as caught:
         trace_layer(Own(tables=2), INPUTS)
