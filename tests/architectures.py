@@ -167,6 +167,16 @@ ARCHITECTURES: dict[str, Architecture] = {
     "RoBERTa": Architecture("RobertaConfig", "byte-level BPE"),
     "ELECTRA": Architecture("ElectraConfig", "WordPiece", {"embedding_size": 16}),
     "ALBERT": Architecture("AlbertConfig", "Unigram, both sides", {"embedding_size": 16}),
+    "DeBERTa": Architecture(
+        "DebertaConfig",
+        "byte-level BPE",
+        {
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "pooler_hidden_size": 32,
+        },
+    ),
     "DeBERTa-v2/v3": Architecture(
         "DebertaV2Config",
         "Unigram, both sides",

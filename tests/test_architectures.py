@@ -20,7 +20,7 @@ from saliency_cli.settings import Compute, ModelChoice
 from .architectures import ARCHITECTURES, save_architecture
 from .conftest import ROOT, TEXTS, engine, scored
 
-NORMALISED = {"DeBERTa-v2/v3", "ModernBERT", "ModernBERT, mean"}
+NORMALISED = {"DeBERTa", "DeBERTa-v2/v3", "ModernBERT", "ModernBERT, mean"}
 """Their token embeddings go straight into a LayerNorm, and have no length behind it."""
 SHARED = {"T5": ("encoder", "decoder"), "BART": ("encoder", "decoder")}
 NO_EMBEDS = {*SHARED, "T5, ReLU"}
