@@ -16,7 +16,8 @@ class Classifier:
     `labels` name the logits in their order, and `head` tells how those are meant; `embedding` is
     the layer whose output the noise is added to and the gradient taken at; `products` is who
     multiplies its matrices (`kernels`); `padding_blind` says that padding beside a text leaves its
-    logits alone; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
+    logits alone; `tokens_first` that the layer gives [L, B, H] and not [B, L, H]; `hashes` are the
+    SHA-256 of the files of model and tokenizer, by their names.
     """
 
     module: nn.Module
@@ -34,3 +35,4 @@ class Classifier:
     products: ProductsName
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
+    tokens_first: bool = False

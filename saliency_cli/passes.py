@@ -5,7 +5,7 @@ Shapes: B texts or passes in the batch, L tokens of the longest, H dimensions, C
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,6 +60,13 @@ def loss(logits: Tensor, weights: Tensor) -> Tensor:
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "loss": loss}
+
+
+def shape_at_layer(classifier: Classifier, encoding: Encoding) -> torch.Size:
+    """Return the shape in which the embedding layer gives one text, for a probe of its layout."""
+    with torch.no_grad(), _tapped(replace(classifier, tokens_first=False)) as tap:
+        _logits(classifier, [encoding])
+    return tap.leaf.shape
 
 
 def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
@@ -117,8 +124,13 @@ def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
 def _tapped(
     classifier: Classifier, displacement: Tensor | None = None
 ) -> AbstractContextManager[Tap]:
-    name = classifier.embedding_name
-    return tapped(classifier.embedding, name=name, displacement=displacement)
+    return tapped(
+        classifier.module,
+        classifier.embedding,
+        name=classifier.embedding_name,
+        displacement=displacement,
+        tokens_first=classifier.tokens_first,
+    )
 
 
 def _logits(

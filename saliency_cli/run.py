@@ -17,7 +17,7 @@ from saliency_cli.devices import choose_batch_tokens, choose_streams
 from saliency_cli.escapes import visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.heads import check_targets
-from saliency_cli.probes import check_sum
+from saliency_cli.probes import check_reduction
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.records import SCHEMA, Explanation
 from saliency_cli.report import render
@@ -55,8 +55,9 @@ def build_engine(request: Request) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
     check_targets(request.maths, labels=classifier.labels, head=classifier.head)
-    if request.maths.reduction == "sum":
-        check_sum(classifier, objective=request.maths.objective)
+    check_reduction(
+        classifier, reduction=request.maths.reduction, objective=request.maths.objective
+    )
     tokens = choose_batch_tokens(request.compute, classifier.device)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
     return Engine(

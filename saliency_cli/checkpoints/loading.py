@@ -4,18 +4,21 @@ import hashlib
 import inspect
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 # Set before transformers is imported: what is not on disk is an error, never a download.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers.utils import logging
 
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.directory import load_directory, weight_files
 from saliency_cli.checkpoints.lengths import choose_length, longest
+from saliency_cli.checkpoints.padding import settle_padding
 from saliency_cli.checkpoints.state_dict import load_state_dict
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
@@ -25,11 +28,11 @@ from saliency_cli.checkpoints.tokenizers import (
 )
 from saliency_cli.classifier import Classifier
 from saliency_cli.devices import choose_device, choose_dtype, prepare
-from saliency_cli.embedding import find_layer
+from saliency_cli.embedding import find_layer, token_rows
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.kernels import choose_products
-from saliency_cli.probes import at_layer, embeddings_block, probe
+from saliency_cli.probes import TEXT, at_layer, embeddings_block, probe
 from saliency_cli.settings import Compute, ModelChoice
 
 Loader = Callable[[Path, Any], nn.Module]
@@ -54,8 +57,9 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
     folder = find_tokenizer(choice)
     tokenizer = load_tokenizer(folder, config)
     module: Any = loader(choice.checkpoint, config)
-    check_vocabulary(tokenizer, rows=module.get_input_embeddings().num_embeddings, folder=folder)
-    name, layer = find_layer(module, choice.embedding_layer)
+    inputs = partial(_plain_inputs, tokenizer)
+    name, layer = find_layer(module, choice.embedding_layer, inputs=inputs)
+    check_vocabulary(tokenizer, rows=token_rows(module, inputs=inputs), folder=folder)
     classifier = Classifier(
         module=module.to(device, choose_dtype(compute)),
         tokenizer=tokenizer,
@@ -68,7 +72,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
             most=longest(module, tokenizer, config),
             special=tokenizer.num_special_tokens_to_add(),
         ),
-        pad_id=_pad_id(tokenizer, config),
+        pad_id=settle_padding(module, tokenizer),
         type_ids=_takes_type_ids(module, tokenizer),
         device=device,
         dtype=choose_dtype(compute),
@@ -83,10 +87,10 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
     return probe(_at_block(classifier) if choice.embeddings_block else classifier)
 
 
-def _pad_id(tokenizer: Any, config: Any) -> int:  # noqa: ANN401
-    """Return the id that the model takes for padding; any will do where it knows of none."""
-    known = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id)
-    return next((int(pad) for pad in known if pad is not None), 0)
+def _plain_inputs(tokenizer: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return the inputs of a plain text, for a trace of who looks the token ids up."""
+    ids = torch.tensor([tokenizer(TEXT)["input_ids"]])
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def _takes_type_ids(module: nn.Module, tokenizer: Any) -> bool:  # noqa: ANN401

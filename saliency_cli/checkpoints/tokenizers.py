@@ -1,8 +1,11 @@
 """The tokenizer: a fast one, since only those know where in the text a token lies."""
 
+import re
 from pathlib import Path
 from typing import Any
 
+from tokenizers import Regex, models
+from tokenizers.pre_tokenizers import Sequence, Split
 from transformers import AutoTokenizer
 
 from saliency_cli.checkpoints.refusals import refusing
@@ -63,17 +66,36 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
             f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
             "save a fast tokenizer (tokenizer.json)",
         )
+    _split_special_names(tokenizer)
     return tokenizer
 
 
-def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noqa: ANN401
-    """See that every id of the tokenizer has a row in the embedding.
+def _split_special_names(tokenizer: Any) -> None:  # noqa: ANN401
+    """Have the name of a special token that a text spells out taken apart like any other text.
+
+    `split_special_tokens` keeps added tokens out of a text, but these models look up whole words
+    (and Unigram whatever piece fits) in a vocabulary that holds the special tokens as well.
+    """
+    backend = tokenizer.backend_tokenizer
+    if isinstance(backend.model, models.BPE) and not backend.model.ignore_merges:
+        return  # reaches a token by merges alone, and none leads to a special one
+    added = tokenizer.added_tokens_decoder.values()
+    names = sorted(token.content for token in added if token.special and len(token.content) > 1)
+    if not names:
+        return
+    first = Regex("|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in names))
+    before = [backend.pre_tokenizer] if backend.pre_tokenizer else []
+    backend.pre_tokenizer = Sequence([*before, Split(first, "isolated")])
+
+
+def check_vocabulary(tokenizer: Any, *, rows: int | None, folder: Path) -> None:  # noqa: ANN401
+    """See that every id of the tokenizer has a row in the embedding, where those are known.
 
     Raises:
         CheckpointError: one has not; the model was trained with another tokenizer.
     """
     token, highest = max(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
-    if highest >= rows:
+    if rows is not None and highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
             f"('{visible(token)}'), the embedding has {rows} rows",
