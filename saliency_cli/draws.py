@@ -81,7 +81,7 @@ class Pending:
 
     def _attribution(self) -> Attribution:
         every = normalised(self.raw())
-        found, errors = every[0], standard_errors(every[1:]) if len(every) > 1 else None
+        found, errors = every[0], standard_errors(every[1:], every[0]) if len(every) > 1 else None
         tolerance = self.maths.sampling.tolerance
         small = errors is None or bool(errors.max() <= tolerance * found.abs().max())
         return Attribution(
