@@ -15,10 +15,12 @@ from transformers.utils import logging
 
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.directory import load_directory, weight_files
+from saliency_cli.checkpoints.disguises import check_file
 from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.state_dict import load_state_dict
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
+    checked_pad,
     find_tokenizer,
     load_tokenizer,
     tokenizer_files,
@@ -54,7 +56,8 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
     folder = find_tokenizer(choice)
     tokenizer = load_tokenizer(folder, config)
     module: Any = loader(choice.checkpoint, config)
-    check_vocabulary(tokenizer, rows=module.get_input_embeddings().num_embeddings, folder=folder)
+    rows = module.get_input_embeddings().num_embeddings
+    check_vocabulary(tokenizer, rows=rows, folder=folder)
     name, layer = find_layer(module, choice.embedding_layer)
     classifier = Classifier(
         module=module.to(device, choose_dtype(compute)),
@@ -68,7 +71,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
             most=longest(module, tokenizer, config),
             special=tokenizer.num_special_tokens_to_add(),
         ),
-        pad_id=_pad_id(tokenizer, config),
+        pad_id=checked_pad(_pad_id(tokenizer, config), rows=rows, folder=folder),
         type_ids=_takes_type_ids(module, tokenizer),
         device=device,
         dtype=choose_dtype(compute),
@@ -109,8 +112,7 @@ def _loader(path: Path) -> Loader:
         raise UsageError(f"{visible(str(path))}: there is no such file or folder")
     if path.is_dir():
         return load_directory
-    if not path.is_file():
-        raise CheckpointError(f"{visible(str(path))} is neither a file nor a folder")
+    check_file(path, what="a checkpoint")
     if path.suffix.lower() not in LOADERS:
         raise CheckpointError(
             f"{visible(str(path))}: no checkpoint is known by this suffix",

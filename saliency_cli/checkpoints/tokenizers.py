@@ -1,18 +1,29 @@
 """The tokenizer: a fast one, since only those know where in the text a token lies."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
+from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
+from saliency_cli.checkpoints.disguises import check_file, check_folder
+from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.settings import ModelChoice
 
+SETTINGS = "tokenizer_config.json"
+MOST_BYTES = 256 << 20
+"""The largest vocabularies in use take a tenth of that."""
+
 FILES = (
     "tokenizer.json",
-    "tokenizer_config.json",
+    SETTINGS,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
@@ -45,19 +56,21 @@ def find_tokenizer(choice: ModelChoice) -> Path:
 
 def tokenizer_files(folder: Path) -> list[Path]:
     """Return the files of `folder` that a tokenizer is made of."""
-    return [folder / name for name in FILES if (folder / name).is_file()]
+    return [folder / name for name in FILES if (folder / name).exists()]
 
 
 def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
     """Load the tokenizer of a folder, running no code that lies there.
 
     Raises:
-        CheckpointError: it cannot be read, or does not know offsets.
+        CheckpointError: it cannot be read, asks for code of its own, or does not know offsets.
     """
-    with refusing(folder, "the tokenizer"):
+    _check_files(folder)
+    with refusing(folder, "the tokenizer"), _silent():
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False
         )
+        tokenizer("A few plain words.")
     if not tokenizer.is_fast:
         raise CheckpointError(
             f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
@@ -66,16 +79,76 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
     return tokenizer
 
 
+def _check_files(folder: Path) -> None:
+    check_folder(folder)
+    for path in tokenizer_files(folder):
+        check_file(path, what="a tokenizer file", most=MOST_BYTES)
+    settings = folder / SETTINGS
+    if settings.exists():
+        _check_code(read_object(settings, what="the tokenizer's config"), path=settings)
+
+
+def _check_code(content: dict[str, Any], *, path: Path) -> None:
+    """See that a tokenizer with code of its own names a standard class, too, to serve instead."""
+    name = content.get("tokenizer_class")
+    if not content.get("auto_map") or (
+        isinstance(name, str) and tokenizer_class_from_name(name) is not None
+    ):
+        return
+    raise CheckpointError(
+        f"{visible(str(path))}: auto_map asks for code that comes with the tokenizer, "
+        "which is never run",
+        "name a class of transformers as tokenizer_class, or give another folder by --tokenizer",
+    )
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep off the terminal what Rust prints when it panics; the panic itself is raised."""
+    if sys.stderr is None:  # nothing is open where it prints to
+        yield
+        return
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noqa: ANN401
-    """See that every id of the tokenizer has a row in the embedding.
+    """See that every id of the tokenizer, those that its template adds too, has an embedding row.
 
     Raises:
         CheckpointError: one has not; the model was trained with another tokenizer.
     """
-    token, highest = max(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
+    added = zip(*_template(tokenizer), strict=True)
+    ids = [*tokenizer.get_vocab().items(), *added]
+    token, highest = max(ids, key=lambda item: (item[1], item[0]))
     if highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
             f"('{visible(token)}'), the embedding has {rows} rows",
             "give the tokenizer that the model was trained with, by --tokenizer",
         )
+
+
+def _template(tokenizer: Any) -> tuple[list[str], list[int]]:  # noqa: ANN401
+    encoding = tokenizer("A few plain words.").encodings[0]
+    return encoding.tokens, encoding.ids
+
+
+def checked_pad(pad: int, *, rows: int, folder: Path) -> int:
+    """Return the id for padding, having seen that it has a row in the embedding.
+
+    Raises:
+        CheckpointError: it has none.
+    """
+    if not 0 <= pad < rows:
+        raise CheckpointError(
+            f"{visible(str(folder))}: the id for padding is {pad}, the embedding has {rows} rows",
+            "correct pad_token_id in the config",
+        )
+    return pad
