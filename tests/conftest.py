@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from saliency_cli.classifier import Classifier
 from saliency_cli.explain import Engine, explain
 from saliency_cli.records import Explanation, Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling
+
+from .shell import Shell
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "sample_data"
@@ -147,6 +150,19 @@ def gpt2(gpt2_folder: Path) -> Classifier:
 @pytest.fixture(scope="session")
 def sample() -> Classifier:
     return load(ModelChoice(SAMPLE / "model.pt"), Compute(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bert(tmp_path_factory.mktemp("pristine") / "bert")
+
+
+@pytest.fixture
+def shell(pristine: Path, tmp_path: Path) -> Shell:
+    shutil.copytree(pristine, tmp_path / "bert")
+    found = Shell(tmp_path)
+    found.write("texts.jsonl", '{"text": "free call now"}\n{"text": "ok"}\n')
+    return found
 
 
 @pytest.fixture
