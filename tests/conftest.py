@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -159,10 +158,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shell(pristine: Path, tmp_path: Path) -> Shell:
-    shutil.copytree(pristine, tmp_path / "bert")
-    found = Shell(tmp_path)
-    found.write("texts.jsonl", '{"text": "free call now"}\n{"text": "ok"}\n')
-    return found
+    return Shell.beside(pristine, tmp_path / "home")
 
 
 @pytest.fixture

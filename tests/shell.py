@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -43,6 +44,14 @@ class Shell:
     """A folder with a sound model, sound texts and an empty place for the report."""
 
     home: Path
+
+    @classmethod
+    def beside(cls, model: Path, home: Path) -> "Shell":
+        """Make the folder, with a copy of `model` in it."""
+        shutil.copytree(model, home / "bert")
+        shell = cls(home)
+        shell.write("texts.jsonl", '{"text": "free call now"}\n{"text": "ok"}\n')
+        return shell
 
     @property
     def model(self) -> Path:
