@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from .conftest import save_gpt2
 from .hostile import canary, hostile
 from .shell import Shell
 
@@ -59,7 +60,7 @@ _config("10^9 labels", "num_labels is beyond", num_labels=10**9, id2label=None, 
 _config("a size of 10^400", "vocab_size is beyond", vocab_size=10**400)
 _config("a negative size", "the config", hidden_size=-32)
 _config("a size in words", "the config", hidden_size="wide")
-_config("padding beyond the embedding", "the id for padding is 9999", pad_token_id=9999)
+_config("padding beyond the embedding", "the config", pad_token_id=9999)
 _config("a kind of model that is no text classifier", "no text classifier", model_type="vit")
 
 
@@ -75,6 +76,13 @@ _text("config: a key twice", '{"model_type": "bert", "model_type": "gpt2"}', "st
 _text("config: NaN", '{"model_type": "bert", "dropout": NaN}', "NaN is not JSON")
 _text("config: a list", '["bert"]', "no JSON object but a list")
 _text("tokenizer: nested 100,000 deep", '{"a":' * 10**5, "tokenizer", file="tokenizer.json")
+
+
+@hostile("config: padding that the model does not look up", "the id for padding is 9999")
+def _(shell: Shell) -> Path:
+    folder = save_gpt2(shell.home / "gpt2")
+    change(folder / "config.json", lambda content: content.update(pad_token_id=9999))
+    return folder
 
 
 @hostile("config: 16 GB of nothing", "at most", guarded=True)

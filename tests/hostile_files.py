@@ -14,6 +14,7 @@ from .shell import USAGE, Shell
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 437\n"
 PAGE = "\n<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+HEADER = "model.safetensors: the weights cannot be read: SafetensorError"
 PLACES = {
     "state dict": "model.pt",
     "safetensors": "model.safetensors",
@@ -139,38 +140,36 @@ def bias(begin: int, end: int, *, dtype: str = "F32") -> dict[str, object]:
 
 @hostile(
     "safetensors: a header of 2^60 bytes",
-    "model.safetensors: the weights cannot be read",
+    HEADER,
     guarded=True,
 )
 def _(shell: Shell) -> None:
     safetensors(shell, {}, length=1 << 60)
 
 
-@hostile("safetensors: a header that is no JSON", "model.safetensors: the weights cannot be read")
+@hostile("safetensors: a header that is no JSON", HEADER)
 def _(shell: Shell) -> None:
     safetensors(shell, b"{'a': 1}")
 
 
-@hostile("safetensors: tensors that overlap", "model.safetensors: the weights cannot be read")
+@hostile("safetensors: tensors that overlap", HEADER)
 def _(shell: Shell) -> None:
     safetensors(shell, {"a": bias(0, 8), "b": bias(4, 12)}, bytes(12))
 
 
-@hostile(
-    "safetensors: fewer bytes than the dtype needs", "model.safetensors: the weights cannot be read"
-)
+@hostile("safetensors: fewer bytes than the dtype needs", HEADER)
 def _(shell: Shell) -> None:
     safetensors(shell, {"a": bias(0, 8, dtype="F64")}, bytes(8))
 
 
-@hostile("safetensors: an unknown dtype", "model.safetensors: the weights cannot be read")
+@hostile("safetensors: an unknown dtype", HEADER)
 def _(shell: Shell) -> None:
     safetensors(shell, {"a": bias(0, 8, dtype="OBJECT")}, bytes(8))
 
 
 @hostile(
     "safetensors: a shape that overflows",
-    "model.safetensors: the weights cannot be read",
+    HEADER,
     guarded=True,
 )
 def _(shell: Shell) -> None:
@@ -178,13 +177,13 @@ def _(shell: Shell) -> None:
     safetensors(shell, {"a": entry}, bytes(8))
 
 
-@hostile("safetensors: rubbish behind the tensors", "model.safetensors: the weights cannot be read")
+@hostile("safetensors: rubbish behind the tensors", HEADER)
 def _(shell: Shell) -> None:
     path = shell.model / "model.safetensors"
     path.write_bytes(path.read_bytes() + b"rubbish")
 
 
-@hostile("safetensors: cut short", "model.safetensors: the weights cannot be read")
+@hostile("safetensors: cut short", HEADER)
 def _(shell: Shell) -> None:
     path = shell.model / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
@@ -192,7 +191,7 @@ def _(shell: Shell) -> None:
 
 @hostile(
     "safetensors: a pickle by another name",
-    "model.safetensors: the weights cannot be read",
+    HEADER,
     guarded=True,
 )
 def _(shell: Shell) -> None:

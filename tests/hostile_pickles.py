@@ -15,8 +15,6 @@ from torch import nn
 from .hostile import canary, hostile
 from .shell import Shell
 
-ONE_FLOAT = 4
-
 
 def archive(path: Path, records: dict[str, bytes], *, method: int = zipfile.ZIP_STORED) -> Path:
     """Write a zip archive laid out as `torch.save` does."""
@@ -99,6 +97,7 @@ def _(shell: Shell) -> Path:
             twin = zipfile.ZipInfo(f"m/data/{index}")
             twin.header_offset = target.filelist[1].header_offset
             twin.file_size = twin.compress_size = 4000
+            twin.CRC = target.filelist[1].CRC
             target.filelist.append(twin)
     return path
 
@@ -239,7 +238,7 @@ def _(shell: Shell) -> Path:
 def _(shell: Shell) -> Path:
     path = shell.as_state_dict({})
     module = nn.Linear(2, 2)
-    module.hook = Call(Path.touch, canary(shell))  # type: ignore[assignment]
+    module.hook = Call(Path.touch, canary(shell))
     torch.save(module, path, _use_new_zipfile_serialization=False)
     return path
 

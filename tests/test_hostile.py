@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from saliency_cli.checkpoints.disguises import unmasked
@@ -92,8 +93,6 @@ def test_in_a_process_that_distrusts_weights_only_nothing_is_run_fetched_or_fill
 
 
 def test_the_canary_sings_where_a_pickle_is_trusted(shell: Shell) -> None:
-    import torch  # noqa: PLC0415
-
     path = CASES["pickle: os.system in a zip"].build(shell)
     assert path is not None
     torch.load(path, weights_only=False)
@@ -105,7 +104,7 @@ def test_a_tokenizer_with_code_of_its_own_is_served_by_a_standard_class(shell: S
     code = {"AutoTokenizer": ["evil.Tokenizer", "evil.Tokenizer"]}
     hostile_configs.change(
         shell.model / "tokenizer_config.json",
-        lambda content: content.update(auto_map=code, tokenizer_class="BertTokenizer"),
+        lambda content: content.update(auto_map=code, tokenizer_class="PreTrainedTokenizerFast"),
     )
     assert shell.explain().exit_code == DONE
     assert not canary(shell).exists()
@@ -114,7 +113,7 @@ def test_a_tokenizer_with_code_of_its_own_is_served_by_a_standard_class(shell: S
 @pytest.mark.parametrize(
     "changes",
     [
-        {"auto_map": None},
+        {"auto_map": {}},
         {"attn_implementation": None, "_attn_implementation_autoset": True},
         {"attn_implementation": "eager"},
         {"quantization_config": None, "_name_or_path": "somebody/model"},
@@ -152,14 +151,8 @@ def test_a_model_that_is_a_link_is_followed(shell: Shell) -> None:
 
 
 def test_files_that_torch_writes_are_not_taken_for_anything_else() -> None:
-    for head in (
-        b"PK\x03\x04",
-        b"\x80\x02",
-        b"\x80\x04",
-        b"{",
-        b"\x10\x00\x00\x00\x00\x00\x00\x00{",
-    ):
-        assert unmasked(head) is None
+    heads = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"{", bytes([16, *bytes(7)]) + b"{")
+    assert not any(unmasked(head) for head in heads)
 
 
 def test_each_case_stands_in_the_docs() -> None:

@@ -1,10 +1,14 @@
-"""The zip layer of what `torch.save` writes: records that lie about themselves are not unpacked."""
+"""The containers of tensors: one that lies about what it holds is not unpacked."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+from safetensors import safe_open
+
+from saliency_cli.checkpoints.disguises import check_file
+from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import excerpt, visible
 
@@ -35,6 +39,19 @@ def check_archive(path: Path) -> None:
             _check_content(path, archive)
     except (BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
         _refuse(path, excerpt(f"the zip archive is damaged or cut short ({error})"))
+
+
+def check_safetensors(path: Path) -> None:
+    """See that a file's safetensors header is sound, so that what is wrong is told of this file.
+
+    The library sees to it that the tensors lie side by side and fill the file.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    check_file(path, what="the weights")
+    with refusing(path, "the weights"), safe_open(path, "pt"):
+        pass
 
 
 def _check_kind(path: Path, names: Sequence[str]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from saliency_cli.checkpoints.disguises import check_file, check_folder
+from saliency_cli.checkpoints.archives import check_safetensors
+from saliency_cli.checkpoints.disguises import check_folder
 from saliency_cli.checkpoints.indexes import check_indexes
 from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.checkpoints.sizes import check_parameters
@@ -31,7 +32,7 @@ def weight_files(folder: Path) -> list[Path]:
             "write them with save_pretrained, or give a .pt file with the state dict",
         )
     for file in files:
-        check_file(file, what="the weights")
+        check_safetensors(file)
     return files
 
 

@@ -39,7 +39,7 @@ def check_file(path: Path, *, what: str, most: int | None = None) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise CheckpointError(f"{visible(str(path))} is {_kind(status.st_mode)}, not {what}")
     if status.st_size == 0:
-        raise CheckpointError(f"{visible(str(path))} is empty: {what} is missing", _DOWNLOAD)
+        raise CheckpointError(f"{visible(str(path))} is empty, and should be {what}", _DOWNLOAD)
     if most is not None and status.st_size > most:
         raise CheckpointError(
             f"{visible(str(path))} has {status.st_size:,} bytes, and {what} at most {most:,}"

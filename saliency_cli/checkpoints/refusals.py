@@ -26,7 +26,7 @@ def refusing(path: Path, what: str) -> Iterator[None]:
     except BaseException as error:
         if not _is_library_error(error):
             raise
-        reason = excerpt(f"{type(error).__name__}: {str(error).strip()}".partition("\n")[0])
+        reason = excerpt(f"{type(error).__name__}: {' '.join(str(error).split())}")
         raise CheckpointError(f"{visible(str(path))}: {what} cannot be read: {reason}") from error
 
 
