@@ -182,6 +182,20 @@ def _(shell: Shell) -> Path:
     return shell.as_state_dict(shell.weights() | {"classifier.bias": torch.eye(2).to_sparse()})
 
 
+@hostile("tensor: nested", "is not dense")
+def _(shell: Shell) -> Path:
+    ragged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged)
+    return shell.as_state_dict(shell.weights() | {"classifier.bias": ragged})
+
+
+@hostile("tensor: quantized", "is quantized")
+def _(shell: Shell) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch is about to give such tensors up
+        small = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    return shell.as_state_dict(shell.weights() | {"classifier.bias": small})
+
+
 @hostile("tensor: complex", "is complex")
 def _(shell: Shell) -> Path:
     return shell.as_state_dict(shell.weights() | {"classifier.bias": torch.ones(2) * 1j})
@@ -200,7 +214,7 @@ class Call:
     def __init__(self, function: object, *arguments: object) -> None:
         self._call = function, arguments
 
-    def __reduce__(self) -> tuple[object, tuple[object, ...]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return self._call
 
 
@@ -238,7 +252,7 @@ def _(shell: Shell) -> Path:
 def _(shell: Shell) -> Path:
     path = shell.as_state_dict({})
     module = nn.Linear(2, 2)
-    module.hook = Call(Path.touch, canary(shell))
+    module.__dict__["callback"] = Call(Path.touch, canary(shell))
     torch.save(module, path, _use_new_zipfile_serialization=False)
     return path
 
@@ -259,6 +273,16 @@ def _(shell: Shell) -> Path:
 def _(shell: Shell) -> Path:
     data = b"\x80\x02}" + text("a") + b"c__builtin__\nbytearray\n" + number(10**13) + b"\x85Rs."
     return with_data(shell, data)
+
+
+@hostile("pickle: an old format's storage of 16 GB", "cannot be read", guarded=True)
+def _(shell: Shell) -> Path:
+    path = shell.as_state_dict({})
+    torch.save({"a": torch.ones(4)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    count = content.index(b"K\x04", content.index(b"cpu"))
+    path.write_bytes(content[:count] + number(1 << 32) + content[count + 2 :])
+    return path
 
 
 @hostile("pickle: nested 100,000 deep", "model.pt", guarded=True)

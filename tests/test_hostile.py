@@ -110,6 +110,18 @@ def test_a_tokenizer_with_code_of_its_own_is_served_by_a_standard_class(shell: S
     assert not canary(shell).exists()
 
 
+def test_what_the_tokenizers_library_prints_stays_off_stdout(
+    shell: Shell, capfd: pytest.CaptureFixture[str]
+) -> None:
+    token = {"content": "[PAD]", "special": True, "\x1b[31m": 1}
+    hostile_configs.change(
+        shell.model / "tokenizer_config.json",
+        lambda content: content.update(added_tokens_decoder={"0": token}),
+    )
+    assert shell.explain("--json").exit_code == DONE
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     "changes",
     [

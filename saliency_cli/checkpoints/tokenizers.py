@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +104,26 @@ def _check_code(content: dict[str, Any], *, path: Path) -> None:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Keep off the terminal what Rust prints when it panics; the panic itself is raised."""
-    if sys.stderr is None:  # nothing is open where it prints to
+    """Keep off stdout and stderr what Rust prints: odd options of a token, its last words.
+
+    It writes past Python to the descriptors themselves; what it raises is raised all the same.
+    """
+    with ExitStack() as stack:
+        for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+            if stream is not None:  # else it is closed, and may by now be any file
+                stack.enter_context(_muted(descriptor))
         yield
-        return
-    kept = os.dup(2)
+
+
+@contextmanager
+def _muted(descriptor: int) -> Iterator[None]:
+    kept = os.dup(descriptor)
     with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
+        os.dup2(nothing.fileno(), descriptor)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
+        os.dup2(kept, descriptor)
         os.close(kept)
 
 
