@@ -61,6 +61,7 @@ _config("a size of 10^400", "vocab_size is beyond", vocab_size=10**400)
 _config("a negative size", "the config", hidden_size=-32)
 _config("a size in words", "the config", hidden_size="wide")
 _config("padding beyond the embedding", "the config", pad_token_id=9999)
+_config("no labels", "id2label does not name each label once", id2label={})
 _config("a kind of model that is no text classifier", "no text classifier", model_type="vit")
 
 
@@ -93,6 +94,12 @@ def _(shell: Shell) -> None:
 @hostile("tokenizer: 16 GB of nothing", "at most", guarded=True)
 def _(shell: Shell) -> None:
     os.truncate(shell.model / "tokenizer.json", 1 << 34)
+
+
+@hostile("tokenizer: a negative length", "takes -5 tokens")
+def _(shell: Shell) -> None:
+    path = shell.model / "tokenizer_config.json"
+    change(path, lambda content: content.update(model_max_length=-5))
 
 
 @hostile("tokenizer: auto_map and no standard class", "which is never run", guarded=True)

@@ -1,6 +1,7 @@
 """Checkpoints from strangers: refused in one line, with nothing run, fetched or filled."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from saliency_cli.checkpoints.disguises import unmasked
 from . import hostile_configs, hostile_files, hostile_pickles
 from .conftest import ROOT
 from .hostile import CASES, Case, canary
-from .shell import DONE, Shell
+from .shell import CHECKPOINT, DONE, Shell
 
 TABLES = (hostile_configs, hostile_files, hostile_pickles)
 """The modules that fill the table."""
@@ -110,7 +111,7 @@ def test_a_tokenizer_with_code_of_its_own_is_served_by_a_standard_class(shell: S
     assert not canary(shell).exists()
 
 
-def test_what_the_tokenizers_library_prints_stays_off_stdout(
+def test_what_libraries_print_of_a_file_reaches_no_terminal(
     shell: Shell, capfd: pytest.CaptureFixture[str]
 ) -> None:
     token = {"content": "[PAD]", "special": True, "\x1b[31m": 1}
@@ -119,6 +120,8 @@ def test_what_the_tokenizers_library_prints_stays_off_stdout(
         lambda content: content.update(added_tokens_decoder={"0": token}),
     )
     assert shell.explain("--json").exit_code == DONE
+    shell.change_config(sub_configs="\x1b[31m")
+    shell.refused(CHECKPOINT, "--overwrite")
     assert capfd.readouterr() == ("", "")
 
 
@@ -174,3 +177,26 @@ def test_each_case_stands_in_the_docs() -> None:
         (case.name, " †" if case.guarded else "", case.told, str(case.exit_code))
         for case in CASES.values()
     ]
+
+
+@pytest.mark.parametrize("option", ["--config", "--tokenizer"])
+def test_a_pipe_named_by_an_option_is_not_waited_for(shell: Shell, option: str) -> None:
+    pipe = shell.home / "tokenizer.json"
+    os.mkfifo(pipe)
+    named = pipe if option == "--config" else shell.home
+    assert "tokenizer.json is a FIFO" in shell.refused(CHECKPOINT, option, named)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("value", [None, "x", -5, 10**12, math.inf, [], {}], ids=ascii)
+def test_whatever_stands_in_a_json_the_run_is_done_or_refused_in_one_line(
+    shell: Shell, file: str, value: object
+) -> None:
+    path = shell.model / file
+    sound = json.loads(path.read_text())
+    for key in sound:
+        path.write_text(json.dumps(sound | {key: value}).replace("Infinity", "1e400"))
+        outcome = shell.explain("--overwrite")
+        assert outcome.exit_code in {DONE, CHECKPOINT}, key
+        if outcome.exit_code == CHECKPOINT:
+            outcome.refusal()

@@ -85,7 +85,7 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
         CheckpointError: a name is missing or stands twice.
     """
     names = config.id2label
-    if sorted(names) != list(range(config.num_labels)):
+    if not names or sorted(names) != list(range(config.num_labels)):
         raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
     labels = tuple(str(names[index]) for index in range(config.num_labels))
     for label in labels:

@@ -22,7 +22,7 @@ _LFS = b"version https://git-lfs"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
 _TAR = slice(257, 262)
 _HEAD = 512
-_OPENED = {".bin", ".h5", ".jinja", ".json", ".model", ".msgpack", ".pt", ".safetensors", ".txt"}
+_OPENED = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
 _DOWNLOAD = "download the file itself"
 
 
@@ -59,7 +59,7 @@ def check_folder(folder: Path) -> None:
     for path in sorted(folder.iterdir()):
         if path.suffix in _OPENED and path.exists():
             mode = path.stat().st_mode
-            if not stat.S_ISREG(mode):
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
                 raise CheckpointError(f"{visible(str(path))} is {_kind(mode)}, not a file")
 
 

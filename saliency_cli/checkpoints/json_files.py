@@ -1,6 +1,7 @@
 """JSON beside the weights, read strictly: what two readers could take differently is refused."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ def read_object(path: Path, *, what: str) -> dict[str, Any]:
     check_file(path, what=what, most=MOST_BYTES)
     with refusing(path, what):
         content = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_unique, parse_constant=_refuse
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_unique,
+            parse_constant=_refuse,
+            parse_float=_finite,
         )
     if not isinstance(content, dict):
         raise CheckpointError(
@@ -56,6 +60,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(key for key in keys if keys.count(key) > 1)
         raise ValueError(f"the key '{twice}' stands twice")
     return content
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits} is beyond the range of numbers")
+    return value
 
 
 def _refuse(constant: str) -> float:

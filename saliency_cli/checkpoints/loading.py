@@ -45,7 +45,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         UsageError: a path is not there, or an option does not fit the model.
         CheckpointError: the files are refused, or do not fit together.
     """
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)  # errors repeat, unescaped, what a file says
     logging.disable_progress_bar()
     device = choose_device(compute.device)
     prepare(device)

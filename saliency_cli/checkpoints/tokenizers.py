@@ -63,7 +63,8 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
     """Load the tokenizer of a folder, running no code that lies there.
 
     Raises:
-        CheckpointError: it cannot be read, asks for code of its own, or does not know offsets.
+        CheckpointError: it cannot be read, asks for code of its own, takes no token, or does not
+            know offsets.
     """
     _check_files(folder)
     with refusing(folder, "the tokenizer"), _silent():
@@ -75,6 +76,11 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         raise CheckpointError(
             f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
             "save a fast tokenizer (tokenizer.json)",
+        )
+    if tokenizer.model_max_length < 1:
+        raise CheckpointError(
+            f"{visible(str(folder))}: the tokenizer takes {tokenizer.model_max_length} tokens",
+            f"correct model_max_length in {SETTINGS}",
         )
     return tokenizer
 
