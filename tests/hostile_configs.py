@@ -120,6 +120,10 @@ def _template(content: Json) -> None:
     content["post_processor"]["special_tokens"]["[CLS]"]["ids"] = [999_999]
 
 
+def _tokenless(content: Json) -> None:
+    content["post_processor"]["special_tokens"]["[CLS]"]["tokens"] = []
+
+
 def _added(content: Json) -> None:
     token = content["added_tokens"][0] | {"id": 4_294_967_295, "content": "<new>"}
     content["added_tokens"].append(token)
@@ -130,6 +134,7 @@ def _charsmap(content: Json) -> None:
 
 
 _tokenizer("ids of the template beyond the embedding", "ids reach 999999", _template)
+_tokenizer("a template of ids without tokens", "tokens and", _tokenless)
 _tokenizer("ids of added tokens beyond the embedding", "does not fit the model", _added)
 _tokenizer("a normalizer that makes the library panic", "cannot be read", _charsmap)
 _tokenizer("no vocabulary", "tokenizer", lambda content: content["model"].pop("vocab"))

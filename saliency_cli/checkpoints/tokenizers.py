@@ -21,6 +21,8 @@ SETTINGS = "tokenizer_config.json"
 MOST_BYTES = 256 << 20
 """The largest vocabularies in use take a tenth of that."""
 
+TEXT = "A few plain words."
+
 FILES = (
     "tokenizer.json",
     SETTINGS,
@@ -71,7 +73,7 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False
         )
-        tokenizer("A few plain words.")
+        tokenizer([TEXT, (TEXT, TEXT)])  # some mistakes show only when it is used
     if not tokenizer.is_fast:
         raise CheckpointError(
             f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
@@ -139,8 +141,7 @@ def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noq
     Raises:
         CheckpointError: one has not; the model was trained with another tokenizer.
     """
-    added = zip(*_template(tokenizer), strict=True)
-    ids = [*tokenizer.get_vocab().items(), *added]
+    ids = [*tokenizer.get_vocab().items(), *_sample(tokenizer, folder=folder)]
     token, highest = max(ids, key=lambda item: (item[1], item[0]))
     if highest >= rows:
         raise CheckpointError(
@@ -150,9 +151,17 @@ def check_vocabulary(tokenizer: Any, *, rows: int, folder: Path) -> None:  # noq
         )
 
 
-def _template(tokenizer: Any) -> tuple[list[str], list[int]]:  # noqa: ANN401
-    encoding = tokenizer("A few plain words.").encodings[0]
-    return encoding.tokens, encoding.ids
+def _sample(tokenizer: Any, *, folder: Path) -> list[tuple[str, int]]:  # noqa: ANN401
+    """Tokenize a text and a pair, since a template's tokens have ids that no vocabulary tells."""
+    encodings = tokenizer([TEXT, (TEXT, TEXT)]).encodings
+    tokens = [token for encoding in encodings for token in encoding.tokens]
+    ids = [number for encoding in encodings for number in encoding.ids]
+    if len(tokens) != len(ids):
+        raise CheckpointError(
+            f"{visible(str(folder))}: the tokenizer gives {len(tokens)} tokens and {len(ids)} ids",
+            "correct the post_processor of tokenizer.json",
+        )
+    return list(zip(tokens, ids, strict=True))
 
 
 def checked_pad(pad: int, *, rows: int, folder: Path) -> int:
