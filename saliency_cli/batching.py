@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 from saliency_cli.records import BadRow, Row
@@ -41,6 +41,10 @@ class Budget:
     tokens: int
     equal_lengths: bool = False
 
+    def halved(self) -> Self:
+        """Return the budget with half the tokens, for when memory has run out."""
+        return replace(self, tokens=max(1, self.tokens // 2))
+
     def take(self, queue: deque[Item]) -> list[Item]:
         """Take the next batch from the front of `queue`: at least one grain, whatever its size."""
         batch: list[Item] = []
@@ -65,7 +69,7 @@ def windows(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
     characters = 0
     for row in rows:
         window.append(row)
-        characters += len(row.text) if isinstance(row, Row) else 0
+        characters += len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
         if len(window) == WINDOW_ROWS or characters > WINDOW_CHARACTERS:
             yield window
             window, characters = [], 0

@@ -5,7 +5,7 @@ import signal
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -23,6 +23,7 @@ from saliency_cli.settings import (
     OutputChoice,
     Request,
     Sampling,
+    TargetChoice,
     TextsChoice,
     parse_samples,
     preset_maths,
@@ -98,14 +99,21 @@ def explain(
     config: options.Config = None,
     embedding_layer: options.EmbeddingLayer = None,
     max_length: options.MaxLength = None,
+    stride: options.Stride = None,
+    multi_label: options.MultiLabel = False,
     input_format: options.InputFormat = None,
     text_column: options.TextColumn = "text",
+    pair_column: options.PairColumn = None,
     label_column: options.LabelColumn = None,
     id_column: options.IdColumn = None,
     limit: options.Limit = None,
     method: options.Method = "smoothgrad",
     reduction: options.Reduction = None,
+    target: options.Target = "predicted",
+    contrast: options.Contrast = None,
+    threshold: options.Threshold = 0.5,
     samples: options.Samples = None,
+    tolerance: options.Tolerance = None,
     antithetic: options.Antithetic = None,
     noise: options.Noise = None,
     preset: options.Preset = None,
@@ -119,6 +127,7 @@ def explain(
         given = {
             "--reduction": reduction,
             "--samples": samples,
+            "--tolerance": tolerance,
             "--antithetic": antithetic,
             "--noise": noise,
         }
@@ -131,6 +140,7 @@ def explain(
                     antithetic=antithetic is not False,
                     noise=0.01 if noise is None else noise,
                     seed=seed,
+                    tolerance=0.02 if tolerance is None else tolerance,
                 ),
             )
         else:
@@ -141,18 +151,28 @@ def explain(
                 tokenizer=tokenizer,
                 config=config,
                 embedding_layer=embedding_layer,
+                multi_label=multi_label,
                 embeddings_block=preset is not None and embedding_layer is None,
             ),
             texts=TextsChoice(
                 path=texts,
                 format=input_format,
-                columns=Columns(text=text_column, label=label_column, id=id_column),
+                columns=Columns(
+                    text=text_column, pair=pair_column, label=label_column, id=id_column
+                ),
                 limit=limit,
             ),
             compute=Compute(
-                device=device, dtype=dtype, batch_tokens=batch_tokens, max_length=max_length
+                device=device,
+                dtype=dtype,
+                batch_tokens=batch_tokens,
+                max_length=max_length,
+                stride=stride,
             ),
-            maths=maths,
+            maths=replace(
+                maths,
+                target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
+            ),
             output=OutputChoice(folder=out, overwrite=overwrite, html_rows=html_rows),
             preset=preset,
         )

@@ -102,7 +102,7 @@ def warnings(summary: Summary, *, unsettled: int) -> Iterator[str]:
         yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
     if summary.flip_rate is not None and summary.flip_rate > FLIPS_WARNED:
         yield (
-            f"the noise changes the label in {summary.flip_rate:.1%} of passes, "
+            f"the noise changes the prediction in {summary.flip_rate:.1%} of passes, "
             "and with it what is explained; take less --noise"
         )
     if unsettled:

@@ -5,25 +5,25 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from saliency_cli.heads import Target
 from saliency_cli.passes import Clean
 from saliency_cli.records import Attribution
-from saliency_cli.reduction import scores, standard_errors
+from saliency_cli.reduction import REDUCTIONS, normalised, standard_errors
 from saliency_cli.settings import Maths
 
 MAX_BLOCKS = 32
 """Gradients kept per text; with more draws than that, each is the sum of several."""
 FIRST_PASSES = 4
 MOST_PASSES = 64
-TOLERANCE = 0.02
-"""`--samples auto`: passes to begin with, passes to stop at, and the error that is small enough, as
-a share of the text's largest score."""
+"""`--samples auto`: passes to begin with, and passes to stop at."""
 
 
 @dataclass(slots=True)
 class Pending:
-    """One text: its clean pass, and the gradients of the draws that were made so far."""
+    """A text and a target: the clean pass, and the gradients of the draws that were made so far."""
 
     clean: Clean
+    target: Target
     maths: Maths
     asked: int = 0
     made: int = 0
@@ -72,10 +72,6 @@ class Pending:
         """Whether every draw that was asked for is made."""
         return self.made == self.asked
 
-    def gradient(self) -> Tensor:
-        """Return G [L, H], the mean over all draws."""
-        return torch.cat(self._blocks).sum(dim=0) / self.made
-
     @property
     def attribution(self) -> Attribution:
         """What the draws add up to, so far."""
@@ -84,27 +80,36 @@ class Pending:
         return self._found
 
     def _attribution(self) -> Attribution:
-        every = self._scores()
-        found = every[0]
-        errors = standard_errors(every[1:]) if len(every) > 1 else None
-        passes = self.made * self.maths.sampling.passes_per_draw
-        small = errors is None or bool(errors.max() <= TOLERANCE * found.abs().max())
+        every = normalised(self.raw())
+        found, errors = every[0], standard_errors(every[1:]) if len(every) > 1 else None
+        tolerance = self.maths.sampling.tolerance
+        small = errors is None or bool(errors.max() <= tolerance * found.abs().max())
         return Attribution(
             scores=tuple(found.tolist()),
             errors=None if errors is None else tuple(errors.tolist()),
-            samples=passes,
-            flip_rate=self.flips / passes,
+            samples=self.passes,
+            flip_rate=self.flips / self.passes,
             settled=small or self.maths.sampling.draws is not None,
         )
 
-    def _scores(self) -> Tensor:
-        """Return scores [1 + K, L]: of all draws and, with several blocks, without one each."""
+    @property
+    def passes(self) -> int:
+        """Noisy passes made."""
+        return self.made * self.maths.sampling.passes_per_draw
+
+    def raw(self) -> Tensor:
+        """Return raw scores [1 + K, L]: of all draws and, with several blocks, without one each."""
+        reduction = REDUCTIONS[self.maths.reduction]
+        return reduction(self.gradients(), self.clean.embedding).cpu()
+
+    def gradients(self) -> Tensor:
+        """Return G [1 + K, L, H], the mean over all draws and over those without one block each."""
         blocks = torch.cat(self._blocks)
         total = blocks.sum(dim=0, keepdim=True)
-        means = total / self.made
-        if len(blocks) > 1:
-            means = torch.cat((means, (total - blocks) / (self.made - self._sizes(len(blocks)))))
-        return scores(means, self.clean.embedding, reduction=self.maths.reduction).cpu()
+        if len(blocks) == 1:
+            return total / self.made
+        without = (total - blocks) / (self.made - self._sizes(len(blocks)))
+        return torch.cat((total / self.made, without))
 
     def _sizes(self, count: int) -> Tensor | int:
         """Return how many draws each of `count` blocks is the sum of, as [count, 1, 1]."""

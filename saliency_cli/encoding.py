@@ -1,9 +1,14 @@
-"""Text -> ids, offsets into the untouched text, and which tokens are the tokenizer's own."""
+"""Text -> ids, offsets into the untouched text, special tokens; windows of long texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any
 
-from saliency_cli.records import Encoding
+from saliency_cli.records import Encoded, Encoding, Row, Window
+
+TEXT, PAIR = 0, 1
+ONLY = {TEXT: "only_first", PAIR: "only_second"}
 
 
 def encode(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> list[Encoding]:  # noqa: ANN401
@@ -11,10 +16,111 @@ def encode(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> list[Enc
 
     Offsets are code points of the text as it was given, whatever the tokenizer's normaliser did.
     """
-    batch = tokenizer(
-        list(texts), truncation=True, max_length=max_length, return_attention_mask=False
+    found = _call(tokenizer, list(texts), truncation=True, max_length=max_length)
+    return [_encoding(encoding) for encoding in found]
+
+
+def encode_rows(
+    tokenizer: Any,  # noqa: ANN401
+    rows: Sequence[Row],
+    *,
+    max_length: int,
+    stride: int | None = None,
+) -> list[Encoded]:
+    """Encode rows, in pairs where they are; what is too long is cut or, with a stride, windowed."""
+    if not rows:
+        return []
+    texts = [row.text if row.pair is None else (row.text, row.pair) for row in rows]
+    found = _call(tokenizer, texts, truncation=True, max_length=max_length)
+    encodings = map(_encoding, found)
+    return [
+        _windowed(tokenizer, row, max_length=max_length, stride=stride) or _single(encoding)
+        if encoding.truncated and stride is not None
+        else _single(encoding)
+        for row, encoding in zip(rows, encodings, strict=True)
+    ]
+
+
+def _single(encoding: Encoding) -> Encoded:
+    return Encoded(encoding, (Window(encoding, tuple(range(len(encoding)))),))
+
+
+def _windowed(
+    tokenizer: Any,  # noqa: ANN401
+    row: Row,
+    *,
+    max_length: int,
+    stride: int,
+) -> Encoded | None:
+    """Read a text in windows that overlap by `stride` tokens, or None where they have no room.
+
+    Of a pair the longer half is divided, and each window holds the whole of the other.
+    """
+    text = row.text if row.pair is None else (row.text, row.pair)
+    (full,) = map(_encoding, _call(tokenizer, [text]))
+    counts = [content(full, segment) for segment in (TEXT, PAIR)]
+    divided = TEXT if counts[TEXT] >= counts[PAIR] else PAIR
+    if max_length - (len(full) - counts[divided]) <= stride:
+        return None
+    with _cutting_at_the_end(tokenizer):
+        found = _call(
+            tokenizer,
+            [text],
+            truncation=ONLY[divided],
+            max_length=max_length,
+            stride=stride,
+            return_overflowing_tokens=True,
+        )
+    windows = [_encoding(encoding) for encoding in found]
+    return _joined(windows, full, divided=divided, stride=stride)
+
+
+def _joined(windows: Sequence[Encoding], full: Encoding, *, divided: int, stride: int) -> Encoded:
+    """Say where the tokens of each window lie in the full text.
+
+    Before and behind the divided half every window has the same tokens: template, other half.
+    """
+    counts = [content(window, divided) for window in windows]
+    starts = accumulate((count - stride for count in counts[:-1]), initial=0)
+    before = _first(full, divided)
+    behind = len(full) - before - content(full, divided)
+    placed = []
+    for window, count, start in zip(windows, counts, starts, strict=True):
+        middle = range(before + start, before + start + count)
+        places = (*range(before), *middle, *range(len(full) - behind, len(full)))
+        placed.append(Window(window, places))
+    return Encoded(full, tuple(placed))
+
+
+def _first(encoding: Encoding, segment: int) -> int:
+    """Return the place of the first token of a half's own."""
+    flags = zip(encoding.segments, encoding.special, strict=True)
+    return next(place for place, (of, special) in enumerate(flags) if of == segment and not special)
+
+
+def content(encoding: Encoding, segment: int) -> int:
+    """Count the tokens of a half that lie in its text."""
+    return sum(
+        of == segment and not special
+        for of, special in zip(encoding.segments, encoding.special, strict=True)
     )
-    return [_encoding(encoding) for encoding in batch.encodings]
+
+
+@contextmanager
+def _cutting_at_the_end(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
+    """Have windows counted from the start of the text, whatever side the tokenizer cuts at."""
+    side = tokenizer.truncation_side
+    tokenizer.truncation_side = "right"
+    try:
+        yield
+    finally:
+        tokenizer.truncation_side = side
+
+
+def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:  # noqa: ANN401
+    """Return the tokenizers library's encodings of texts and pairs."""
+    batch = tokenizer(texts, return_attention_mask=False, **options)
+    return list(batch.encodings)
 
 
 def _encoding(encoding: Any) -> Encoding:  # noqa: ANN401 - tokenizers.Encoding has no types
@@ -29,5 +135,14 @@ def _encoding(encoding: Any) -> Encoding:  # noqa: ANN401 - tokenizers.Encoding 
         tokens=tuple(encoding.tokens),
         offsets=tuple(offsets),
         special=special,
+        segments=tuple(_segments(encoding.sequence_ids)),
         truncated=bool(encoding.overflowing),
     )
+
+
+def _segments(sequence_ids: Sequence[int | None]) -> Iterator[int]:
+    """Yield the half of each token; one of the template counts with what is before it."""
+    last = TEXT
+    for sequence in sequence_ids:
+        last = last if sequence is None else int(sequence)
+        yield last

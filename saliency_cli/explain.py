@@ -7,25 +7,34 @@ so that a batch may hold the last draws of one text and the first of the next.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from math import isfinite
+from dataclasses import dataclass, field, replace
+from itertools import groupby, islice
 from typing import TypeAlias
 
-from saliency_cli.allocator import release
+from saliency_cli.allocator import ran_out, release
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, Pending
-from saliency_cli.encoding import encode
-from saliency_cli.escapes import excerpt
+from saliency_cli.encoding import encode_rows
 from saliency_cli.methods import METHODS
-from saliency_cli.passes import clean_passes, gradient_passes
-from saliency_cli.records import BadRow, Encoding, Explanation, Prediction, Row
+from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes
+from saliency_cli.records import BadRow, Encoding, Row
 from saliency_cli.settings import Maths
 from saliency_cli.streams import merged, replica, threads
+from saliency_cli.texts import (
+    Begun,
+    Outcome,
+    Text,
+    begin,
+    finished,
+    handed_to,
+    identity,
+    quarantined,
+    without_token,
+)
 
-Outcome: TypeAlias = Explanation | BadRow
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
-ExplainTexts: TypeAlias = Callable[[Sequence["Text"]], Iterator[Finished]]
+ExplainTexts: TypeAlias = Callable[[Sequence[Text]], Iterator[tuple[Row, Outcome]]]
 _HELD = 10
 """Gradients held for texts under way, in batches."""
 
@@ -38,6 +47,7 @@ class Engine:
     maths: Maths
     budget: Budget
     streams: int = 1
+    stride: int | None = None
 
     @property
     def clean_budget(self) -> Budget:
@@ -45,33 +55,6 @@ class Engine:
         draws = min(self.maths.sampling.draws or FIRST_PASSES, MAX_BLOCKS)
         tokens = min(self.budget.tokens, _HELD * self.budget.tokens // draws)
         return replace(self.budget, tokens=tokens)
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A row that is encoded and waits for its clean pass."""
-
-    row: Row
-    encoding: Encoding
-
-    @property
-    def length(self) -> int:
-        """Tokens of the text."""
-        return len(self.encoding)
-
-    @property
-    def rows(self) -> int:
-        """A clean pass is one row of a batch."""
-        return 1
-
-    @property
-    def grain(self) -> int:
-        """It is all there is to keep together."""
-        return 1
-
-    def split(self, rows: int) -> "tuple[Text, Text]":
-        """Never asked for: one row cannot be divided."""
-        raise AssertionError(rows)
 
 
 def explain(
@@ -97,13 +80,38 @@ def explain(
 def _explain_window(
     window: Sequence[Row | BadRow], engine: Engine, explain_texts: ExplainTexts
 ) -> Iterator[Finished]:
+    """Explain the rows of a window; the same text is explained once, for all rows that hold it."""
     yield from ((row, row) for row in window if isinstance(row, BadRow))
-    texts = encode_rows([row for row in window if isinstance(row, Row)], engine.classifier)
-    empty = [text for text in texts if all(text.encoding.special)]
-    yield from ((text.row, _quarantined(text.row, "the text has no token")) for text in empty)
-    full = [text for text in texts if not all(text.encoding.special)]
+    alike: dict[object, list[Row]] = {}
+    for row in window:
+        if isinstance(row, Row):
+            alike.setdefault(identity(row, engine.maths), []).append(row)
+    texts = _encoded([rows[0] for rows in alike.values()], engine)
+    for row, outcome in _explain_sorted(texts, explain_texts):
+        for twin in alike[identity(row, engine.maths)]:
+            yield twin, handed_to(twin, outcome)
+
+
+def _explain_sorted(
+    texts: Sequence[Text], explain_texts: ExplainTexts
+) -> Iterator[tuple[Row, Outcome]]:
+    full = []
+    for text in texts:
+        problem = without_token(text)
+        if problem is None:
+            full.append(text)
+        else:
+            yield text.row, quarantined(text.row, problem)
     full.sort(key=lambda text: (-text.length, text.row.ordinal))
     yield from explain_texts(full)
+
+
+def _encoded(rows: Sequence[Row], engine: Engine) -> list[Text]:
+    classifier = engine.classifier
+    encoded = encode_rows(
+        classifier.tokenizer, rows, max_length=classifier.max_length, stride=engine.stride
+    )
+    return [Text(row, each) for row, each in zip(rows, encoded, strict=True)]
 
 
 @contextmanager
@@ -123,29 +131,48 @@ def _side_by_side(engine: Engine) -> Iterator[ExplainTexts]:
         )
 
 
-def encode_rows(rows: Sequence[Row], classifier: Classifier) -> list[Text]:
-    """Encode rows as the classifier reads them."""
-    if not rows:
-        return []
-    texts = [row.text for row in rows]
-    encodings = encode(classifier.tokenizer, texts, max_length=classifier.max_length)
-    return [Text(row, encoding) for row, encoding in zip(rows, encodings, strict=True)]
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """The texts that are begun, and their draws still to be made, longest texts first."""
 
+    queue: deque[Draws] = field(default_factory=deque)
+    begun: dict[int, Begun] = field(default_factory=dict)
 
-def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[Finished]:
-    """Keep the batches full: begin texts when draws run short, go on with those not done."""
-    rows: dict[int, Row] = {}
-    queue: deque[Draws] = deque()
-    while texts or queue:
-        while texts and sum(draws.rows * draws.length for draws in queue) < engine.budget.tokens:
-            for text, pending in _begin(texts, engine):
-                rows[id(pending)] = text.row
-                queue.extend(_next(pending))
-        for pending in run_draws(engine.budget.take(queue), engine):
-            queue.extendleft(_next(pending))
-            if pending.round_over:
-                row = rows.pop(id(pending))
-                yield row, _finish(row, pending, engine.classifier.labels)
+    @property
+    def tokens(self) -> int:
+        """Tokens of the draws still to be made."""
+        return sum(draws.rows * draws.length for draws in self.queue)
+
+    def add(self, begun: Begun) -> None:
+        """Queue the first draws of a text, of each of its targets and windows."""
+        for pending in begun.pendings:
+            self.begun[id(pending)] = begun
+            self.queue.extend(_next(pending))
+
+    def go_on(self, pending: Pending) -> Begun | None:
+        """Queue the next draws of what has made its last; return the text if it is done with."""
+        more = [*_next(pending)]
+        self.queue.extendleft(more)
+        if more:
+            return None
+        begun = self.begun.pop(id(pending))
+        return None if any(id(part) in self.begun for part in begun.pendings) else begun
+
+    def without_room(self, batch: Sequence[Draws]) -> Iterator[tuple[Row, Outcome]]:
+        """Put a batch back that memory ran out on; a text that by itself is too much is let go."""
+        first = batch[0]
+        if len(batch) > 1 or first.rows > first.grain:
+            self.queue.extendleft(reversed(batch))
+            return
+        begun = self.begun[id(first.pending)]
+        dropped = {id(pending) for pending in begun.pendings}
+        kept = [draws for draws in self.queue if id(draws.pending) not in dropped]
+        self.queue.clear()
+        self.queue.extend(kept)
+        for key in dropped:
+            self.begun.pop(key, None)
+        reason = f"memory ran out on one pass over its {first.length} tokens"
+        yield begun.text.row, quarantined(begun.text.row, reason)
 
 
 def _next(pending: Pending) -> Iterator[Draws]:
@@ -154,21 +181,65 @@ def _next(pending: Pending) -> Iterator[Draws]:
         yield draws
 
 
-def _begin(texts: deque[Text], engine: Engine) -> Iterator[tuple[Text, Pending]]:
+def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[tuple[Row, Outcome]]:
+    """Keep the batches full: begin texts when draws run short, go on with those not done."""
+    under_way = _UnderWay()
+    while texts or under_way.queue:
+        while texts and under_way.tokens < engine.budget.tokens:
+            for begun in _begin(texts, engine):
+                under_way.add(begun)
+                if not begun.pendings:
+                    yield begun.text.row, finished(begun)
+        if under_way.queue:
+            outcomes, engine = _go_on(under_way, engine)
+            yield from outcomes
+
+
+def _go_on(under_way: _UnderWay, engine: Engine) -> tuple[Sequence[tuple[Row, Outcome]], Engine]:
+    """Make a batch of draws; return what is explained by it, and the engine to go on with.
+
+    Where memory runs out, that is one whose batches are half as large.
+    """
+    batch = engine.budget.take(under_way.queue)
+    try:
+        done = [*map(under_way.go_on, run_draws(batch, engine))]
+    except (RuntimeError, MemoryError) as error:
+        if not ran_out(error):
+            raise
+        halved = replace(engine, budget=engine.budget.halved())
+        return [*under_way.without_room(batch)], halved
+    return [(begun.text.row, finished(begun)) for begun in done if begun is not None], engine
+
+
+def _begin(texts: deque[Text], engine: Engine) -> Iterator[Begun]:
+    """Predict the next texts."""
     batch = engine.clean_budget.take(texts)
-    cleans = clean_passes(engine.classifier, [text.encoding for text in batch])
-    for text, clean in zip(batch, cleans, strict=True):
-        yield text, Pending(clean, engine.maths)
+    cleans = _clean(batch, engine)
+    for text in batch:
+        own = list(islice(cleans, text.rows))
+        yield begin(text, own, classifier=engine.classifier, maths=engine.maths)
+
+
+def _clean(texts: Sequence[Text], engine: Engine) -> Iterator[Clean]:
+    """Make the clean passes of all windows; those of a single long text may fill many batches."""
+    budget = engine.clean_budget
+    encodings = [window.encoding for text in texts for window in text.encoded.windows]
+    size = max(1, budget.tokens // max(map(len, encodings)))
+    alike: Callable[[Encoding], int] = len if budget.equal_lengths else lambda _encoding: 0
+    for _length, group in groupby(encodings, key=alike):
+        while part := list(islice(group, size)):
+            yield from clean_passes(engine.classifier, part)
 
 
 def run_draws(batch: Sequence[Draws], engine: Engine) -> list[Pending]:
     """Make a batch of draws; return the texts whose round is over with it."""
     sampling = engine.maths.sampling
+    aims = [Aim(draws.pending.clean, draws.pending.target, len(draws.numbers)) for draws in batch]
     each = [draws.pending.clean for draws in batch for _ in draws.numbers]
     numbers = [number for draws in batch for number in draws.numbers]
     gradients = gradient_passes(
         engine.classifier,
-        [(draws.pending.clean, len(draws.numbers)) for draws in batch],
+        aims,
         METHODS[engine.maths.method](each, numbers, sampling),
         objective=engine.maths.objective,
         antithetic=sampling.passes_per_draw == 2,
@@ -179,16 +250,5 @@ def run_draws(batch: Sequence[Draws], engine: Engine) -> list[Pending]:
         flips = sum(gradients.flips[mine])
         draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
         first = mine.stop
-    return [draws.pending for draws in batch if draws.pending.round_over]
-
-
-def _finish(row: Row, pending: Pending, labels: tuple[str, ...]) -> Outcome:
-    if not all(map(isfinite, pending.attribution.scores)):
-        return _quarantined(row, "the gradient is not finite")
-    probabilities = tuple(pending.clean.logits.double().softmax(dim=0).tolist())
-    prediction = Prediction(labels, probabilities, pending.clean.target)
-    return Explanation(row, pending.clean.encoding, prediction, pending.attribution)
-
-
-def _quarantined(row: Row, reason: str) -> BadRow:
-    return BadRow(row.ordinal, row.line, row.id, reason, excerpt(row.text), row.size)
+    over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
+    return [*over.values()]

@@ -88,6 +88,23 @@ MaxLength: TypeAlias = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Stride: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Read longer texts in windows that overlap by N tokens, instead of cutting them.",
+        rich_help_panel=MODEL,
+    ),
+]
+MultiLabel: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--multi-label",
+        help="Each label has a probability of its own, whatever the config says.",
+        rich_help_panel=MODEL,
+    ),
+]
 InputFormat: TypeAlias = Annotated[
     FormatName | None,
     typer.Option(
@@ -97,6 +114,14 @@ InputFormat: TypeAlias = Annotated[
 ]
 TextColumn: TypeAlias = Annotated[
     str, typer.Option(metavar="NAME", help="Where the text is.", rich_help_panel=TEXTS)
+]
+PairColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Where the second text of a pair is, for models that read two.",
+        rich_help_panel=TEXTS,
+    ),
 ]
 LabelColumn: TypeAlias = Annotated[
     str | None,
@@ -129,11 +154,43 @@ Reduction: TypeAlias = Annotated[
         rich_help_panel=MATHS,
     ),
 ]
+Target: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="predicted|gold|all|LABEL",
+        help="Which label is explained.",
+        rich_help_panel=MATHS,
+    ),
+]
+Contrast: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LABEL",
+        help="Explain why the target rather than this label: the difference of their logits.",
+        rich_help_panel=MATHS,
+    ),
+]
+Threshold: TypeAlias = Annotated[
+    float,
+    typer.Option(
+        help="Probability from which on a label of a multi-label model is predicted.",
+        rich_help_panel=MATHS,
+    ),
+]
 Samples: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="N|auto",
         help="Noisy passes a text; auto (the default) goes on until the errors are small.",
+        rich_help_panel=MATHS,
+    ),
+]
+Tolerance: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="When --samples auto has enough: the largest error, as a share of the text's largest "
+        "score (default: 0.02).",
         rich_help_panel=MATHS,
     ),
 ]

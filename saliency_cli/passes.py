@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
 from saliency_cli.embedding import Tap, tapped
+from saliency_cli.heads import Target, decisions, weights
 from saliency_cli.kernels import multiplying
 from saliency_cli.records import Encoding
 
@@ -22,33 +23,40 @@ from saliency_cli.records import Encoding
 class Clean:
     """A text's clean pass: logits [C] and embedding [L, H], both float32, without padding.
 
-    `target` is the label that is explained, pinned here whatever the noisy passes predict;
     `spread` is max E − min E.
     """
 
     encoding: Encoding
     logits: Tensor
     embedding: Tensor
-    target: int
     spread: float
 
 
 @dataclass(frozen=True, slots=True)
+class Aim:
+    """A text, what of its logits is explained, and in how many draws."""
+
+    clean: Clean
+    target: Target
+    draws: int
+
+
+@dataclass(frozen=True, slots=True)
 class Gradients:
-    """What D draws give: their gradients [D, L, H], and in how many passes each label flipped."""
+    """What D draws give: gradients [D, L, H], and how many passes of each decide otherwise."""
 
     values: Tensor
     flips: list[int]
 
 
-def logit(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return F as the target's logit, per pass."""
-    return logits.gather(1, targets[:, None])[:, 0]
+def logit(logits: Tensor, weights: Tensor) -> Tensor:
+    """Return F as the target's logit, or the difference of two, per pass."""
+    return (logits * weights).sum(dim=1)
 
 
-def loss(logits: Tensor, targets: Tensor) -> Tensor:
+def loss(logits: Tensor, weights: Tensor) -> Tensor:
     """Return F as the cross-entropy of the target, per pass (AllenNLP Interpret)."""
-    return cross_entropy(logits, targets, reduction="none")
+    return cross_entropy(logits, weights, reduction="none")
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "loss": loss}
@@ -61,13 +69,13 @@ def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[
     # Clones, so that a text under way does not hold the memory of the whole batch.
     embeddings = [leaf[: len(e)].clone() for leaf, e in zip(tap.leaf, encodings, strict=True)]
     spreads = torch.stack([embedding.max() - embedding.min() for embedding in embeddings])
-    columns = (encodings, logits.cpu(), embeddings, logits.argmax(dim=1).tolist(), spreads.tolist())
+    columns = (encodings, logits.cpu(), embeddings, spreads.tolist())
     return [Clean(*fields) for fields in zip(*columns, strict=True)]
 
 
 def gradient_passes(
     classifier: Classifier,
-    texts: Sequence[tuple[Clean, int]],
+    aims: Sequence[Aim],
     displacement: Tensor,
     *,
     objective: str,
@@ -82,16 +90,28 @@ def gradient_passes(
     displacement = displacement.to(classifier.device)
     if antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
-    repeats = torch.tensor([count * passes for _, count in texts])
-    targets = torch.tensor([text.target for text, _ in texts]).repeat_interleave(repeats)
-    targets = targets.to(classifier.device)
+    repeats = torch.tensor([aim.draws * passes for aim in aims])
     with torch.enable_grad(), _tapped(classifier, displacement) as tap:
-        logits = _logits(classifier, [text.encoding for text, _ in texts], repeats=repeats)
-    (values,) = torch.autograd.grad(OBJECTIVES[objective](logits, targets).sum(), tap.leaf)
-    flipped = (logits.detach().argmax(dim=1) != targets).view(-1, passes).sum(dim=1)
+        logits = _logits(classifier, [aim.clean.encoding for aim in aims], repeats=repeats)
+    wanted = _repeated(weights([aim.target for aim in aims], labels=logits.shape[1]), repeats)
+    total = OBJECTIVES[objective](logits, wanted.to(classifier.device)).sum()
+    (values,) = torch.autograd.grad(total, tap.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
-    return Gradients(values, flipped.tolist())
+    return Gradients(values, _flips(logits.detach().cpu(), aims, repeats=repeats, passes=passes))
+
+
+def _flips(logits: Tensor, aims: Sequence[Aim], *, repeats: Tensor, passes: int) -> list[int]:
+    """Count for each draw the passes that decide otherwise than the clean one."""
+    targets = [aim.target for aim in aims for _ in range(aim.draws * passes)]
+    clean = torch.stack([aim.clean.logits for aim in aims])
+    before = _repeated(decisions(clean, [aim.target for aim in aims]), repeats)
+    flipped = decisions(logits, targets) != before
+    return flipped.view(-1, passes).sum(dim=1).tolist()
+
+
+def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
+    return values.repeat_interleave(repeats, dim=0)
 
 
 def _tapped(
@@ -116,7 +136,7 @@ def _logits(
     if classifier.type_ids:
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
     for name, tensor in inputs.items():
-        rows = tensor if repeats is None else tensor.repeat_interleave(repeats, dim=0)
+        rows = tensor if repeats is None else _repeated(tensor, repeats)
         inputs[name] = rows.to(classifier.device)
     with multiplying(classifier.products):
         logits: Tensor = classifier.module(**inputs).logits

@@ -9,7 +9,8 @@ from saliency_cli.classifier import Classifier
 from saliency_cli.embedding import enclosing, find_layer
 from saliency_cli.encoding import encode
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.passes import clean_passes, gradient_passes
+from saliency_cli.heads import Target
+from saliency_cli.passes import Aim, clean_passes, gradient_passes
 from saliency_cli.records import Encoding
 
 TEXT = "A few plain words."
@@ -81,7 +82,8 @@ def sum_is_rounding(classifier: Classifier, *, objective: str) -> bool:
     """
     clean = clean_passes(classifier, _encodings(classifier)[:1])
     still = torch.zeros(1, *clean[0].embedding.shape)
-    gradients = gradient_passes(classifier, [(clean[0], 1)], still, objective=objective)
+    aim = Aim(clean[0], Target(classifier.labels[0], 0), 1)
+    gradients = gradient_passes(classifier, [aim], still, objective=objective)
     gradient = gradients.values[0].double()
     return bool((gradient.sum(dim=-1).abs() < ROUNDING * gradient.abs().sum(dim=-1)).all())
 

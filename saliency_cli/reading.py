@@ -99,7 +99,7 @@ def _check_columns(head: list[_Parsed], *, columns: Columns, name: str) -> None:
     there = list(dict.fromkeys(key for parsed in head for key in parsed.values))
     if not there:
         return
-    for column in (columns.text, columns.label, columns.id):
+    for column in (columns.text, columns.pair, columns.label, columns.id):
         if column is not None and column not in there:
             raise UsageError(
                 f"{visible(name)} has no column '{visible(column)}'",
@@ -115,11 +115,14 @@ def _rows(parsed: Iterable[_Parsed], columns: Columns) -> Iterator[Row | BadRow]
 def _row(ordinal: int, parsed: _Parsed, columns: Columns) -> Row | BadRow:
     identity = _scalar(parsed.values.get(columns.id or "id"))
     gold = _scalar(parsed.values.get(columns.label or "label"))
-    problem = parsed.problem or _problem(parsed.values, columns.text) or _surrogate(identity, gold)
+    parts = [columns.text] if columns.pair is None else [columns.text, columns.pair]
+    problems = (_problem(parsed.values, column) for column in parts)
+    problem = parsed.problem or next(filter(None, problems), None) or _surrogate(identity, gold)
     if problem is not None:
         known = identity if _surrogate(identity) is None else None
         return BadRow(ordinal, parsed.line, known, problem, excerpt(parsed.raw), parsed.size)
-    return Row(ordinal, parsed.line, identity, parsed.values[columns.text], gold, parsed.size)
+    text, *pair = (parsed.values[column] for column in parts)
+    return Row(ordinal, parsed.line, identity, text, gold, parsed.size, *pair)
 
 
 def _problem(values: dict[str, Any], column: str) -> str | None:

@@ -19,6 +19,7 @@ class Row:
     text: str
     gold: str | None = None
     size: int = 0
+    pair: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ class BadRow:
 class Encoding:
     """A text as the model reads it: L tokens, none of them padding.
 
-    `offsets` are code points of the untouched text; a special token has (0, 0).
+    `offsets` are code points of the untouched text, or of its pair where `segments` has a 1; a
+    special token has (0, 0).
     """
 
     ids: tuple[int, ...]
@@ -57,6 +59,7 @@ class Encoding:
     tokens: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
     special: tuple[bool, ...]
+    segments: tuple[int, ...]
     truncated: bool = False
 
     def __len__(self) -> int:
@@ -64,12 +67,43 @@ class Encoding:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a text that the model reads at once; `places` of its tokens in the whole text."""
+
+    encoding: Encoding
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A text with each token once, and the windows that the model reads it in."""
+
+    whole: Encoding
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of the clean text: a probability per label, in the labels' order."""
+    """What the model says of the clean text: a probability per label, in the labels' order.
+
+    A regression has no label and no probability, but a `value`.
+    """
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
-    predicted: int
+    predicted: int | None
+    value: float | None = None
+
+    def fields(self) -> Record:
+        """Return the record's fields."""
+        probabilities = [_rounded(value) for value in self.probabilities]
+        found = self.predicted
+        fields: Record = {
+            "predicted": None if found is None else self.labels[found],
+            "probability": None if found is None else probabilities[found],
+            "probabilities": dict(zip(self.labels, probabilities, strict=False)),
+        }
+        return fields if self.value is None else {**fields, "value": _rounded(self.value)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,52 +116,69 @@ class Attribution:
     flip_rate: float
     settled: bool = True
 
+    def fields(self, target: str, *, special: tuple[bool, ...]) -> Record:
+        """Return the record's fields."""
+        scores = [_rounded(value) for value in self.scores]
+        shares = zip(map(abs, scores), special, strict=True)
+        return {
+            "target": target,
+            "scores": scores,
+            "errors": None if self.errors is None else [_rounded(value) for value in self.errors],
+            "special_share": _rounded(sum(share for share, is_special in shares if is_special)),
+            "samples": self.samples,
+            "flip_rate": _rounded(self.flip_rate),
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A row with its prediction and the saliency of its tokens."""
+    """A row with its prediction and, by target, the saliency of its tokens."""
 
     row: Row
     encoding: Encoding
     prediction: Prediction
-    attribution: Attribution
+    attributions: dict[str, Attribution]
+    windows: int = 1
+
+    @property
+    def attribution(self) -> Attribution:
+        """Of the first target, which the record shows first."""
+        return next(iter(self.attributions.values()))
+
+    @property
+    def settled(self) -> bool:
+        """Whether the errors of every target are as small as was asked for."""
+        return all(attribution.settled for attribution in self.attributions.values())
 
     def record(self) -> Record:
-        """Return the row's line in `records/`; floats keep the seven digits that float32 has."""
-        labels, predicted = self.prediction.labels, self.prediction.predicted
-        probabilities = [_rounded(value) for value in self.prediction.probabilities]
-        scores = [_rounded(value) for value in self.attribution.scores]
-        errors = self.attribution.errors
+        """Return the row's line in `records/`; floats keep the seven digits that float32 has.
+
+        Only what has them holds `segments`, `others` and `value`.
+        """
         special = self.encoding.special
-        return {
+        first, *others = (
+            attribution.fields(target, special=special)
+            for target, attribution in self.attributions.items()
+        )
+        record = {
             "schema": SCHEMA,
             "status": "ok",
             "ordinal": self.row.ordinal,
             "id": self.row.id,
             "text": self.row.text,
-            "pair": None,
-            "predicted": labels[predicted],
-            "probability": probabilities[predicted],
-            "probabilities": dict(zip(labels, probabilities, strict=True)),
-            "target": labels[predicted],
-            "gold": match_label(self.row.gold, labels),
+            "pair": self.row.pair,
+            "gold": match_label(self.row.gold, self.prediction.labels),
             "tokens": list(self.encoding.tokens),
             "offsets": [list(offset) for offset in self.encoding.offsets],
             "special": list(special),
-            "scores": scores,
-            "errors": None if errors is None else [_rounded(value) for value in errors],
-            "special_share": _rounded(
-                sum(
-                    abs(score)
-                    for score, is_special in zip(scores, special, strict=True)
-                    if is_special
-                )
-            ),
-            "samples": self.attribution.samples,
-            "flip_rate": _rounded(self.attribution.flip_rate),
             "truncated": self.encoding.truncated,
-            "windows": 1,
+            "windows": self.windows,
+            **self.prediction.fields(),
+            **first,
         }
+        if self.row.pair is not None:
+            record["segments"] = list(self.encoding.segments)
+        return {**record, "others": others} if others else record
 
 
 def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:

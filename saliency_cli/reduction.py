@@ -38,11 +38,6 @@ def normalised(raw: Tensor) -> Tensor:
     return torch.where(total > 0, raw / total, torch.zeros_like(raw))
 
 
-def scores(gradient: Tensor, embedding: Tensor, *, reduction: str) -> Tensor:
-    """Return the normalised scores [..., L] of gradients [..., L, H]."""
-    return normalised(REDUCTIONS[reduction](gradient, embedding))
-
-
 def standard_errors(leave_one_out: Tensor) -> Tensor:
     """Return the standard error [L] of scores, from the K scores [K, L] that lack one draw each.
 

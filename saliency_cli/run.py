@@ -10,11 +10,13 @@ import torch
 from saliency_cli import __version__
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
+from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.classifier import Classifier
 from saliency_cli.console import Console, warnings
 from saliency_cli.devices import choose_batch_tokens, choose_streams
 from saliency_cli.escapes import visible
 from saliency_cli.explain import Engine, explain
+from saliency_cli.heads import check_targets
 from saliency_cli.probes import check_sum
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.records import SCHEMA, Explanation
@@ -52,11 +54,18 @@ def run(request: Request, console: Console) -> Summary:
 def build_engine(request: Request) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
+    check_targets(request.maths, labels=classifier.labels, head=classifier.head)
     if request.maths.reduction == "sum":
         check_sum(classifier, objective=request.maths.objective)
     tokens = choose_batch_tokens(request.compute, classifier.device)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
-    return Engine(classifier, request.maths, budget, streams=choose_streams(classifier.device))
+    return Engine(
+        classifier,
+        request.maths,
+        budget,
+        streams=choose_streams(classifier.device),
+        stride=choose_stride(request.compute, classifier),
+    )
 
 
 def _explain(
@@ -73,7 +82,7 @@ def _explain(
             record = outcome.record()
             writer.write(record)
             tally.add(record)
-            unsettled += isinstance(outcome, Explanation) and not outcome.attribution.settled
+            unsettled += isinstance(outcome, Explanation) and not outcome.settled
     return tally, unsettled
 
 
@@ -111,6 +120,7 @@ def _model(request: Request, classifier: Classifier) -> dict[str, Any]:
         "name": visible(request.model.checkpoint.absolute().name),
         "architecture": type(classifier.module).__name__,
         "embedding_layer": classifier.embedding_name,
+        "head": classifier.head,
         "labels": list(classifier.labels),
         "max_length": classifier.max_length,
         "padding_blind": classifier.padding_blind,
@@ -122,6 +132,7 @@ def _options(request: Request) -> dict[str, Any]:
     maths, sampling, columns = request.maths, request.maths.sampling, request.texts.columns
     return {
         "antithetic": sampling.antithetic,
+        "contrast": maths.target.contrast,
         "html_rows": request.output.html_rows,
         "id_column": columns.id,
         "label_column": columns.label,
@@ -129,8 +140,13 @@ def _options(request: Request) -> dict[str, Any]:
         "method": maths.method,
         "noise": sampling.noise,
         "objective": maths.objective,
+        "pair_column": columns.pair,
         "preset": request.preset,
         "reduction": maths.reduction,
         "samples": "auto" if sampling.samples is None else sampling.samples,
+        "stride": request.compute.stride,
+        "target": maths.target.name,
         "text_column": columns.text,
+        "tolerance": sampling.tolerance,
+        "threshold": maths.target.threshold,
     }

@@ -26,6 +26,7 @@ class ModelChoice:
     config: Path | None = None
     embedding_layer: str | None = None
     embeddings_block: bool = False
+    multi_label: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Compute:
     dtype: DtypeName = "auto"
     batch_tokens: int | None = None
     max_length: int | None = None
+    stride: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Columns:
     """Where a row keeps its parts; None takes the usual name, and does without it if absent."""
 
     text: str = "text"
+    pair: str | None = None
     label: str | None = None
     id: str | None = None
 
@@ -59,14 +62,20 @@ class TextsChoice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the noise is drawn: S, the seed, pairs or not, and passes per text (None: as needed)."""
+    """How the noise is drawn: S, the seed, pairs or not, and passes per text.
+
+    Without `samples` they go on until every error is below `tolerance` of the largest score.
+    """
 
     samples: int | None = None
     antithetic: bool = True
     noise: float = 0.01
     seed: int = 0
+    tolerance: float = 0.02
 
     def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise UsageError("--tolerance must be above 0")
         if self.samples is not None and self.samples < 1:
             raise UsageError("--samples must be at least 1")
         if self.samples is not None and self.samples % self.passes_per_draw:
@@ -89,6 +98,22 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """What is explained: "predicted", "gold", "all" or a label, by itself or against `contrast`.
+
+    Of a multi-label head, "predicted" is every label whose probability reaches the threshold.
+    """
+
+    name: str = "predicted"
+    contrast: str | None = None
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise UsageError("--threshold must lie between 0 and 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Maths:
     """The attribution itself: each name is a key of the dict that its room keeps."""
 
@@ -96,6 +121,7 @@ class Maths:
     reduction: ReductionName = "l2"
     objective: ObjectiveName = "logit"
     sampling: Sampling = Sampling()
+    target: TargetChoice = TargetChoice()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Tally:
     right: int = 0
     truncated: int = 0
     samples: int = 0
+    labelled: int = 0
     probability: float = 0.0
     flip_rate: float = 0.0
     special_share: float = 0.0
@@ -51,10 +52,11 @@ class Tally:
         self.ok += 1
         self.truncated += record["truncated"]
         self.samples += record["samples"]
-        self.probability += record["probability"]
+        self.labelled += record["probability"] is not None
+        self.probability += record["probability"] or 0.0
         self.flip_rate += record["flip_rate"]
         self.special_share += record["special_share"]
-        if record["gold"] in self.labels:
+        if record["predicted"] is not None and record["gold"] in self.labels:
             self.judged += 1
             self.right += record["gold"] == record["predicted"]
 
@@ -65,7 +67,7 @@ class Tally:
             ok=self.ok,
             quarantined=self.quarantined,
             accuracy=_mean(self.right, self.judged),
-            mean_probability=_mean(self.probability, self.ok),
+            mean_probability=_mean(self.probability, self.labelled),
             flip_rate=_mean(self.flip_rate, self.ok),
             special_share=_mean(self.special_share, self.ok),
             samples=_mean(self.samples, self.ok),

@@ -22,26 +22,34 @@ class Piece:
     cut: bool = False
 
 
-def pieces(record: Record) -> list[Piece]:
-    """Divide a record's text; the texts of the pieces that are not special join to the whole."""
-    text: str = record["text"]
+def pieces(record: Record, *, segment: int = 0) -> list[Piece]:
+    """Divide a record's text, or with `segment` 1 the pair's second half.
+
+    The texts of the pieces that are not special join to the whole.
+    """
+    text: str = record["pair"] if segment else record["text"]
     found: list[Piece] = []
     position = 0
-    for token in _tokens(record):
+    for token in _tokens(record, segment):
         start, end = token.start, token.end
         if token.piece.special:
             found.append(token.piece)
             continue
         if start > position:
-            found.append(Piece(text[position:start]))
+            found.append(_unread(text[position:start], cut=record["truncated"] and not position))
         if end <= position or start < position:
             _join(found, token.piece, text[position:end])
         else:
             found.append(replace(token.piece, text=text[start:end]))
         position = max(position, end)
     if position < len(text):
-        found.append(Piece(text[position:], cut=record["truncated"]))
+        found.append(_unread(text[position:], cut=record["truncated"]))
     return found
+
+
+def _unread(text: str, *, cut: bool) -> Piece:
+    """Return text without a token; cut off, where more than white space lies beyond the last."""
+    return Piece(text, cut=cut and not text.isspace())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +59,15 @@ class _Token:
     end: int
 
 
-def _tokens(record: Record) -> Iterator[_Token]:
+def _tokens(record: Record, segment: int) -> Iterator[_Token]:
     errors = record["errors"] or [None] * len(record["tokens"])
+    segments = record.get("segments") or [0] * len(record["tokens"])
     names = ("tokens", "offsets", "special", "scores")
-    for token, (start, end), special, score, error in zip(
-        *(record[name] for name in names), errors, strict=True
+    for token, (start, end), special, score, error, of in zip(
+        *(record[name] for name in names), errors, segments, strict=True
     ):
-        yield _Token(Piece(token, score, error, (token,), special), start, end)
+        if of == segment:
+            yield _Token(Piece(token, score, error, (token,), special), start, end)
 
 
 def _join(found: list[Piece], piece: Piece, more: str) -> None:

@@ -59,7 +59,9 @@ def wordpiece() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -85,7 +87,9 @@ def bytelevel() -> PreTrainedTokenizerFast:
     )
 
 
-def save_bert(folder: Path, *, labels: tuple[str, ...] = ("ham", "spam")) -> Path:
+def save_bert(
+    folder: Path, *, labels: tuple[str, ...] = ("ham", "spam"), problem: str | None = None
+) -> Path:
     """Save a two-layer BERT with weights large enough for its labels to differ between texts."""
     torch.manual_seed(0)
     tokenizer = wordpiece()
@@ -99,6 +103,7 @@ def save_bert(folder: Path, *, labels: tuple[str, ...] = ("ham", "spam")) -> Pat
         initializer_range=0.3,
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
+        problem_type=problem,
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

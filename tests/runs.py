@@ -30,7 +30,7 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
         "predicted": "spam",
         "probability": 0.875,
         "probabilities": {"ham": 0.125, "spam": 0.875},
-        "target": "spam",
+        "target": changes.get("predicted", "spam"),
         "gold": None,
         "tokens": ["[CLS]", *words],
         "offsets": [[0, 0], *offsets],
@@ -107,8 +107,37 @@ def varied() -> list[Record]:
         record(4, "won a prize and then was cut off", truncated=True, flip_rate=0.25)
         | cut_after(3, "won a prize and then was cut off"),
         record(5, "no errors here", errors=None, id=None, samples=1),
+        pair_record(7),
+        record(8, "two of three labels", gold="spam") | others(8, "two of three labels"),
+        record(9, "as a number", predicted=None, probability=None, probabilities={}, value=-2.125)
+        | {"target": "stars", "gold": "3", "windows": 3},
         record(6, "a line\nand a tab\there, \u202etricky\x07", gold="ham"),
     ]
+
+
+def pair_record(ordinal: int) -> Record:
+    """Make the record of a pair, the template's tokens around both halves."""
+    return record(ordinal, "x") | {
+        "text": "a man eats",
+        "pair": "a <i>man</i> sleeps",
+        "tokens": ["[CLS]", "a", "man", "eats", "[SEP]", "a", "man", "sleeps", "[SEP]"],
+        "offsets": [[0, 0], [0, 1], [2, 5], [6, 10], [0, 0], [0, 1], [5, 8], [13, 19], [0, 0]],
+        "special": [True, False, False, False, True, False, False, False, True],
+        "segments": [0, 0, 0, 0, 0, 1, 1, 1, 1],
+        "scores": [0.05, 0.05, 0.05, 0.25, 0.05, 0.05, 0.05, 0.4, 0.05],
+        "errors": [0.001] * 9,
+    }
+
+
+def others(ordinal: int, text: str) -> Record:
+    """Return the field that holds the targets of `record` beside the first."""
+    names = ("scores", "errors", "samples", "special_share")
+    other = {name: record(ordinal, text)[name] for name in names}
+    return {
+        "others": [
+            {**other, "scores": other["scores"][::-1], "target": "ham - <i>x</i>", "flip_rate": 0.5}
+        ]
+    }
 
 
 def cut_after(words: int, text: str) -> Record:

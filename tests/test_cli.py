@@ -202,8 +202,8 @@ def test_the_preset_is_told_in_manifest_and_page(tmp_path: Path) -> None:
 def test_noise_that_flips_predictions_is_warned_of(tmp_path: Path) -> None:
     out = tmp_path / "report"
     result = explain(MODEL, TEXTS, "--limit", 20, "--noise", 3, "--samples", 8, "--out", out)
-    assert "noise changes the label" in result.stderr
-    assert "noise changes the label" in (out / "index.html").read_text(encoding="utf-8")
+    assert "noise changes the prediction" in result.stderr
+    assert "noise changes the prediction" in (out / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
@@ -237,3 +237,17 @@ def read_terminal(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:  # Linux says so when the other end is closed
         return b""
+
+
+def test_pairs_windows_and_targets_reach_the_records_and_the_pages(tmp_path: Path) -> None:
+    texts = tmp_path / "pairs.csv"
+    texts.write_text("first,second,label\nfree call,won a prize,ham\n" + "word " * 300 + ",b,1\n")
+    out = tmp_path / "out"
+    columns = ("--text-column", "first", "--pair-column", "second")
+    made = records(out, MODEL, texts, *columns, "--target", "all", "--stride", 8, "--samples", 2)
+    assert [each["pair"] for each in made] == ["won a prize", "b"]
+    assert [each["windows"] for each in made] == [1, 3]
+    assert all(len(each["others"]) == 1 for each in made)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert page.count('class="target"') == 4
+    assert "read in 3 windows" in page

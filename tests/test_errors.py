@@ -254,16 +254,25 @@ def test_a_tokenizer_whose_ids_exceed_the_embedding_is_refused(shell: Shell) -> 
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("code", "options"),
     [
-        {"problem_type": "regression"},
-        {"problem_type": "multi_label_classification"},
+        (CHECKPOINT, {"problem_type": "regression"}),
+        (USAGE, ["--target", "eggs"]),
+        (USAGE, ["--contrast", "eggs"]),
+        (USAGE, ["--threshold", "1.5"]),
+        (USAGE, ["--stride", "62"]),
+        (USAGE, ["--pair-column", "other"]),
+        (USAGE, ["--preset", "allennlp", "--multi-label"]),
     ],
-    ids=["regression", "multi-label"],
+    ids=str,
 )
-def test_a_head_of_another_kind_is_refused(shell: Shell, changes: dict[str, Any]) -> None:
-    shell.change_config(**changes)
-    assert "only" in shell.refused(CHECKPOINT)
+def test_what_the_model_does_not_have_is_refused(
+    shell: Shell, code: int, options: dict[str, str] | list[str]
+) -> None:
+    if isinstance(options, dict):
+        shell.change_config(**options)
+        options = []
+    shell.refused(code, *options)
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,21 @@ from saliency_cli.checkpoints import load
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
-from saliency_cli.explain import Engine, run_draws
+from saliency_cli.explain import Engine, explain, run_draws
+from saliency_cli.heads import Target
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
 from saliency_cli.probes import at_layer, probe
+from saliency_cli.records import Row
 from saliency_cli.reduction import REDUCTIONS, normalised
-from saliency_cli.settings import ALLENNLP, Compute, Maths, ModelChoice, Sampling
+from saliency_cli.settings import (
+    ALLENNLP,
+    Compute,
+    Maths,
+    ModelChoice,
+    Sampling,
+    TargetChoice,
+)
 
 from .conftest import TEXTS, WORDS, engine, scored
 
@@ -30,7 +39,9 @@ from .conftest import TEXTS, WORDS, engine, scored
 def pending(engine: Engine, text: str) -> Pending:
     """Explain one text by hand and return it with its gradients."""
     encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
-    made = Pending(clean_passes(engine.classifier, encoding)[0], engine.maths)
+    clean = clean_passes(engine.classifier, encoding)[0]
+    predicted = int(clean.logits.argmax())
+    made = Pending(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
     while draws := made.next_round():
         run_draws([draws], engine)
     return made
@@ -82,15 +93,15 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 @pytest.mark.parametrize("text", TEXTS)
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
     made = pending(engine(bert, noise=0.0), text)
-    assert torch.equal(made.gradient(), plain_gradient(bert, text))
+    assert torch.equal(made.gradients()[0], plain_gradient(bert, text))
     assert made.attribution.samples == 1
     assert made.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
     linear = with_module(bert, Linear)
-    pair = pending(engine(linear, samples=2, noise=0.5), TEXTS[2]).gradient()
-    still = pending(engine(linear, noise=0.0), TEXTS[2]).gradient()
+    pair = pending(engine(linear, samples=2, noise=0.5), TEXTS[2]).gradients()[0]
+    still = pending(engine(linear, noise=0.0), TEXTS[2]).gradients()[0]
     torch.testing.assert_close(pair, still, rtol=1e-6, atol=0)
 
 
@@ -102,8 +113,8 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
     for side in (embedding + shift, embedding - shift):
         leaf = side.detach().requires_grad_()
         logits = bert.module(inputs_embeds=leaf, **inputs).logits
-        sides.append(torch.autograd.grad(logits[0, clean.target], leaf)[0][0])
-    pair = pending(engine(bert, samples=2, noise=0.05), TEXTS[3]).gradient()
+        sides.append(torch.autograd.grad(logits[0, clean.logits.argmax()], leaf)[0][0])
+    pair = pending(engine(bert, samples=2, noise=0.05), TEXTS[3]).gradients()[0]
     torch.testing.assert_close(pair, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -126,9 +137,9 @@ def test_gradients_are_captums_under_the_same_noise(
         return bert.module(inputs_embeds=embeddings, **many).logits  # type: ignore[no-any-return]
 
     expected = NoiseTunnel(Saliency(forward)).attribute(
-        embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.clean.target, abs=False
+        embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.target.plus, abs=False
     )
-    off = (made.gradient() - expected[0]).abs().max() / expected.abs().max()
+    off = (made.gradients()[0] - expected[0]).abs().max() / expected.abs().max()
     assert off < 1e-5
 
 
@@ -310,3 +321,26 @@ def test_maths_defaults_are_the_documented_ones() -> None:
         objective="logit",
         sampling=Sampling(samples=None, antithetic=True, noise=0.01, seed=0),
     )
+
+
+def test_the_same_text_is_explained_once_for_all_rows_that_hold_it(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes = []
+    forward = bert.module.forward
+
+    def counted(*args: object, **inputs: Tensor) -> object:
+        passes.append(len(inputs["input_ids"]))
+        return forward(*args, **inputs)
+
+    monkeypatch.setattr(bert.module, "forward", counted)
+    golds = [None, "ham", "spam", None]
+    rows = [Row(n, n + 1, str(n), TEXTS[3], golds[n]) for n in range(4)]
+    records = [outcome.record() for outcome in explain(rows, engine(bert, samples=8))]
+    assert sum(passes) == 1 + 8
+    assert [record["id"] for record in records] == ["0", "1", "2", "3"]
+    assert [record["gold"] for record in records] == golds
+    assert len({tuple(record["scores"]) for record in records}) == 1
+    gold = engine(bert, samples=8, target=TargetChoice("gold"))
+    targets = [outcome.record().get("target") for outcome in explain(rows, gold)]
+    assert targets == [None, "ham", "spam", None]

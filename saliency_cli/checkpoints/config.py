@@ -69,13 +69,22 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def read_head(config: Any) -> HeadName:  # noqa: ANN401
-    """Return how the logits are meant: as transformers' own loss reads the config."""
-    if config.problem_type == "multi_label_classification":
+def read_head(config: Any, *, multi_label: bool) -> HeadName:  # noqa: ANN401
+    """Return how the logits are meant: as asked for, else as transformers' own loss takes them.
+
+    Raises:
+        CheckpointError: it is a regression of several numbers.
+    """
+    if multi_label or config.problem_type == "multi_label_classification":
         return "multi-label"
-    if config.problem_type == "regression" or config.num_labels == 1:
-        return "regression"
-    return "single-label"
+    if config.problem_type != "regression" and config.num_labels > 1:
+        return "single-label"
+    if config.num_labels > 1:
+        raise CheckpointError(
+            f"a regression of {config.num_labels} numbers; only one can be explained",
+            "if the model has labels, say so: problem_type in its config.json",
+        )
+    return "regression"
 
 
 def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401

@@ -4,7 +4,9 @@ from typing import Any
 
 from torch import nn
 
+from saliency_cli.classifier import Classifier
 from saliency_cli.errors import UsageError
+from saliency_cli.settings import Compute
 
 UNLIMITED = 1_000_000
 """Tokenizers that were told no length say 10³⁰; a text is still cut somewhere."""
@@ -42,3 +44,20 @@ def choose_length(asked: int | None, *, most: int, special: int) -> int:
     if asked <= special:
         raise UsageError(f"--max-length {asked}: the tokenizer's own tokens take {special} of them")
     return asked
+
+
+def choose_stride(compute: Compute, classifier: Classifier) -> int | None:
+    """Return by how many tokens the windows of a long text overlap, or None to cut it instead.
+
+    Raises:
+        UsageError: no window would be left room for text of its own.
+    """
+    if compute.stride is None:
+        return None
+    room = classifier.max_length - int(classifier.tokenizer.num_special_tokens_to_add())
+    if compute.stride >= room:
+        raise UsageError(
+            f"--stride {compute.stride}: a window holds {room} tokens of text",
+            "give fewer tokens to overlap by",
+        )
+    return compute.stride

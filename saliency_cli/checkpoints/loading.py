@@ -32,7 +32,7 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.kernels import choose_products
 from saliency_cli.probes import at_layer, embeddings_block, probe
-from saliency_cli.settings import Compute, HeadName, ModelChoice
+from saliency_cli.settings import Compute, ModelChoice
 
 Loader = Callable[[Path, Any], nn.Module]
 LOADERS: dict[str, Loader] = dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), load_state_dict)
@@ -63,7 +63,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         module=module.to(device, choose_dtype(compute)),
         tokenizer=tokenizer,
         labels=labels,
-        head=_known_head(config_file, config),
+        head=read_head(config, multi_label=choice.multi_label),
         embedding_name=name,
         embedding=layer,
         max_length=choose_length(
@@ -84,13 +84,6 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         },
     )
     return probe(_at_block(classifier) if choice.embeddings_block else classifier)
-
-
-def _known_head(path: Path, config: Any) -> HeadName:  # noqa: ANN401
-    head = read_head(config)
-    if head != "single-label":
-        raise CheckpointError(f"{visible(str(path))}: a {head} head, and only classifiers are read")
-    return head
 
 
 def _pad_id(tokenizer: Any, config: Any) -> int:  # noqa: ANN401

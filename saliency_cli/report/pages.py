@@ -20,13 +20,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Shading:
+    """A row's text, and its pair, shaded by what they do to one target."""
+
+    target: str
+    text: list[Piece]
+    pair: list[Piece] | None
+    fragile: bool
+    flip_rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class RowView:
     """One row as the page shows it."""
 
     record: Record
-    pieces: list[Piece] = field(default_factory=list)
+    shadings: list[Shading] = field(default_factory=list)
     right: bool | None = None
-    fragile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +99,21 @@ def _view(record: Record) -> RowView:
     if record["status"] != "ok":
         return RowView(record)
     gold, labels = record["gold"], record["probabilities"]
+    targets = [record, *({**record, **other} for other in record.get("others", ()))]
     return RowView(
         record,
-        pieces=pieces(record),
+        shadings=[_shading(target) for target in targets],
         right=gold == record["predicted"] if gold in labels else None,
+    )
+
+
+def _shading(record: Record) -> Shading:
+    return Shading(
+        record["target"],
+        pieces(record),
+        None if record["pair"] is None else pieces(record, segment=1),
         fragile=record["flip_rate"] > FLIPS_WARNED,
+        flip_rate=record["flip_rate"],
     )
 
 
