@@ -120,6 +120,8 @@ def test_what_libraries_print_of_a_file_reaches_no_terminal(
         lambda content: content.update(added_tokens_decoder={"0": token}),
     )
     assert shell.explain("--json").exit_code == DONE
+    shell.change_config(intermediate_size=0)
+    assert "0×32" in shell.refused(CHECKPOINT, "--overwrite")
     shell.change_config(sub_configs="\x1b[31m")
     shell.refused(CHECKPOINT, "--overwrite")
     assert capfd.readouterr() == ("", "")

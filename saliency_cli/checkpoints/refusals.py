@@ -1,5 +1,6 @@
 """Turns what libraries raise over a bad file into one line that a person can act on."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,9 @@ def refusing(path: Path, what: str) -> Iterator[None]:
     # A parser under a hostile file may raise anything, so all of Exception is caught here, and the
     # panics of Rust, which are none; what is ours has already said it better.
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what matters, the refusal tells
+            yield
     except SaliencyError:
         raise
     except UnpicklingError as error:
