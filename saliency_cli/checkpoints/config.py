@@ -1,12 +1,14 @@
 """The transformers configuration: architecture, sizes and label names."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
 
+from saliency_cli.checkpoints.json_files import read_object
+from saliency_cli.checkpoints.reaching import check_reach
 from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.checkpoints.sizes import check_counts
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import encodable, visible
 from saliency_cli.settings import HeadName, ModelChoice
@@ -25,7 +27,7 @@ def find_config(choice: ModelChoice) -> Path:
     model = choice.checkpoint
     folder = model if model.is_dir() else model.parent
     for candidate in (folder, choice.tokenizer):
-        if candidate is not None and (candidate / CONFIG).is_file():
+        if candidate is not None and (candidate / CONFIG).exists():
             return candidate / CONFIG
     raise _missing(model)
 
@@ -44,20 +46,22 @@ def _missing(model: Path) -> CheckpointError | UsageError:
 
 def _named(path: Path) -> Path:
     file = path / CONFIG if path.is_dir() else path
-    if not file.is_file():
+    if not file.exists():
         raise UsageError(f"{visible(str(file))}: there is no such file")
     return file
 
 
 def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
-    """Read a config.
+    """Read a config, having seen that it asks for nothing absurd and for no code.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: it is none, or does.
     """
+    content = read_object(path, what="the config")
+    check_reach(content, path=path)
+    check_counts(content, path=path)
     with refusing(path, "the config"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or "model_type" not in content:
+        if "model_type" not in content:
             raise CheckpointError(
                 f"{visible(str(path))} names no model_type",
                 "it must be the config.json that transformers wrote",
@@ -90,7 +94,7 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
         CheckpointError: a name is missing or stands twice.
     """
     names = config.id2label
-    if sorted(names) != list(range(config.num_labels)):
+    if not names or sorted(names) != list(range(config.num_labels)):
         raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
     labels = tuple(str(names[index]) for index in range(config.num_labels))
     for label in labels:

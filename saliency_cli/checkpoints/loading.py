@@ -17,11 +17,13 @@ from transformers.utils import logging
 
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.directory import load_directory, weight_files
+from saliency_cli.checkpoints.disguises import check_file
 from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.padding import settle_padding
 from saliency_cli.checkpoints.state_dict import load_state_dict
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
+    checked_pad,
     find_tokenizer,
     load_tokenizer,
     tokenizer_files,
@@ -46,7 +48,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         UsageError: a path is not there, or an option does not fit the model.
         CheckpointError: the files are refused, or do not fit together.
     """
-    logging.set_verbosity_error()
+    logging.set_verbosity(logging.CRITICAL)  # errors repeat, unescaped, what a file says
     logging.disable_progress_bar()
     device = choose_device(compute.device)
     prepare(device)
@@ -59,7 +61,8 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
     module: Any = loader(choice.checkpoint, config)
     inputs = partial(_plain_inputs, tokenizer)
     name, layer = find_layer(module, choice.embedding_layer, inputs=inputs)
-    check_vocabulary(tokenizer, rows=token_rows(module, inputs=inputs), folder=folder)
+    rows = token_rows(module, inputs=inputs)
+    check_vocabulary(tokenizer, rows=rows, folder=folder)
     classifier = Classifier(
         module=module.to(device, choose_dtype(compute)),
         tokenizer=tokenizer,
@@ -72,7 +75,7 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
             most=longest(module, tokenizer, config),
             special=tokenizer.num_special_tokens_to_add(),
         ),
-        pad_id=settle_padding(module, tokenizer),
+        pad_id=checked_pad(settle_padding(module, tokenizer), rows=rows, folder=folder),
         type_ids=_takes_type_ids(module, tokenizer),
         device=device,
         dtype=choose_dtype(compute),
@@ -106,8 +109,7 @@ def _loader(path: Path) -> Loader:
         raise UsageError(f"{visible(str(path))}: there is no such file or folder")
     if path.is_dir():
         return load_directory
-    if not path.is_file():
-        raise CheckpointError(f"{visible(str(path))} is neither a file nor a folder")
+    check_file(path, what="a checkpoint")
     if path.suffix.lower() not in LOADERS:
         raise CheckpointError(
             f"{visible(str(path))}: no checkpoint is known by this suffix",

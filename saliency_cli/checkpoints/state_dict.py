@@ -7,7 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from saliency_cli.checkpoints.archives import check_archive
+from saliency_cli.checkpoints.disguises import check_file
 from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.checkpoints.sizes import check_parameters
+from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.checkpoints.weights import architecture, build
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import visible
@@ -17,6 +21,7 @@ def load_state_dict(path: Path, config: Any) -> nn.Module:  # noqa: ANN401
     """Load the module of a bare state dict, whose architecture the config tells."""
     weights = read_tensors(path)
     model = architecture(config, name=str(path))
+    check_parameters(model, config, name=str(path), files=[path])
     with refusing(path, "the state dict"):
         return build(
             model,
@@ -33,8 +38,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     `weights_only=True` keeps the unpickler from calling anything; it is never tried without.
 
     Raises:
-        CheckpointError: the file is no pickle of tensors.
+        CheckpointError: the file is no pickle of tensors, or the tensors are not what they seem.
     """
+    check_file(path, what="the weights")
+    check_archive(path)
     with refusing(path, "the weights"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch warns of here, the refusal says
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -46,7 +53,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{visible(str(path))} is not a plain state dict: '{visible(odd[0])}' is no tensor",
             "save it again with torch.save(model.state_dict(), path)",
         )
-    return {str(key): value for key, value in content.items()}
+    tensors = {str(key): value for key, value in content.items()}
+    check_tensors(tensors, name=str(path))
+    return tensors
 
 
 def _kind(content: object) -> str:

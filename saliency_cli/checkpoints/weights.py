@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedModel
 
+from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import listed, visible
 
@@ -28,7 +29,8 @@ def build(model: type[PreTrainedModel], *, name: str, **source: Any) -> nn.Modul
     """Build `model` in float32 from a `state_dict` or a folder; every key must fit.
 
     Raises:
-        CheckpointError: keys are missing, left over or of another shape; all are told.
+        CheckpointError: keys are missing, left over or of another shape, or their numbers are not
+            finite; all are told.
     """
     module: nn.Module
     module, info = model.from_pretrained(
@@ -37,9 +39,11 @@ def build(model: type[PreTrainedModel], *, name: str, **source: Any) -> nn.Modul
         ignore_mismatched_sizes=True,  # collects them for _check_keys instead of stopping at one
         local_files_only=True,
         weights_only=True,
+        trust_remote_code=False,
         **source,
     )
     _check_keys(module, info, name=name)
+    check_finite(module.named_parameters(), name=name)
     return module.eval().requires_grad_(requires_grad=False)
 
 
