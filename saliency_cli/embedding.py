@@ -80,9 +80,9 @@ def find_layer(module: nn.Module, name: str | None) -> tuple[str, nn.Module]:
     layers = dict(module.named_modules())
     if name is not None:
         return name, _named(layers, name)
-    embedding = module.get_input_embeddings()  # type: ignore[operator]
+    embedding = getattr(module, "get_input_embeddings", lambda: None)()
     for known, layer in layers.items():
-        if layer is embedding:
+        if embedding is not None and layer is embedding:
             return known, layer
     raise CheckpointError(
         "the model does not tell its embedding layer", "name it: --embedding-layer"

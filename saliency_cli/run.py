@@ -21,6 +21,7 @@ from saliency_cli.records import SCHEMA, Explanation
 from saliency_cli.report import render
 from saliency_cli.settings import Request
 from saliency_cli.store import INDEX, RunFolder
+from saliency_cli.streams import replicable
 from saliency_cli.summary import Summary, Tally
 
 LIBRARIES = ("tokenizers", "torch", "transformers")
@@ -56,7 +57,8 @@ def build_engine(request: Request) -> Engine:
         check_sum(classifier, objective=request.maths.objective)
     tokens = choose_batch_tokens(request.compute, classifier.device)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
-    return Engine(classifier, request.maths, budget, streams=choose_streams(classifier.device))
+    streams = choose_streams(classifier.device) if replicable(classifier) else 1
+    return Engine(classifier, request.maths, budget, streams=streams)
 
 
 def _explain(

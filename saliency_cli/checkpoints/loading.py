@@ -3,7 +3,8 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from torch import nn
 from transformers.utils import logging
 
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
-from saliency_cli.checkpoints.directory import load_directory, weight_files
+from saliency_cli.checkpoints.formats import recognise
+from saliency_cli.checkpoints.labels import name_labels, read_label_file
 from saliency_cli.checkpoints.lengths import choose_length, longest
-from saliency_cli.checkpoints.state_dict import load_state_dict
+from saliency_cli.checkpoints.own_module import source_files
+from saliency_cli.checkpoints.recipe import Made, attention, make
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
     find_tokenizer,
@@ -29,11 +32,17 @@ from saliency_cli.embedding import find_layer
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.kernels import choose_products
-from saliency_cli.probes import at_layer, embeddings_block, probe
+from saliency_cli.probes import at_layer, count_logits, embeddings_block, probe
 from saliency_cli.settings import Compute, HeadName, ModelChoice
 
-Loader = Callable[[Path, Any], nn.Module]
-LOADERS: dict[str, Loader] = dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), load_state_dict)
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A classifier, and what its files were: how saved, and in which number formats."""
+
+    classifier: Classifier
+    format: str
+    dtypes: tuple[str, ...]
 
 
 def load(choice: ModelChoice, compute: Compute) -> Classifier:
@@ -43,44 +52,72 @@ def load(choice: ModelChoice, compute: Compute) -> Classifier:
         UsageError: a path is not there, or an option does not fit the model.
         CheckpointError: the files are refused, or do not fit together.
     """
+    return load_checkpoint(choice, compute).classifier
+
+
+def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
+    """Load a classifier as `load` does, and tell what its files were."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    device = choose_device(compute.device)
-    prepare(device)
-    loader = _loader(choice.checkpoint)
-    config_file = find_config(choice)
-    config = read_config(config_file)
-    labels = read_labels(config_file, config)
-    folder = find_tokenizer(choice)
+    prepare(choose_device(compute.device))
+    saved = recognise(choice)
+    config_file = find_config(choice, saved.folders)
+    config = None if config_file is None else read_config(config_file)
+    names = None if choice.labels is None else read_label_file(choice.labels)
+    folder = find_tokenizer(choice, saved.folders)
     tokenizer = load_tokenizer(folder, config)
-    module: Any = loader(choice.checkpoint, config)
-    check_vocabulary(tokenizer, rows=module.get_input_embeddings().num_embeddings, folder=folder)
-    name, layer = find_layer(module, choice.embedding_layer)
-    classifier = Classifier(
-        module=module.to(device, choose_dtype(compute)),
+    made = make(saved, config, choice, names=names)
+    files = [config_file, *saved.files, choice.labels, *source_files(choice.arch)]
+    hashes = {
+        "model": _hashes(file for file in files if file is not None),
+        "tokenizer": _hashes(tokenizer_files(folder)),
+    }
+    classifier = _assembled(made, tokenizer, choice, compute, hashes=hashes)
+    _check_rows(classifier, folder)
+    if made.own:
+        name_labels(made.config, names, outputs=count_logits(classifier))
+    config_file = config_file or choice.checkpoint
+    classifier = replace(
+        classifier,
+        labels=read_labels(config_file, made.config),
+        head=_known_head(config_file, made.config),
+    )
+    classifier = probe(_at_block(classifier) if choice.embeddings_block else classifier)
+    return Loaded(classifier, saved.format, made.dtypes)
+
+
+def _assembled(
+    made: Made,
+    tokenizer: Any,  # noqa: ANN401
+    choice: ModelChoice,
+    compute: Compute,
+    *,
+    hashes: dict[str, dict[str, str]],
+) -> Classifier:
+    """Return the classifier, all but what its logits mean."""
+    device, dtype = choose_device(compute.device), choose_dtype(compute)
+    name, layer = find_layer(made.module, choice.embedding_layer)
+    return Classifier(
+        module=made.module.to(device, dtype),
         tokenizer=tokenizer,
-        labels=labels,
-        head=_known_head(config_file, config),
+        labels=(),
+        head="single-label",
         embedding_name=name,
         embedding=layer,
         max_length=choose_length(
             compute.max_length,
-            most=longest(module, tokenizer, config),
+            most=longest(made.module, tokenizer, made.config),
             special=tokenizer.num_special_tokens_to_add(),
         ),
-        pad_id=_pad_id(tokenizer, config),
-        type_ids=_takes_type_ids(module, tokenizer),
+        pad_id=_pad_id(tokenizer, made.config),
+        inputs=_inputs(made.module, tokenizer),
         device=device,
-        dtype=choose_dtype(compute),
-        attention=str(module.config._attn_implementation),  # noqa: SLF001 - transformers has no other name
-        products=choose_products(device, choose_dtype(compute)),
+        dtype=dtype,
+        attention=attention(made.module),
+        products=choose_products(device, dtype),
         padding_blind=True,
-        hashes={
-            "model": _hashes([config_file, *_weights(choice.checkpoint)]),
-            "tokenizer": _hashes(tokenizer_files(folder)),
-        },
+        hashes=hashes,
     )
-    return probe(_at_block(classifier) if choice.embeddings_block else classifier)
 
 
 def _known_head(path: Path, config: Any) -> HeadName:  # noqa: ANN401
@@ -90,33 +127,33 @@ def _known_head(path: Path, config: Any) -> HeadName:  # noqa: ANN401
     return head
 
 
+def _check_rows(classifier: Classifier, folder: Path) -> None:
+    """See that the tokenizer's ids have rows, where it is known what embeds them."""
+    known = getattr(classifier.module, "get_input_embeddings", lambda: classifier.embedding)()
+    if isinstance(known, nn.Embedding):
+        check_vocabulary(classifier.tokenizer, rows=known.num_embeddings, folder=folder)
+
+
 def _pad_id(tokenizer: Any, config: Any) -> int:  # noqa: ANN401
     """Return the id that the model takes for padding; any will do where it knows of none."""
     known = (getattr(config, "pad_token_id", None), tokenizer.pad_token_id)
     return next((int(pad) for pad in known if pad is not None), 0)
 
 
-def _takes_type_ids(module: nn.Module, tokenizer: Any) -> bool:  # noqa: ANN401
-    """Say whether both sides know segments: GPT-2 takes them too, but embeds them as tokens."""
-    name = "token_type_ids"
-    return (
-        name in tokenizer.model_input_names and name in inspect.signature(module.forward).parameters
-    )
+def _inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of the tensors that `forward` takes.
 
-
-def _loader(path: Path) -> Loader:
-    if not path.exists():
-        raise UsageError(f"{visible(str(path))}: there is no such file or folder")
-    if path.is_dir():
-        return load_directory
-    if not path.is_file():
-        raise CheckpointError(f"{visible(str(path))} is neither a file nor a folder")
-    if path.suffix.lower() not in LOADERS:
+    Segments go only where the tokenizer knows them too: GPT-2 embeds them as if they were tokens.
+    """
+    taken = inspect.signature(module.forward).parameters
+    if "input_ids" not in taken:
         raise CheckpointError(
-            f"{visible(str(path))}: no checkpoint is known by this suffix",
-            f"give a Hugging Face folder, or a file named {' '.join(LOADERS)}",
+            f"forward of {visible(type(module).__name__)} takes no input_ids",
+            "name its arguments input_ids and, where it knows of padding, attention_mask",
         )
-    return LOADERS[path.suffix.lower()]
+    segments = "token_type_ids" in tokenizer.model_input_names
+    known = ("input_ids", "attention_mask", *(["token_type_ids"] if segments else []))
+    return tuple(name for name in known if name in taken)
 
 
 def _at_block(classifier: Classifier) -> Classifier:
@@ -127,10 +164,6 @@ def _at_block(classifier: Classifier) -> Classifier:
             "name a layer with --embedding-layer",
         )
     return at_layer(classifier, block)
-
-
-def _weights(path: Path) -> list[Path]:
-    return weight_files(path) if path.is_dir() else [path]
 
 
 def _hashes(files: Iterable[Path]) -> dict[str, str]:
