@@ -121,7 +121,9 @@ def _logits(
         inputs[name] = rows.to(classifier.device)
     with multiplying(classifier.products):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
-    return read_logits(output).float()
+    logits = read_logits(output).float()
+    # A head of one output is often squeezed, and the batch with it where that holds one text.
+    return logits.view(len(inputs["input_ids"]), -1) if logits.dim() < 2 else logits
 
 
 def read_logits(output: object) -> Tensor:
