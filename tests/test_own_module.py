@@ -304,6 +304,7 @@ INPUTS = {
     "input_ids": ("input_ids",),
     "input_ids, attention_mask=None": ("input_ids", "attention_mask"),
     "input_ids, token_type_ids=None": ("input_ids", "token_type_ids"),
+    "input_ids, **others": ("input_ids",),
     "input_ids, labels=None, output_attentions=False": ("input_ids",),
 }
 
@@ -317,6 +318,18 @@ def test_forward_is_given_what_it_takes(desk: Desk, signature: str) -> None:
     assert classifier.inputs == INPUTS[signature]
     assert not classifier.padding_blind
     assert scored(engine(classifier, samples=2), TEXTS)[0].sum() == pytest.approx(1)
+
+
+def test_a_forward_that_takes_any_name_is_given_ids_and_mask(desk: Desk) -> None:
+    wanted = scored(engine(load(desk.choice(), CPU), samples=2), TEXTS)
+    desk.write(
+        SMALL.replace("class Net", "class Inner")
+        + "\n\nclass Net(Inner):\n    def forward(self, *args, **kwargs):\n"
+        + "        return super().forward(*args, **kwargs)\n"
+    )
+    classifier = load(desk.choice(), CPU)
+    assert classifier.inputs == ("input_ids", "attention_mask")
+    assert all(map(torch.equal, scored(engine(classifier, samples=2), TEXTS), wanted))
 
 
 def test_a_forward_without_input_ids_is_refused(desk: Desk) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,22 +74,37 @@ def brought(weights: Weights) -> dict[str, torch.Size]:
     return {key.removeprefix(ROOT): value.shape for key, value in weights.items()}
 
 
-def merge(base: nn.Module, weights: Weights, *, saved: Saved) -> nn.Module:
+def outputs_of(
+    head: Mapping[str, torch.Size], wanted: Mapping[str, torch.Size], *, default: int
+) -> int:
+    """Return how many logits the adapter's own head gives; its base's config seldom says.
+
+    Its last tensors are those that have a row for each of the `default` labels in `wanted`.
+    """
+    last = (key for key, shape in head.items() if shape and wanted.get(key, ())[:1] == (default,))
+    rows = {head[key][0] for key in last}
+    return rows.pop() if len(rows) == 1 else default
+
+
+def merge(base: nn.Module, config: Any, weights: Weights, *, path: Path) -> nn.Module:  # noqa: ANN401
     """Merge an adapter into its base model; each of its weights must be there.
 
     Raises:
-        CheckpointError: PEFT is not installed, or the adapter cannot be merged or does not fit.
+        CheckpointError: the adapter does not fit.
     """
-    folder = saved.path.parent
-    config = _read_config(folder)
-    with refusing(folder, "the adapter"), warnings.catch_warnings():
+    with refusing(path, "the adapter"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names and of initial weights, which are replaced
         model = _adapted(base, config)
-        _fill(model, weights, path=saved.path)
+        _fill(model, weights, path=path)
         return frozen(model.merge_and_unload())
 
 
-def _read_config(folder: Path) -> Any:  # noqa: ANN401 - a class for each kind of adapter
+def read_adapter_config(folder: Path) -> Any:  # noqa: ANN401 - a class for each kind of adapter
+    """Read what kind of adapter a folder holds.
+
+    Raises:
+        CheckpointError: PEFT is not installed, or this kind cannot be merged.
+    """
     try:
         from peft import PeftConfig  # noqa: PLC0415 - an extra
     except ImportError as error:

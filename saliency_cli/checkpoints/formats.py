@@ -28,6 +28,10 @@ def recognise(choice: ModelChoice) -> Saved:
     adapted = path.is_dir() and is_adapter(path)
     if choice.base_model is not None and not adapted:
         raise UsageError(f"--base-model: {visible(str(path))} is no adapter", "leave it out")
+    if choice.arch is not None and adapted:
+        raise UsageError(
+            f"--arch: {visible(str(path))} is an adapter", "merge it into its base model first"
+        )
     if choice.unsafe_pickle and path.suffix.lower() not in PICKLES:
         raise UsageError(
             f"--unsafe-pickle: {visible(str(path))} is no pickle", "leave out --unsafe-pickle"

@@ -146,6 +146,8 @@ def _inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN4
     Segments go only where the tokenizer knows them too: GPT-2 embeds them as if they were tokens.
     """
     taken = inspect.signature(module.forward).parameters
+    if "input_ids" not in taken and any(each.kind == each.VAR_KEYWORD for each in taken.values()):
+        return ("input_ids", "attention_mask")
     if "input_ids" not in taken:
         raise CheckpointError(
             f"forward of {visible(type(module).__name__)} takes no input_ids",

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from saliency_cli.checkpoints.adapter import brought, merge
+from saliency_cli.checkpoints.adapter import brought, merge, outputs_of, read_adapter_config
 from saliency_cli.checkpoints.config import missing_config
 from saliency_cli.checkpoints.labels import name_labels
 from saliency_cli.checkpoints.own_module import build_own, importable_from
 from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.checkpoints.saved import Content, Saved, Weights
-from saliency_cli.checkpoints.weights import architecture, build, fill, frozen
+from saliency_cli.checkpoints.weights import architecture, build, fill, frozen, shapes
 from saliency_cli.settings import ModelChoice
 
 
@@ -61,21 +61,44 @@ def make(
         raise missing_config(saved.path)
     if names is not None:
         name_labels(config, names, outputs=len(names))
-    module = _transformers(saved, content, config)
+    module = _transformers(saved, content, config, names=names)
     return Made(module, module.config, own=False, dtypes=dtypes)
 
 
-def _transformers(saved: Saved, weights: Weights, config: Any) -> nn.Module:  # noqa: ANN401
+def _transformers(
+    saved: Saved,
+    weights: Weights,
+    config: Any,  # noqa: ANN401
+    *,
+    names: tuple[str, ...] | None,
+) -> nn.Module:
     """Build transformers' classifier, of an adapter's base model where there is one."""
     model = architecture(config, name=str(saved.path))
-    if saved.base is None:
-        with refusing(saved.path, "the state dict"):
-            return build(model, config, weights, name=str(saved.path))
-    base = saved.base
+    if saved.base is not None:
+        return _adapted(saved.base, model, config, weights, path=saved.path, names=names)
+    with refusing(saved.path, "the state dict"):
+        return build(model, config, weights, name=str(saved.path))
+
+
+def _adapted(
+    base: Saved,
+    model: type[PreTrainedModel],
+    config: Any,  # noqa: ANN401
+    weights: Weights,
+    *,
+    path: Path,
+    names: tuple[str, ...] | None,
+) -> nn.Module:
+    """Build the base model but for the head that the adapter brings, and merge the two."""
+    adapter = read_adapter_config(path.parent)
+    head = brought(weights)
     below = _tensors(base.read(base.path))
     with refusing(base.path, "the state dict"):
-        module = build(model, config, below, name=str(base.path), elsewhere=brought(weights))
-    return merge(module, weights, saved=saved)
+        wanted = shapes(model, config)
+        outputs = outputs_of(head, wanted, default=config.num_labels)
+        name_labels(config, names, outputs=outputs)
+        module = build(model, config, below, name=str(base.path), elsewhere=head)
+    return merge(module, adapter, weights, path=path)
 
 
 def _tensors(content: Content) -> Weights:

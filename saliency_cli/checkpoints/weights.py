@@ -46,7 +46,7 @@ def build(
     module, info = model.from_pretrained(
         None,
         config=config,
-        state_dict=unwrapped(weights, lambda: _keys(model, config)),
+        state_dict=unwrapped(weights, lambda: shapes(model, config)),
         dtype=torch.float32,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # collects them for _refuse instead of stopping at one
@@ -92,9 +92,10 @@ def frozen(module: nn.Module) -> nn.Module:
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def _keys(model: type[PreTrainedModel], config: Any) -> list[str]:  # noqa: ANN401
+def shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
+    """Return the shapes of the tensors that `model` has by this config; none is allocated."""
     with torch.device("meta"):
-        return list(model(config).state_dict())
+        return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
 
 
 def _refuse(
