@@ -162,14 +162,16 @@ def test_hostile_labels_reach_the_terminal_as_text(bert_folder: Path, tmp_path: 
 def test_a_module_of_ones_own_is_told(tmp_path: Path) -> None:
     wordpiece().save_pretrained(tmp_path)
     (tmp_path / "net.py").write_text(
-        "from torch import nn\n\n\nclass Net(nn.Module):\n"
+        "from torch import nn\n\nprint('imported')\n\n\nclass Net(nn.Module):\n"
         "    def __init__(self):\n        super().__init__()\n"
         f"        self.words = nn.Embedding({len(wordpiece())}, 3)\n"
         "    def forward(self, input_ids):\n        return self.words(input_ids).tanh().mean(1)\n"
     )
     torch.save({"words.weight": torch.randn(len(wordpiece()), 3)}, tmp_path / "net.pt")
     arch = ["--arch", f"{tmp_path / 'net.py'}:Net", "--embedding-layer", "words"]
-    told = json.loads(inspect(tmp_path / "net.pt", *arch, "--json").stdout)
+    result = inspect(tmp_path / "net.pt", *arch, "--json")
+    assert result.stderr == "imported\n"
+    told = json.loads(result.stdout)
     assert told["architecture"] == "Net"
     assert told["embedding_shape"] == [len(wordpiece()), 3]
     assert told["labels"] == ["LABEL_0", "LABEL_1", "LABEL_2"]

@@ -20,6 +20,7 @@ from saliency_cli.checkpoints.labels import name_labels, read_label_file
 from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.own_module import source_files
 from saliency_cli.checkpoints.recipe import Made, attention, make
+from saliency_cli.checkpoints.saved import Saved
 from saliency_cli.checkpoints.tokenizers import (
     check_vocabulary,
     find_tokenizer,
@@ -45,6 +46,15 @@ class Loaded:
     dtypes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where the parts of a classifier are; a module of one's own may have no config."""
+
+    saved: Saved
+    config: Path | None
+    tokenizer: Path
+
+
 def load(choice: ModelChoice, compute: Compute) -> Classifier:
     """Load a classifier and try it out.
 
@@ -60,30 +70,36 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     prepare(choose_device(compute.device))
-    saved = recognise(choice)
-    config_file = find_config(choice, saved.folders)
-    config = None if config_file is None else read_config(config_file)
+    found = _find(choice)
+    config = None if found.config is None else read_config(found.config)
     names = None if choice.labels is None else read_label_file(choice.labels)
-    folder = find_tokenizer(choice, saved.folders)
-    tokenizer = load_tokenizer(folder, config)
-    made = make(saved, config, choice, names=names)
-    files = [config_file, *saved.files, choice.labels, *source_files(choice.arch)]
-    hashes = {
-        "model": _hashes(file for file in files if file is not None),
-        "tokenizer": _hashes(tokenizer_files(folder)),
-    }
-    classifier = _assembled(made, tokenizer, choice, compute, hashes=hashes)
-    _check_rows(classifier, folder)
+    tokenizer = load_tokenizer(found.tokenizer, config)
+    made = make(found.saved, config, choice, names=names)
+    classifier = _assembled(made, tokenizer, choice, compute, hashes=_all_hashes(found, choice))
+    _check_rows(classifier, found.tokenizer)
     if made.own:
         name_labels(made.config, names, outputs=count_logits(classifier))
-    config_file = config_file or choice.checkpoint
-    classifier = replace(
-        classifier,
-        labels=read_labels(config_file, made.config),
-        head=_known_head(config_file, made.config),
-    )
+    classifier = _meant(classifier, made.config, path=found.config or choice.checkpoint)
     classifier = probe(_at_block(classifier) if choice.embeddings_block else classifier)
-    return Loaded(classifier, saved.format, made.dtypes)
+    return Loaded(classifier, found.saved.format, made.dtypes)
+
+
+def _find(choice: ModelChoice) -> _Found:
+    saved = recognise(choice)
+    config = find_config(choice, saved.folders)
+    return _Found(saved, config, find_tokenizer(choice, saved.folders))
+
+
+def _all_hashes(found: _Found, choice: ModelChoice) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of all that decides what is computed: code and labels, too."""
+    beside = (found.config, choice.labels, *source_files(choice.arch))
+    files = [*found.saved.files, *(path for path in beside if path is not None)]
+    return {"model": _hashes(files), "tokenizer": _hashes(tokenizer_files(found.tokenizer))}
+
+
+def _meant(classifier: Classifier, config: Any, *, path: Path) -> Classifier:  # noqa: ANN401
+    """Return the classifier with what its logits mean: their labels and their head."""
+    return replace(classifier, labels=read_labels(path, config), head=_known_head(path, config))
 
 
 def _assembled(

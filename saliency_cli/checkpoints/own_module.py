@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,9 +97,10 @@ def _arguments(target: Callable[..., object], config: Any, *, arch: str) -> list
 
 @contextmanager
 def _told(arch: str) -> Iterator[None]:
-    """Say in one line what the user's code raised, whatever it is."""
+    """Say in one line what the user's code raised; what it prints is no data: to stderr."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except UsageError:
         raise
     except (Exception, SystemExit) as error:
