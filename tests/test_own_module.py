@@ -22,7 +22,7 @@ from saliency_cli.run import build_engine
 from saliency_cli.settings import Compute, Maths, ModelChoice, OutputChoice, Request, TextsChoice
 from saliency_cli.streams import replicable
 
-from .conftest import TEXTS, engine, scored, wordpiece
+from .conftest import TEXTS, engine, save_bert, scored, wordpiece
 
 CPU = Compute(device="cpu")
 CLASSES = 93
@@ -393,6 +393,21 @@ def test_labels_override_those_of_a_config(bert_folder: Path, tmp_path: Path) ->
     path = tmp_path / "labels.txt"
     path.write_text("0\n1")
     assert load(ModelChoice(bert_folder, labels=path), CPU).labels == ("0", "1")
+    path.write_text("0\n1\n2")
+    with pytest.raises(CheckpointError, match=r"classifier\.bias 2 for 3"):
+        load(ModelChoice(bert_folder, labels=path), CPU)
+
+
+def test_labels_tell_how_many_there_are_where_a_config_does_not(tmp_path: Path) -> None:
+    names = ("a", "b", "c")
+    folder = save_bert(tmp_path / "model", labels=names)
+    config = json.loads((folder / "config.json").read_text())
+    del config["id2label"], config["label2id"]  # as the config of a base model, which says nothing
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=r"classifier\.bias 3 for 2"):
+        load(ModelChoice(folder), CPU)
+    (tmp_path / "labels").write_text("\n".join(names))
+    assert load(ModelChoice(folder, labels=tmp_path / "labels"), CPU).labels == names
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ def _refuse(
     if told:
         raise CheckpointError(
             f"{visible(name)} does not fit {visible(type(module).__name__)}: {told}",
-            "nothing is ever filled in with random weights; give the config it was trained with",
+            "nothing is ever filled in with random weights; give the config it was trained with, "
+            "and as many --labels as it has logits",
         )
 
 
