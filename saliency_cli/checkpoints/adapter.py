@@ -13,9 +13,9 @@ from saliency_cli.checkpoints.refusals import refusing
 from saliency_cli.checkpoints.saved import Saved, Weights
 from saliency_cli.checkpoints.state_dict import read_tensors
 from saliency_cli.checkpoints.tensor_file import read_safetensors
-from saliency_cli.checkpoints.weights import frozen
+from saliency_cli.checkpoints.weights import frozen, misfits
 from saliency_cli.errors import CheckpointError
-from saliency_cli.escapes import listed, visible
+from saliency_cli.escapes import visible
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -136,17 +136,15 @@ def _fill(model: "PeftModel", weights: Weights, *, path: Path) -> None:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict  # noqa: PLC0415
 
     wanted = get_peft_model_state_dict(model)
-    shapes = {
-        key: f"{tuple(weights[key].shape)} for {tuple(wanted[key].shape)}"
-        for key in wanted.keys() & weights.keys()
-        if weights[key].shape != wanted[key].shape
-    }
-    problems = {
-        "missing": sorted(wanted.keys() - weights.keys()),
-        "unexpected": sorted(weights.keys() - wanted.keys()),
-        "wrong shape": [f"{key} {told}" for key, told in sorted(shapes.items())],
-    }
-    told = "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+    told = misfits(
+        missing=wanted.keys() - weights.keys(),
+        unexpected=weights.keys() - wanted.keys(),
+        mismatched=[
+            (key, weights[key].shape, wanted[key].shape)
+            for key in wanted.keys() & weights.keys()
+            if weights[key].shape != wanted[key].shape
+        ],
+    )
     if told:
         raise CheckpointError(
             f"{visible(str(path))} does not fit its base model: {told}",

@@ -18,7 +18,9 @@ from saliency_cli.escapes import excerpt, listed, visible
 
 def source_files(arch: str | None) -> tuple[Path, ...]:
     """Return the `.py` file that is named, for the hashes; a module of a package has none."""
-    where, _ = _split(arch) if arch is not None else ("", "")
+    if arch is None:
+        return ()
+    where, _ = _split(arch)
     return (Path(where),) if where.endswith(".py") else ()
 
 

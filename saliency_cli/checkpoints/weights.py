@@ -1,7 +1,7 @@
 """Weights into a module, strictly: what the file lacks is never made up."""
 
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -11,6 +11,9 @@ from saliency_cli.checkpoints.prefixes import unwrapped
 from saliency_cli.checkpoints.saved import Weights
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import listed, visible
+
+Mismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
+"""A key, the shape of its tensor in the file, and the shape that the module wants."""
 
 
 def architecture(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: ANN401
@@ -98,24 +101,32 @@ def shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]: 
         return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
 
 
+def misfits(
+    *, missing: Iterable[str], unexpected: Iterable[str], mismatched: Iterable[Mismatch]
+) -> str:
+    """Return in one line which keys do not fit and why, or nothing where all do."""
+    problems = {
+        "missing": sorted(missing),
+        "unexpected": sorted(unexpected),
+        "wrong shape": [
+            f"{key} {_shape(there)} for {_shape(wanted)}"
+            for key, there, wanted in sorted(mismatched)
+        ],
+    }
+    return "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+
+
 def _refuse(
     module: nn.Module,
     *,
     name: str,
     missing: Iterable[str],
     unexpected: Iterable[str],
-    mismatched: Iterable[tuple[str, torch.Size, torch.Size]],
+    mismatched: Iterable[Mismatch],
 ) -> None:
     buffers = {key for key, _ in module.named_buffers()}  # older files hold position_ids
-    problems = {
-        "missing": sorted(missing),
-        "unexpected": sorted(set(unexpected) - buffers),
-        "wrong shape": [
-            f"{key} {_shape(there)} for {_shape(wanted)}"
-            for key, there, wanted in sorted(mismatched)
-        ],
-    }
-    told = "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+    unexpected = set(unexpected) - buffers
+    told = misfits(missing=missing, unexpected=unexpected, mismatched=mismatched)
     if told:
         raise CheckpointError(
             f"{visible(name)} does not fit {visible(type(module).__name__)}: {told}",
