@@ -13,8 +13,10 @@ from peft import LoraConfig, PeftModel, PrefixTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import BertForSequenceClassification, BertModel
+from typer.testing import CliRunner
 
 from saliency_cli.checkpoints import load, load_checkpoint
+from saliency_cli.cli import app
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.settings import Compute, ModelChoice
 
@@ -211,3 +213,19 @@ def test_an_adapter_without_weights_is_refused(base: Path, tmp_path: Path) -> No
     (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="holds no weights"):
         load(ModelChoice(tmp_path / "adapter"), CPU)
+
+
+@pytest.mark.parametrize("command", ["explain", "inspect"])
+def test_the_base_is_named_on_the_command_line(base: Path, tmp_path: Path, command: str) -> None:
+    adapter = tmp_path / "adapter"
+    save_adapter(adapter, whole(base), lora())
+    rename_base(adapter, "bert-base-uncased")
+    (tmp_path / "texts.jsonl").write_text('{"text": "free call now"}\n')
+    out = [str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out")]
+    arguments = [command, str(adapter), *(out if command == "explain" else []), "--json"]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 3
+    assert "--base-model" in refused.stderr
+    done = CliRunner().invoke(app, [*arguments, "--base-model", str(base)])
+    assert done.exit_code == 0
+    assert isinstance(json.loads(done.stdout), dict)

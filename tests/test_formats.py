@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 from transformers import BertForSequenceClassification
+from typer.testing import CliRunner
 
 from saliency_cli.checkpoints import load, load_checkpoint
 from saliency_cli.checkpoints.prefixes import unwrapped
 from saliency_cli.classifier import Classifier
+from saliency_cli.cli import app
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.settings import Compute, ModelChoice
 
@@ -221,6 +223,19 @@ def test_no_variable_of_the_environment_opens_or_shuts_a_pickle(
         load(ModelChoice(path), CPU)
     assert load(ModelChoice(path, unsafe_pickle=True), CPU).labels == ("ham", "spam")
     assert tuple(os.environ[name] for name in SWAYING) == values
+
+
+@pytest.mark.parametrize("command", ["explain", "inspect"])
+def test_a_pickle_is_trusted_on_the_command_line_alone(
+    bare: Path, bert_folder: Path, command: str
+) -> None:
+    path = save_pickle(bare, bert_folder, PICKLES["a user's"])
+    (bare / "texts.jsonl").write_text('{"text": "free call now"}\n')
+    out = [str(bare / "texts.jsonl"), "--out", str(bare / "out")] if command == "explain" else []
+    refused = CliRunner().invoke(app, [command, str(path), *out])
+    assert refused.exit_code == 3
+    assert "--unsafe-pickle" in refused.stderr
+    assert CliRunner().invoke(app, [command, str(path), *out, "--unsafe-pickle"]).exit_code == 0
 
 
 def test_a_pickled_module_needs_no_config(bare: Path, bert_folder: Path) -> None:
