@@ -1,7 +1,6 @@
 """The transformers configuration: architecture, sizes and label names."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from saliency_cli.settings import HeadName, ModelChoice
 CONFIG = "config.json"
 
 
-def find_config(choice: ModelChoice, folders: Sequence[Path]) -> Path | None:
+def find_config(choice: ModelChoice, folders: tuple[Path, ...]) -> Path | None:
     """Return the config file: the one named, else that of MODEL, else beside the tokenizer.
 
     A module of one's own may do without.

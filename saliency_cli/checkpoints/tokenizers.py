@@ -1,6 +1,5 @@
 """The tokenizer: a fast one, since only those know where in the text a token lies."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ FILES = (
 )
 
 
-def find_tokenizer(choice: ModelChoice, folders: Sequence[Path]) -> Path:
+def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
     """Return the tokenizer's folder: the one named, else the first of MODEL's that holds one.
 
     Raises:
@@ -36,7 +35,7 @@ def find_tokenizer(choice: ModelChoice, folders: Sequence[Path]) -> Path:
         if not choice.tokenizer.exists():
             raise UsageError(f"{visible(str(choice.tokenizer))}: there is no such folder")
         named = choice.tokenizer if choice.tokenizer.is_dir() else choice.tokenizer.parent
-        folders = [named]
+        folders = (named,)
     for folder in folders:
         if tokenizer_files(folder):
             return folder
