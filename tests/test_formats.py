@@ -149,9 +149,9 @@ def test_what_cannot_hold_code_is_preferred_in_a_folder(bare: Path, weights: Wei
     [
         ("-00002-of", "-00009-of", "is not there"),
         ("-00002-of", "-00001-of", "differ over"),
-        ("model-00002", "/model-00002", "outside"),
-        ("model-00002", "../model-00002", "outside"),
-        ("weight_map", "weights", "cannot be read"),
+        ("model-00002", "/model-00002", "no file of its folder"),
+        ("model-00002", "../model-00002", "no file of its folder"),
+        ("weight_map", "weights", "holds no weight_map"),
     ],
 )
 def test_an_index_that_its_shards_belie_is_refused(

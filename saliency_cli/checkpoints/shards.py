@@ -21,11 +21,11 @@ def shard_files(index: Path) -> list[Path]:
     for name in names:
         if Path(name).name != name:
             raise CheckpointError(
-                f"{visible(str(index))} names a shard outside its folder: '{visible(name)}'"
+                f"{visible(str(index))} names '{visible(name)}', which is no file of its folder"
             )
         if not (index.parent / name).is_file():
             raise CheckpointError(
-                f"{visible(str(index))} names a shard that is not there: '{visible(name)}'",
+                f"{visible(str(index))} names '{visible(name)}', which is not there",
                 "copy all files of the model",
             )
     return [index.parent / name for name in names]
@@ -53,7 +53,8 @@ def read_shards(index: Path) -> Weights:
 
 def _weight_map(index: Path) -> dict[str, str]:
     with refusing(index, "the index of the shards"):
-        shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        content = json.loads(index.read_text(encoding="utf-8"))
+    shard_of = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(shard_of, dict) or not all(isinstance(n, str) for n in shard_of.values()):
-        raise CheckpointError(f"{visible(str(index))}: weight_map does not give a file by key")
+        raise CheckpointError(f"{visible(str(index))} holds no weight_map of keys to files")
     return shard_of
