@@ -48,6 +48,20 @@ def probe(classifier: Classifier) -> Classifier:
     return replace(classifier, padding_blind=off <= PADDING_TOLERANCE[classifier.dtype])
 
 
+def count_logits(classifier: Classifier) -> int:
+    """Run the model once, and return how many logits it gives, whatever its labels say.
+
+    Raises:
+        CheckpointError: it does not run, or gives something else than logits.
+    """
+    logits = _run(classifier, _encodings(classifier)[:1])
+    if logits.dim() != 2:
+        raise CheckpointError(
+            f"the model gives one text logits of shape {tuple(logits.shape[1:])}, not a row of them"
+        )
+    return logits.shape[1]
+
+
 def _encodings(classifier: Classifier) -> list[Encoding]:
     return encode(classifier.tokenizer, [TEXT, OTHER], max_length=classifier.max_length)
 

@@ -23,6 +23,7 @@ from saliency_cli.records import SCHEMA, Explanation
 from saliency_cli.report import render
 from saliency_cli.settings import Request
 from saliency_cli.store import INDEX, RunFolder
+from saliency_cli.streams import replicable
 from saliency_cli.summary import Summary, Tally
 
 LIBRARIES = ("tokenizers", "torch", "transformers")
@@ -64,7 +65,7 @@ def build_engine(request: Request) -> Engine:
         classifier,
         request.maths,
         budget,
-        streams=choose_streams(classifier.device),
+        streams=choose_streams(classifier.device) if replicable(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
     )
 

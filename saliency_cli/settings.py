@@ -24,6 +24,10 @@ class ModelChoice:
     checkpoint: Path
     tokenizer: Path | None = None
     config: Path | None = None
+    arch: str | None = None
+    labels: Path | None = None
+    base_model: Path | None = None
+    unsafe_pickle: bool = False
     embedding_layer: str | None = None
     embeddings_block: bool = False
     multi_label: bool = False

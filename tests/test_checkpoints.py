@@ -69,8 +69,8 @@ def test_roberta_numbers_its_positions_from_behind_the_padding(bert: Classifier)
 
 
 def test_segments_go_only_to_who_knows_them(bert: Classifier, gpt2: Classifier) -> None:
-    assert bert.type_ids
-    assert not gpt2.type_ids
+    assert "token_type_ids" in bert.inputs
+    assert "token_type_ids" not in gpt2.inputs
 
 
 def test_the_embeddings_block_is_found_where_there_is_one(
@@ -128,6 +128,8 @@ def test_the_hook_is_gone_after_a_pass(bert: Classifier) -> None:
 
 
 def test_a_layer_that_runs_twice_is_told(gpt2: Classifier) -> None:
-    segments = replace(gpt2, type_ids=True)  # GPT-2 embeds segments by the same layer as tokens
+    segments = replace(
+        gpt2, inputs=(*gpt2.inputs, "token_type_ids")
+    )  # GPT-2 embeds segments by the same layer as tokens
     with pytest.raises(CheckpointError, match="ran 2 times"):
         clean_passes(segments, encode(segments.tokenizer, ["ok"], max_length=8))

@@ -75,10 +75,19 @@ def test_a_folder_without_weights_is_refused(shell: Shell) -> None:
     assert "safetensors" in shell.refused(CHECKPOINT)
 
 
-def test_a_pickle_in_a_folder_is_not_taken_for_its_weights(shell: Shell) -> None:
-    weights = shell.weights()
-    shell.as_state_dict(weights).rename(shell.model / "pytorch_model.bin")
-    assert "safetensors" in shell.refused(CHECKPOINT)
+def test_a_pickle_in_a_folder_of_safetensors_is_not_opened(shell: Shell) -> None:
+    marker = shell.home / "marker"
+    torch.save(WholeModule(Marker(marker)), shell.model / "pytorch_model.bin")
+    assert shell.explain().exit_code == DONE
+    assert not marker.exists()
+
+
+def test_a_pickled_module_in_a_folder_is_refused(shell: Shell) -> None:
+    marker = shell.home / "marker"
+    (shell.model / "model.safetensors").unlink()
+    torch.save(WholeModule(Marker(marker)), shell.model / "pytorch_model.bin")
+    assert "torch.save(model.state_dict(), path)" in shell.refused(CHECKPOINT)
+    assert not marker.exists()
 
 
 def test_truncated_safetensors_are_refused(shell: Shell) -> None:
@@ -115,7 +124,8 @@ def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: flo
         ({}, "empty dict"),
         (torch.zeros(2), "Tensor"),
         ({"epoch": 3, "lr": 0.1}, "'epoch' is no tensor"),
-        ({"state_dict": {"weight": torch.zeros(2)}}, "'state_dict' is no tensor"),
+        ({"state_dict": {"weight": torch.zeros(2)}}, "unexpected: weight"),
+        ({"state_dict": {"weight": torch.zeros(2), "step": 3}}, "'step' is no tensor"),
     ],
     ids=str,
 )

@@ -16,31 +16,34 @@ from saliency_cli.settings import HeadName, ModelChoice
 CONFIG = "config.json"
 
 
-def find_config(choice: ModelChoice) -> Path:
-    """Return the config file: the one named, else beside the model, else beside the tokenizer.
+def find_config(choice: ModelChoice, folders: tuple[Path, ...]) -> Path | None:
+    """Return the config file: the one named, else that of MODEL, else beside the tokenizer.
+
+    A module of one's own may do without.
 
     Raises:
         UsageError: there is none.
     """
     if choice.config is not None:
         return _named(choice.config)
-    model = choice.checkpoint
-    folder = model if model.is_dir() else model.parent
-    for candidate in (folder, choice.tokenizer):
+    for candidate in (*folders, choice.tokenizer):
         if candidate is not None and (candidate / CONFIG).exists():
             return candidate / CONFIG
-    raise _missing(model)
+    if choice.arch is not None or choice.unsafe_pickle:
+        return None
+    raise missing_config(choice.checkpoint)
 
 
-def _missing(model: Path) -> CheckpointError | UsageError:
-    """A folder without a config is no model; a file without one only lacks an option."""
+def missing_config(model: Path) -> CheckpointError | UsageError:
+    """Return the error to raise: a folder without a config is no model; a file lacks an option."""
     if model.is_dir():
         return CheckpointError(
             f"{visible(str(model))} is not a model: it holds no {CONFIG}",
             "give the folder that save_pretrained wrote, or a .pt file",
         )
     return UsageError(
-        f"{visible(str(model))}: there is no {CONFIG} beside it", "name it with --config"
+        f"{visible(str(model))}: there is no {CONFIG} beside it",
+        "name it with --config, or your own module with --arch",
     )
 
 

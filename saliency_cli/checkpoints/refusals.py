@@ -24,7 +24,8 @@ def refusing(path: Path, what: str) -> Iterator[None]:
     except UnpicklingError as error:
         raise CheckpointError(
             f"{visible(str(path))}: this pickle holds more than tensors, and is not opened",
-            "save it again with torch.save(model.state_dict(), path)",
+            "save it again with torch.save(model.state_dict(), path), "
+            "or add --unsafe-pickle if you trust who made it",
         ) from error
     except BaseException as error:
         if not _is_library_error(error):

@@ -40,23 +40,24 @@ FILES = (
 )
 
 
-def find_tokenizer(choice: ModelChoice) -> Path:
-    """Return the tokenizer's folder: the one named, else MODEL or the folder that it lies in.
+def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
+    """Return the tokenizer's folder: the one named, else the first of MODEL's that holds one.
 
     Raises:
         UsageError: the folder named is not there.
-        CheckpointError: the folder holds no tokenizer.
+        CheckpointError: no folder holds a tokenizer.
     """
-    folder = choice.tokenizer or choice.checkpoint
-    if not folder.exists():
-        raise UsageError(f"{visible(str(folder))}: there is no such folder")
-    if not folder.is_dir():
-        folder = folder.parent
-    if not tokenizer_files(folder):
-        raise CheckpointError(
-            f"{visible(str(folder))} holds no tokenizer", "name its folder with --tokenizer"
-        )
-    return folder
+    if choice.tokenizer is not None:
+        if not choice.tokenizer.exists():
+            raise UsageError(f"{visible(str(choice.tokenizer))}: there is no such folder")
+        named = choice.tokenizer if choice.tokenizer.is_dir() else choice.tokenizer.parent
+        folders = (named,)
+    for folder in folders:
+        if tokenizer_files(folder):
+            return folder
+    raise CheckpointError(
+        f"{visible(str(folders[0]))} holds no tokenizer", "name its folder with --tokenizer"
+    )
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
