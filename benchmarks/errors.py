@@ -17,6 +17,7 @@ from saliency_cli.records import Attribution, Explanation, Row
 from saliency_cli.run import build_engine
 from saliency_cli.settings import (
     Compute,
+    DtypeName,
     Maths,
     ModelChoice,
     OutputChoice,
@@ -59,7 +60,7 @@ def main() -> None:
     engine, rows = prepare(options)
     say(f"{len(rows)} texts, the long run of {options.reference} passes")
     long = Sampling(samples=options.reference, seed=REFERENCE_SEED)
-    truths = attributions(engine, rows, long)
+    truths = attributions(build_engine(asked(options, dtype="float32")), rows, long)
     verdicts = []
     for samples in options.samples:
         say(f"--samples {samples}")
@@ -69,6 +70,7 @@ def main() -> None:
         ]
         verdicts.append(judge(samples, found, truths))
     figures = {
+        "dtype": options.dtype,
         "reduction": options.reduction,
         "texts": len(rows),
         "settings": [
@@ -86,6 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--texts", default=str(SAMPLE / "texts.jsonl"), metavar="PATH")
     parser.add_argument("--limit", type=int, default=48, metavar="N", help="texts (%(default)s)")
     parser.add_argument("--reduction", default="l2", help="l2 or dot (%(default)s)")
+    parser.add_argument("--dtype", default="auto", help="the long run is float32 (%(default)s)")
     parser.add_argument("--samples", nargs="+", default=["4", "8", "16", "64", "auto"])
     parser.add_argument("--seeds", type=int, default=4, metavar="N", help="%(default)s")
     parser.add_argument("--reference", type=int, default=4096, metavar="N", help="%(default)s")
@@ -95,17 +98,22 @@ def parse() -> argparse.Namespace:
 
 def prepare(options: argparse.Namespace) -> tuple[Engine, list[Row]]:
     """Load the model, and read texts evenly from the whole file."""
-    request = Request(
-        model=ModelChoice(options.model),
-        texts=TextsChoice(options.texts),
-        compute=Compute(),
-        maths=Maths(reduction=options.reduction),
-        output=OutputChoice(Path()),
-    )
+    request = asked(options, dtype=options.dtype)
     with open_texts(request.texts) as source:
         rows = [row for row in source.rows if isinstance(row, Row)]
     every = max(1, len(rows) // options.limit)
     return build_engine(request), rows[::every][: options.limit]
+
+
+def asked(options: argparse.Namespace, *, dtype: DtypeName) -> Request:
+    """Return what the command line asks for, in a number format."""
+    return Request(
+        model=ModelChoice(options.model),
+        texts=TextsChoice(options.texts),
+        compute=Compute(dtype=dtype),
+        maths=Maths(reduction=options.reduction),
+        output=OutputChoice(Path()),
+    )
 
 
 def attributions(engine: Engine, rows: Sequence[Row], sampling: Sampling) -> list[Attribution]:

@@ -15,10 +15,10 @@ class Classifier:
 
     `labels` name the logits in their order, and `head` tells how those are meant; `embedding` is
     the layer whose output the noise is added to and the gradient taken at; `inputs` are the tensors
-    that `forward` is given; `products` is who
-    multiplies its matrices (`kernels`); `padding_blind` says that padding beside a text leaves its
-    logits alone; `tokens_first` that the layer gives [L, B, H] and not [B, L, H]; `hashes` are the
-    SHA-256 of the files of model and tokenizer, by their names.
+    that `forward` is given; `products` is who multiplies its matrices (`kernels`); `padding_blind`
+    says that padding beside a text leaves its logits alone; `tokens_first` that the layer gives
+    [L, B, H] and not [B, L, H]; `rounding` is what the number format moves scores by, as a share of
+    their size; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
     """
 
     module: nn.Module
@@ -37,3 +37,4 @@ class Classifier:
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
     tokens_first: bool = False
+    rounding: float = 0.0

@@ -124,6 +124,7 @@ def explain(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    attention: options.Attention = "auto",
     batch_tokens: options.BatchTokens = None,
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
@@ -173,6 +174,7 @@ def explain(
             compute=Compute(
                 device=device,
                 dtype=dtype,
+                attention=attention,
                 batch_tokens=batch_tokens,
                 max_length=max_length,
                 stride=stride,

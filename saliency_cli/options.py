@@ -5,7 +5,14 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from saliency_cli.settings import DtypeName, FormatName, MethodName, PresetName, ReductionName
+from saliency_cli.settings import (
+    AttentionName,
+    DtypeName,
+    FormatName,
+    MethodName,
+    PresetName,
+    ReductionName,
+)
 
 MODEL = "Model"
 TEXTS = "Texts"
@@ -261,6 +268,13 @@ Device: TypeAlias = Annotated[
 ]
 Dtype: TypeAlias = Annotated[
     DtypeName, typer.Option(help="What the model computes in.", rich_help_panel=COMPUTE)
+]
+Attention: TypeAlias = Annotated[
+    AttentionName,
+    typer.Option(
+        help="How attention is computed, if not as suits model and machine.",
+        rich_help_panel=COMPUTE,
+    ),
 ]
 BatchTokens: TypeAlias = Annotated[
     int | None,

@@ -12,8 +12,9 @@ from saliency_cli.embedding import enclosing, find_layer
 from saliency_cli.encoding import encode
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.heads import Target
-from saliency_cli.passes import Aim, clean_passes, gradient_passes, shape_at_layer
+from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes, shape_at_layer
 from saliency_cli.records import Encoding
+from saliency_cli.reduction import REDUCTIONS, normalised
 
 TEXT = "A few plain words."
 OTHER = "A second and longer text stands beside the first, so that the first is padded."
@@ -81,6 +82,29 @@ def _running() -> Iterator[None]:
         raise CheckpointError(f"the model does not run on a plain text: {reason}") from error
 
 
+def width(classifier: Classifier) -> int:
+    """Return H, the dimensions of the embedding."""
+    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+    return clean.embedding.shape[-1]
+
+
+def plain_scores(classifier: Classifier) -> list[Tensor]:
+    """Return the `l2` scores of two plain texts from the gradient without noise, one by one."""
+    return [
+        normalised(
+            REDUCTIONS["l2"](_gradient(classifier, clean, objective="logit"), clean.embedding)
+        )
+        for encoding in _encodings(classifier)
+        for clean in clean_passes(classifier, [encoding])
+    ]
+
+
+def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:
+    still = torch.zeros(1, *clean.embedding.shape)
+    aim = Aim(clean, Target(classifier.labels[0], 0), 1)
+    return gradient_passes(classifier, [aim], still, objective=objective).values[0]
+
+
 def at_layer(classifier: Classifier, name: str) -> Classifier:
     """Return the classifier with its noise at another layer."""
     name, layer = find_layer(classifier.module, name)
@@ -134,11 +158,9 @@ def is_rounding(classifier: Classifier, *, reduction: str, objective: str) -> bo
     """Say whether a reduction vanishes for every token, as it may where a LayerNorm follows."""
     if reduction not in _DEGENERACIES:
         return False
-    clean = clean_passes(classifier, _encodings(classifier)[:1])
-    still = torch.zeros(1, *clean[0].embedding.shape)
-    aim = Aim(clean[0], Target(classifier.labels[0], 0), 1)
-    gradients = gradient_passes(classifier, [aim], still, objective=objective)
-    gradient, embedding = gradients.values[0].double(), clean[0].embedding.double()
+    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+    gradient = _gradient(classifier, clean, objective=objective).double()
+    embedding = clean.embedding.double()
     return _DEGENERACIES[reduction].holds(gradient, embedding)
 
 

@@ -53,10 +53,22 @@ def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:
     """
     freedom = len(leave_one_out) - 1
     variance = freedom * leave_one_out.var(dim=0, correction=0)
-    size = (found.abs() + found.abs().mean()) ** 2
+    size = sizes(found) ** 2
     expected = size * torch.nan_to_num(variance / size).mean()
     moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
     return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
+
+
+def sizes(found: Tensor) -> Tensor:
+    """Return what the errors of scores [L] are about in proportion to: |s| and the text's mean."""
+    return found.abs() + found.abs().mean()
+
+
+def with_rounding(errors: Tensor | None, found: Tensor, *, share: float) -> Tensor | None:
+    """Return errors [L] with what a number format moves the scores by, as a share of their size."""
+    if errors is None or share == 0:
+        return errors
+    return (errors**2 + (share * sizes(found)) ** 2).sqrt()
 
 
 def small_sample_factor(freedom: int) -> float:

@@ -105,6 +105,7 @@ def _manifest(
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
         "products": classifier.products,
+        "rounding": float(f"{classifier.rounding:.3g}"),
         "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": source.sha256()},

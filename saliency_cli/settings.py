@@ -14,6 +14,7 @@ ObjectiveName: TypeAlias = Literal["logit", "loss"]
 DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
 ProductsName: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
+AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
 
 
@@ -39,6 +40,7 @@ class Compute:
 
     device: str = "auto"
     dtype: DtypeName = "auto"
+    attention: AttentionName = "auto"
     batch_tokens: int | None = None
     max_length: int | None = None
     stride: int | None = None

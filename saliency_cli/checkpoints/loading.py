@@ -22,6 +22,7 @@ from saliency_cli.checkpoints.labels import name_labels, read_label_file
 from saliency_cli.checkpoints.lengths import choose_length, longest
 from saliency_cli.checkpoints.own_module import source_files
 from saliency_cli.checkpoints.padding import settle_padding
+from saliency_cli.checkpoints.precision import settle
 from saliency_cli.checkpoints.recipe import Made, attention, make
 from saliency_cli.checkpoints.saved import Saved
 from saliency_cli.checkpoints.tokenizers import (
@@ -32,7 +33,7 @@ from saliency_cli.checkpoints.tokenizers import (
     tokenizer_files,
 )
 from saliency_cli.classifier import Classifier
-from saliency_cli.devices import choose_device, choose_dtype, prepare
+from saliency_cli.devices import choose_device, prepare
 from saliency_cli.embedding import find_layer, token_rows
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
@@ -89,7 +90,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
     path = found.config or choice.checkpoint
     classifier = _meant(classifier, made.config, path=path, multi_label=choice.multi_label)
     classifier = probe(_at_block(classifier) if choice.embeddings_block else classifier)
-    return Loaded(classifier, found.saved.format, made.dtypes)
+    return Loaded(settle(classifier, compute), found.saved.format, made.dtypes)
 
 
 def _find(choice: ModelChoice) -> _Found:
@@ -125,12 +126,12 @@ def _assembled(
     *,
     pad: int,
 ) -> Classifier:
-    """Return the classifier, all but what its logits mean and what its files were."""
-    device, dtype = choose_device(compute.device), choose_dtype(compute)
+    """Return the classifier in float32, all but what its logits mean and what its files were."""
+    device = choose_device(compute.device)
     plain = partial(_plain_inputs, made.module, tokenizer)
     name, layer = find_layer(made.module, choice.embedding_layer, inputs=plain)
     return Classifier(
-        module=made.module.to(device, dtype),
+        module=made.module.to(device),
         tokenizer=tokenizer,
         labels=(),
         head="single-label",
@@ -144,9 +145,9 @@ def _assembled(
         pad_id=pad,
         inputs=_inputs(made.module, tokenizer),
         device=device,
-        dtype=dtype,
+        dtype=torch.float32,
         attention=attention(made.module),
-        products=choose_products(device, dtype),
+        products=choose_products(device, torch.float32),
         padding_blind=True,
         hashes={},
     )
