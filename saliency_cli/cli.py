@@ -207,6 +207,7 @@ def inspect_model(
     unsafe_pickle: options.UnsafePickle = False,
     embedding_layer: options.EmbeddingLayer = None,
     max_length: options.MaxLength = None,
+    multi_label: options.MultiLabel = False,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
 ) -> None:
@@ -221,6 +222,7 @@ def inspect_model(
             base_model=base_model,
             unsafe_pickle=unsafe_pickle,
             embedding_layer=embedding_layer,
+            multi_label=multi_label,
         )
         compute = Compute(device=device, dtype=dtype, max_length=max_length)
         from saliency_cli.inspection import inspect_checkpoint  # noqa: PLC0415 - brings torch
