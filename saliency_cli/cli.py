@@ -2,10 +2,7 @@
 
 import json
 import signal
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -13,20 +10,19 @@ from typing import Annotated
 import typer
 
 from saliency_cli import __version__, options
-from saliency_cli.console import Console, show_error
-from saliency_cli.errors import Interrupted, SaliencyError, UsageError
+from saliency_cli.boundary import boundary
+from saliency_cli.console import Console
+from saliency_cli.errors import Interrupted
 from saliency_cli.settings import (
     Columns,
     Compute,
-    Maths,
+    MathsGiven,
     ModelChoice,
     OutputChoice,
     Request,
-    Sampling,
     TargetChoice,
     TextsChoice,
-    parse_samples,
-    preset_maths,
+    choose_maths,
 )
 
 app = typer.Typer(
@@ -48,25 +44,6 @@ def main() -> None:
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise Interrupted(number)
-
-
-@contextmanager
-def boundary(*, debug: bool) -> Iterator[None]:
-    """Turn errors into a message and an exit code: the one place that does."""
-    try:
-        yield
-    except (SaliencyError, Interrupted, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        known = error if not isinstance(error, OSError) else _unusable(error)
-        show_error(str(known), getattr(known, "hint", None))
-        raise typer.Exit(known.exit_code) from None
-
-
-def _unusable(error: OSError) -> UsageError:
-    """Say what the system says of a path that no room expected to fail: too long, forbidden."""
-    path = "" if error.filename is None else f"{error.filename}: "
-    return UsageError(f"{path}{error.strerror or error}")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -124,27 +101,13 @@ def explain(
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
     with boundary(debug=debug):
-        given = {
-            "--reduction": reduction,
-            "--samples": samples,
-            "--tolerance": tolerance,
-            "--antithetic": antithetic,
-            "--noise": noise,
-        }
-        if preset is None:
-            maths = Maths(
-                method=method,
-                reduction=reduction or "l2",
-                sampling=Sampling(
-                    samples=parse_samples(samples),
-                    antithetic=antithetic is not False,
-                    noise=0.01 if noise is None else noise,
-                    seed=seed,
-                    tolerance=0.02 if tolerance is None else tolerance,
-                ),
-            )
-        else:
-            maths = preset_maths(preset, seed=seed, given=given)
+        maths = choose_maths(
+            MathsGiven(reduction, samples, antithetic, noise, tolerance),
+            method=method,
+            preset=preset,
+            seed=seed,
+            target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
+        )
         request = Request(
             model=ModelChoice(
                 checkpoint=model,
@@ -169,10 +132,7 @@ def explain(
                 max_length=max_length,
                 stride=stride,
             ),
-            maths=replace(
-                maths,
-                target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
-            ),
+            maths=maths,
             output=OutputChoice(folder=out, overwrite=overwrite, html_rows=html_rows),
             preset=preset,
         )

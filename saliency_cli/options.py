@@ -5,7 +5,13 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from saliency_cli.settings import DtypeName, FormatName, MethodName, PresetName, ReductionName
+from saliency_cli.settings import (
+    DtypeName,
+    FormatName,
+    MethodName,
+    PresetName,
+    ReductionName,
+)
 
 MODEL = "Model"
 TEXTS = "Texts"
