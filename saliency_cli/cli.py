@@ -11,8 +11,9 @@ import typer
 
 from saliency_cli import __version__, options
 from saliency_cli.boundary import boundary
-from saliency_cli.console import Console
+from saliency_cli.console import Console, show_failure
 from saliency_cli.errors import Interrupted
+from saliency_cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
     Compute,
@@ -69,6 +70,7 @@ def explain(
     out: options.Out = Path("saliency-report"),
     overwrite: options.Overwrite = False,
     html_rows: options.HtmlRows = 5000,
+    fail_on: options.FailOn = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -101,6 +103,7 @@ def explain(
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
     with boundary(debug=debug):
+        gates = parse_gates(fail_on or ())
         maths = choose_maths(
             MathsGiven(reduction, samples, antithetic, noise, tolerance),
             method=method,
@@ -141,4 +144,7 @@ def explain(
         summary = run(request, Console(quiet=quiet))
     if as_json:
         typer.echo(json.dumps(asdict(summary), sort_keys=True))
-    raise typer.Exit(summary.exit_code)
+    failures = [*filter(None, (gate.failure(summary) for gate in gates))]
+    for failure in failures:
+        show_failure(failure)
+    raise typer.Exit(GATE_FAILED if failures else summary.exit_code)

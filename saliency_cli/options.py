@@ -50,6 +50,15 @@ HtmlRows: TypeAlias = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+FailOn: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="EXPR",
+        help="Exit with 1 where a number of the summary is too low or too high: 'accuracy<0.9'. "
+        "May be given several times.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 AsJson: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Print the run's summary on stdout.", rich_help_panel=OUTPUT),
