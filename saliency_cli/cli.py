@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from saliency_cli import __version__, options
+from saliency_cli import __version__, commands, options
 from saliency_cli.boundary import boundary
 from saliency_cli.console import Console, show_failure
 from saliency_cli.errors import Interrupted
@@ -148,3 +148,6 @@ def explain(
     for failure in failures:
         show_failure(failure)
     raise typer.Exit(GATE_FAILED if failures else summary.exit_code)
+
+
+app.command()(commands.report)

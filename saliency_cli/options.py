@@ -33,6 +33,9 @@ TextsPath: TypeAlias = Annotated[
         help="A .csv .tsv .jsonl .ndjson file, each also .gz, or - for standard input.",
     ),
 ]
+RunPath: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder that saliency explain left with --out.")
+]
 Out: TypeAlias = Annotated[
     Path, typer.Option(metavar="DIR", help="Where the run goes.", rich_help_panel=OUTPUT)
 ]
@@ -47,6 +50,15 @@ HtmlRows: TypeAlias = Annotated[
     typer.Option(
         min=0,
         help="Rows that the pages show, evenly sampled; the records hold all.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+RerenderedRows: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--html-rows",
+        min=0,
+        help="Rows that the pages show, evenly sampled, if not as many as the run was asked for.",
         rich_help_panel=OUTPUT,
     ),
 ]
