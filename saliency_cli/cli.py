@@ -151,3 +151,4 @@ def explain(
 
 
 app.command()(commands.report)
+app.command()(commands.export)

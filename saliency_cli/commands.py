@@ -25,3 +25,23 @@ def report(
             run.folder.clear_pages()
             render(run.folder, html_rows=html_rows)
         console.closing(run.summary, report=str(folder / INDEX))
+
+
+def export(
+    folder: options.RunPath,
+    format_name: options.ExportFormat,
+    output: options.ExportOutput = None,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Write the records of DIR in another format, to stdout or a file."""
+    with boundary(debug=debug):
+        from saliency_cli.exports.writing import left_out, write  # noqa: PLC0415 - csv, XML, heaps
+
+        run = open_run(folder)
+        write(run, format_name, output=output)
+        missing = left_out(run, format_name)
+        if missing:
+            Console(quiet=quiet).warn(
+                f"--format {format_name} has no place for the {missing} quarantined rows"
+            )

@@ -7,6 +7,7 @@ import typer
 
 from saliency_cli.settings import (
     DtypeName,
+    ExportName,
     FormatName,
     MethodName,
     PresetName,
@@ -68,6 +69,19 @@ FailOn: TypeAlias = Annotated[
         metavar="EXPR",
         help="Exit with 1 where a number of the summary is too low or too high: 'accuracy<0.9'. "
         "May be given several times.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ExportFormat: TypeAlias = Annotated[
+    ExportName,
+    typer.Option("--format", help="What the records are written as.", rich_help_panel=OUTPUT),
+]
+ExportOutput: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="FILE",
+        help="The file to write, in place of stdout; a binary format needs one.",
         rich_help_panel=OUTPUT,
     ),
 ]

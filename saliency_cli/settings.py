@@ -15,6 +15,9 @@ DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
 ProductsName: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 PresetName: TypeAlias = Literal["allennlp"]
+ExportName: TypeAlias = Literal[
+    "csv", "parquet", "instances", "eraser", "github", "github-summary", "junit"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from saliency_cli.archive import Run, open_run
 from saliency_cli.cli import app
 from saliency_cli.errors import UsageError
+from saliency_cli.exports import EXPORTS
 from saliency_cli.report import render
 from saliency_cli.store import RunFolder
 
@@ -83,11 +84,11 @@ def test_pages_are_written_again_and_those_no_longer_needed_go(tmp_path: Path) -
     assert files(folder) == before
 
 
-def test_report_does_not_import_torch(tmp_path: Path) -> None:
+def test_neither_report_nor_export_imports_torch(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
     program = (
         "import sys; from typer.testing import CliRunner; from saliency_cli.cli import app\n"
-        f"for words in ('report {folder}',):\n"
+        f"for words in ('report {folder}', 'export {folder} --format csv'):\n"
         "    assert CliRunner().invoke(app, words.split()).exit_code == 0, words\n"
         "assert not {'torch', 'transformers', 'numpy', 'pyarrow'} & set(sys.modules)"
     )
@@ -207,6 +208,8 @@ def test_no_change_of_a_record_ends_in_a_traceback(
             run.check()
     else:
         render(run.folder)
+        for name, each in EXPORTS.items():
+            assert each.binary or all(isinstance(chunk, bytes) for chunk in each.export(run)), name
     shutil.rmtree(folder)
 
 
