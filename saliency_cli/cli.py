@@ -152,3 +152,4 @@ def explain(
 
 app.command()(commands.report)
 app.command()(commands.export)
+app.command()(commands.show)

@@ -37,6 +37,13 @@ TextsPath: TypeAlias = Annotated[
 RunPath: TypeAlias = Annotated[
     Path, typer.Argument(metavar="DIR", help="A folder that saliency explain left with --out.")
 ]
+OneText: TypeAlias = Annotated[
+    str, typer.Argument(metavar="TEXT", help="The text that is explained.")
+]
+OnePair: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="PAIR", help="The second text of a pair, for models that read two."),
+]
 Out: TypeAlias = Annotated[
     Path, typer.Option(metavar="DIR", help="Where the run goes.", rich_help_panel=OUTPUT)
 ]
@@ -83,6 +90,12 @@ ExportOutput: TypeAlias = Annotated[
         metavar="FILE",
         help="The file to write, in place of stdout; a binary format needs one.",
         rich_help_panel=OUTPUT,
+    ),
+]
+RecordAsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the record on stdout, as explain writes it.", rich_help_panel=OUTPUT
     ),
 ]
 AsJson: TypeAlias = Annotated[

@@ -148,6 +148,17 @@ class Request:
     preset: PresetName | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One text, or pair, to be explained by itself."""
+
+    model: ModelChoice
+    compute: Compute
+    maths: Maths
+    text: str
+    pair: str | None = None
+
+
 # The article's port of AllenNLP Interpret: cross-entropy of the predicted label, ten independent
 # samples of noise at a hundredth of the range, |sum| over the dimension (docs/maths.md).
 ALLENNLP = Maths(

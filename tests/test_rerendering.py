@@ -88,7 +88,7 @@ def test_neither_report_nor_export_imports_torch(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
     program = (
         "import sys; from typer.testing import CliRunner; from saliency_cli.cli import app\n"
-        f"for words in ('report {folder}', 'export {folder} --format csv'):\n"
+        f"for words in ('report {folder}', 'export {folder} --format csv', 'show --help'):\n"
         "    assert CliRunner().invoke(app, words.split()).exit_code == 0, words\n"
         "assert not {'torch', 'transformers', 'numpy', 'pyarrow'} & set(sys.modules)"
     )
