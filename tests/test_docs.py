@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from saliency_cli import settings
 from saliency_cli.cli import app
 from saliency_cli.devices import DTYPES
+from saliency_cli.exports import EXPORTS
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import OBJECTIVES
 from saliency_cli.reading import FORMATS
@@ -24,6 +25,7 @@ from .conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+NUMBER = re.compile(r"\d\.\d+")
 ALWAYS = {"--help"}
 COMMANDS = sorted(set(re.findall(r"saliency (explain|report|export|inspect|show)\b", README)))
 
@@ -72,6 +74,7 @@ def test_help_tells_every_option() -> None:
         (settings.FormatName, FORMATS),
         (settings.DtypeName, DTYPES),
         (settings.PresetName, settings.PRESETS),
+        (settings.ExportName, EXPORTS),
     ],
 )
 def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
@@ -116,3 +119,17 @@ def test_the_rooms_of_the_design_are_there() -> None:
     there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} | {"templates/"}
     assert named == there
     assert Path(ROOT / "templates").is_dir()
+
+
+def test_the_readme_shows_what_show_prints() -> None:
+    text = "Free entry: call 0800 now to win a prize!"
+    command = f'$ saliency show sample_data/model.pt "{text}"\n'
+    result = CliRunner().invoke(app, ["show", str(ROOT / "sample_data" / "model.pt"), text])
+    shown = README.partition(command)[2].partition("```")[0]
+    assert NUMBER.sub("", shown) == NUMBER.sub("", result.stdout)
+
+
+def test_the_exports_that_are_documented_are_those_there_are() -> None:
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
+    table = page.partition("| --- | --- | --- |\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(EXPORTS)
