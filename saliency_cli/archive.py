@@ -19,13 +19,26 @@ Kinds: TypeAlias = tuple[type, ...]
 Shape: TypeAlias = Mapping[str, Kinds]
 
 _NUMBER: Kinds = (float, int)
+_TOP: Shape = {
+    "seed": (int,),
+    "device": (str,),
+    "dtype": (str,),
+    "threads": (int,),
+    "attention": (str,),
+    "products": (str,),
+    "streams": (int,),
+    "batch_tokens": (int,),
+}
 _MANIFEST: dict[str, Shape] = {
     "versions": {"saliency": (str,)},
     "model": {"name": (str,), "labels": (list,)},
     "input": {"name": (str,)},
     "options": {"html_rows": (int,), "noise": _NUMBER, "reduction": (str,)},
-    "hashes": {},
-    "counts": {field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
+    "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
+    "counts": {
+        **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
+        **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
+    },
 }
 _QUARANTINED: Shape = {
     "ordinal": (int,),
@@ -74,11 +87,6 @@ class Run:
         return Summary(
             **{field.name: self.manifest["counts"][field.name] for field in fields(Summary)}
         )
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the model."""
-        return [*self.manifest["model"]["labels"]]
 
     def records(self) -> Iterator[Record]:
         """Read the records, in input order.
@@ -171,7 +179,10 @@ def _manifest_problem(manifest: Any) -> str | None:  # noqa: ANN401 - what JSON 
         _misshapen(manifest, {part: (dict,)}) or _misshapen(manifest[part], shape, under=f"{part}.")
         for part, shape in _MANIFEST.items()
     )
-    return next(filter(None, problems), None)
+    problem = next(filter(None, problems), None) or _misshapen(manifest, _TOP)
+    if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):
+        return "model.labels is damaged"
+    return problem
 
 
 def _hint(manifest: Any) -> str:  # noqa: ANN401 - what JSON holds

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from typer.testing import CliRunner, Result
 
-from saliency_cli.archive import Run
+from saliency_cli.archive import Run, open_run
 from saliency_cli.cli import app
 from saliency_cli.exports import EXPORTS, tables
 from saliency_cli.exports.eraser import document_words
@@ -380,6 +381,39 @@ def test_a_file_that_cannot_be_written_is_74(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     result = export(folder, "--format", "csv", "--output", tmp_path / "taken", code=74)
     assert "taken cannot be written" in result.stderr
+
+
+def test_a_pipe_is_written_into_and_stays_one(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:  # noqa: S607
+        export(folder, "--format", "csv", "--output", pipe)
+        assert reader.communicate()[0] == exported(varied(), "csv")
+    assert pipe.is_fifo()
+    export(folder, "--format", "csv", "--output", os.devnull)
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("name", sorted(EXPORTS))
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(tables, "GROUP", 100)
+    _warm_up, few, many = (peak(tmp_path / str(n), n, name) for n in (60, 100, 800))
+    assert many < 1.2 * few + 20_000
+
+
+def peak(folder: Path, rows: int, name: str) -> int:
+    """Measure what an export holds at most, in bytes, after a first one that warms up."""
+    records = [wrong(number, number / 2**12) for number in range(rows)]
+    run = open_run(write_run(folder, records, html_rows=0))
+    tracemalloc.start()
+    for _chunk in EXPORTS[name].export(run):
+        pass
+    found = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return found
 
 
 def test_a_damaged_record_leaves_the_file_of_before(tmp_path: Path) -> None:

@@ -213,6 +213,31 @@ def test_no_change_of_a_record_ends_in_a_traceback(
     shutil.rmtree(folder)
 
 
+@given(st.data())
+def test_no_change_of_the_manifest_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    records = [record(0, "free call now")]
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    folder.clear()
+    with folder.record_writer() as writer:
+        writer.write(records[0])
+    changed: dict[str, Any] = manifest(records)
+    part = data.draw(st.sampled_from(sorted(changed)))
+    inside = changed[part] if isinstance(changed[part], dict) else changed
+    key = data.draw(st.sampled_from(sorted(inside))) if inside is not changed else part
+    del inside[key]
+    if data.draw(st.booleans()):
+        inside[key] = data.draw(
+            st.none() | st.integers() | st.text(max_size=3) | st.lists(st.text())
+        )
+    folder.write_manifest(changed)
+    result = CliRunner().invoke(app, ["report", str(folder.path)])
+    assert result.exit_code in {0, 2}, (part, key, changed, result.exception)
+    assert isinstance(result.exception, SystemExit | None)
+    shutil.rmtree(folder.path)
+
+
 def _refused(run: Run) -> bool:
     try:
         run.check()

@@ -1,6 +1,9 @@
 """An export on its way out: to standard output, or to a file that is there only once whole."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from saliency_cli.archive import Run
 from saliency_cli.errors import UsageError
@@ -24,10 +27,23 @@ def write(run: Run, name: ExportName, *, output: Path | None) -> None:
             raise UsageError(f"--format {name} is binary", "name a file with --output")
         write_data(chunks)
         return
-    with committed_bytes(output) as stream:
+    with _opened(output) as stream:
         for chunk in chunks:
             with writing(output):
                 stream.write(chunk)
+
+
+@contextmanager
+def _opened(output: Path) -> Iterator[IO[bytes]]:
+    """Open what was named: a pipe or a device is written into, and never replaced by a file."""
+    if output.is_file() or not output.exists():
+        with committed_bytes(output) as stream:
+            yield stream
+        return
+    with writing(output):
+        device = output.open("wb")
+    with writing(output), device:
+        yield device
 
 
 def left_out(run: Run, name: ExportName) -> int:
