@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from types import NoneType
@@ -258,10 +257,9 @@ def _tokens_problem(record: Record) -> str | None:
     names = ("tokens", "offsets", "special")
     if type(segments) is not list or {len(segments), *(len(record[n]) for n in names)} != {count}:
         return "tokens, offsets, special and segments differ in length"
-    if not all(type(token) is str for token in record["tokens"]):
-        return "tokens is damaged"
-    if not all(type(flag) is bool for flag in record["special"]):
-        return "special is damaged"
+    for name, kind in (("tokens", str), ("special", bool)):
+        if {*map(type, record[name])} - {kind}:
+            return f"{name} is damaged"
     for offset, segment in zip(record["offsets"], segments, strict=True):
         half = texts[segment] if segment in {0, 1} and type(segment) is int else None
         if half is None or not _spans(offset, len(half)):
@@ -271,9 +269,9 @@ def _tokens_problem(record: Record) -> str | None:
 
 def _spans(offset: Any, length: int) -> bool:  # noqa: ANN401 - what JSON holds
     """Say whether an offset is a stretch of a text of this length."""
-    if type(offset) is not list or [type(end) for end in offset] != [int, int]:
+    if type(offset) is not list or [*map(type, offset)] != [int, int]:
         return False
-    return all(low <= high for low, high in pairwise((0, *offset, length)))
+    return bool(0 <= offset[0] <= offset[1] <= length)
 
 
 def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
@@ -286,6 +284,6 @@ def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
             continue
         if len(values) != count:
             return f"{name} and tokens differ in length"
-        if any(type(value) not in _NUMBER or _endless(value) for value in values):
+        if not {*map(type, values)} <= {*_NUMBER} or any(map(_endless, values)):
             return f"{name} is damaged"
     return None
