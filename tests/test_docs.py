@@ -51,17 +51,20 @@ def test_every_option_is_documented_and_every_documented_option_exists() -> None
     assert documented == known
 
 
-def test_the_readme_uses_no_option_that_does_not_exist() -> None:
-    lines = [line for line in README.splitlines() if "saliency explain " in line]
-    assert len(lines) >= 4
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_uses_no_option_that_does_not_exist(command: str) -> None:
+    start = f"saliency {command} "
+    lines = [line for line in README.splitlines() if start in line]
+    assert len(lines) >= (4 if command == "explain" else 1)
     for line in lines:
-        used = set(OPTION.findall(line.rpartition("saliency explain ")[2]))
-        assert used <= options("explain")
+        used = set(OPTION.findall(line.rpartition(start)[2]))
+        assert used <= options(command)
 
 
-def test_help_tells_every_option() -> None:
-    result = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "200"})
-    for option in options("explain"):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_tells_every_option(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    for option in options(command):
         assert option in result.output
 
 
