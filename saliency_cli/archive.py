@@ -24,6 +24,7 @@ _TOP: Shape = {
     "dtype": (str,),
     "threads": (int,),
     "attention": (str,),
+    "rounding": _NUMBER,
     "products": (str,),
     "streams": (int,),
     "batch_tokens": (int,),

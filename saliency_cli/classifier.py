@@ -14,9 +14,11 @@ class Classifier:
     """A module in eval mode that asks for no gradient of its own, and what goes with it.
 
     `labels` name the logits in their order, and `head` tells how those are meant; `embedding` is
-    the layer whose output the noise is added to and the gradient taken at; `products` is who
-    multiplies its matrices (`kernels`); `padding_blind` says that padding beside a text leaves its
-    logits alone; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
+    the layer whose output the noise is added to and the gradient taken at; `inputs` are the tensors
+    that `forward` is given; `products` is who multiplies its matrices (`kernels`); `padding_blind`
+    says that padding beside a text leaves its logits alone; `tokens_first` that the layer gives
+    [L, B, H] and not [B, L, H]; `rounding` is what the number format moves scores by, as a share of
+    their size; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
     """
 
     module: nn.Module
@@ -27,10 +29,12 @@ class Classifier:
     embedding: nn.Module
     max_length: int
     pad_id: int
-    type_ids: bool
+    inputs: tuple[str, ...]
     device: torch.device
     dtype: torch.dtype
     attention: str
     products: ProductsName
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
+    tokens_first: bool = False
+    rounding: float = 0.0

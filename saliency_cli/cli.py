@@ -76,6 +76,10 @@ def explain(
     debug: options.Debug = False,
     tokenizer: options.Tokenizer = None,
     config: options.Config = None,
+    arch: options.Arch = None,
+    labels: options.Labels = None,
+    base_model: options.BaseModel = None,
+    unsafe_pickle: options.UnsafePickle = False,
     embedding_layer: options.EmbeddingLayer = None,
     max_length: options.MaxLength = None,
     stride: options.Stride = None,
@@ -99,6 +103,7 @@ def explain(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    attention: options.Attention = "auto",
     batch_tokens: options.BatchTokens = None,
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
@@ -116,6 +121,10 @@ def explain(
                 checkpoint=model,
                 tokenizer=tokenizer,
                 config=config,
+                arch=arch,
+                labels=labels,
+                base_model=base_model,
+                unsafe_pickle=unsafe_pickle,
                 embedding_layer=embedding_layer,
                 multi_label=multi_label,
                 embeddings_block=preset is not None and embedding_layer is None,
@@ -131,6 +140,7 @@ def explain(
             compute=Compute(
                 device=device,
                 dtype=dtype,
+                attention=attention,
                 batch_tokens=batch_tokens,
                 max_length=max_length,
                 stride=stride,
@@ -148,6 +158,43 @@ def explain(
     for failure in failures:
         show_failure(failure)
     raise typer.Exit(GATE_FAILED if failures else summary.exit_code)
+
+
+@app.command("inspect")
+def inspect_model(
+    model: options.ModelPath,
+    as_json: options.InspectionAsJson = False,
+    debug: options.Debug = False,
+    tokenizer: options.Tokenizer = None,
+    config: options.Config = None,
+    arch: options.Arch = None,
+    labels: options.Labels = None,
+    base_model: options.BaseModel = None,
+    unsafe_pickle: options.UnsafePickle = False,
+    embedding_layer: options.EmbeddingLayer = None,
+    max_length: options.MaxLength = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
+) -> None:
+    """Say what MODEL is and whether it can be explained, or why not."""
+    with boundary(debug=debug):
+        choice = ModelChoice(
+            checkpoint=model,
+            tokenizer=tokenizer,
+            config=config,
+            arch=arch,
+            labels=labels,
+            base_model=base_model,
+            unsafe_pickle=unsafe_pickle,
+            embedding_layer=embedding_layer,
+        )
+        compute = Compute(device=device, dtype=dtype, max_length=max_length)
+        from saliency_cli.inspection import inspect_checkpoint  # noqa: PLC0415 - brings torch
+
+        inspection, error = inspect_checkpoint(choice, compute)
+        typer.echo(inspection.as_json() if as_json else "\n".join(inspection.lines()))
+        if error is not None:
+            raise error
 
 
 app.command()(commands.report)

@@ -7,10 +7,13 @@ import torch
 from saliency_cli.allocator import keep_between_batches
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import visible
-from saliency_cli.kernels import bound_caches
+from saliency_cli.kernels import bound_caches, this_cpu
 from saliency_cli.settings import Compute
 
-DTYPES = {"auto": torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+BFLOAT16_WIDTH = 256
+"""Dimensions of the embedding from which on bfloat16 is worth its rounding: 128 gain 1.2 times the
+speed for 5 times the error of `--samples auto`, 384 gain 1.7 times (AMD EPYC)."""
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
 """Tokens per batch: on a CPU more is 2 % faster and takes more memory; CUDA is not measured."""
 
@@ -53,9 +56,12 @@ def prepare(device: torch.device) -> None:
         bound_caches()
 
 
-def choose_dtype(compute: Compute) -> torch.dtype:
-    """Return the number format of the model's weights and activations."""
-    return DTYPES[compute.dtype]
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Say whether a device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpu = this_cpu()
+    return bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
 
 
 def choose_batch_tokens(compute: Compute, device: torch.device) -> int:

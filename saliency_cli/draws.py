@@ -8,7 +8,7 @@ from torch import Tensor
 from saliency_cli.heads import Target
 from saliency_cli.passes import Clean
 from saliency_cli.records import Attribution
-from saliency_cli.reduction import REDUCTIONS, normalised, standard_errors
+from saliency_cli.reduction import REDUCTIONS, normalised, standard_errors, with_rounding
 from saliency_cli.settings import Maths
 
 MAX_BLOCKS = 32
@@ -25,6 +25,7 @@ class Pending:
     clean: Clean
     target: Target
     maths: Maths
+    rounding: float = 0.0
     asked: int = 0
     made: int = 0
     flips: int = 0
@@ -81,9 +82,10 @@ class Pending:
 
     def _attribution(self) -> Attribution:
         every = normalised(self.raw())
-        found, errors = every[0], standard_errors(every[1:]) if len(every) > 1 else None
+        found, errors = every[0], standard_errors(every[1:], every[0]) if len(every) > 1 else None
         tolerance = self.maths.sampling.tolerance
         small = errors is None or bool(errors.max() <= tolerance * found.abs().max())
+        errors = with_rounding(errors, found, share=self.rounding)
         return Attribution(
             scores=tuple(found.tolist()),
             errors=None if errors is None else tuple(errors.tolist()),

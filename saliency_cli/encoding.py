@@ -1,13 +1,15 @@
 """Text -> ids, offsets into the untouched text, special tokens; windows of long texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
-from typing import Any
+from typing import Any, TypeAlias
 
 from saliency_cli.records import Encoded, Encoding, Row, Window
 
 TEXT, PAIR = 0, 1
+_Told: TypeAlias = tuple[tuple[int, int], int, bool]
+"""A token as the tokenizer tells it: offsets, half, special or not."""
 ONLY = {TEXT: "only_first", PAIR: "only_second"}
 
 
@@ -15,9 +17,10 @@ def encode(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> list[Enc
     """Encode texts, cutting each after `max_length` tokens, special ones counted.
 
     Offsets are code points of the text as it was given, whatever the tokenizer's normaliser did.
+    The name of a special token that a text spells out is text.
     """
     found = _call(tokenizer, list(texts), truncation=True, max_length=max_length)
-    return [_encoding(encoding) for encoding in found]
+    return [_encoding(encoding, (text,)) for encoding, text in zip(found, texts, strict=True)]
 
 
 def encode_rows(
@@ -30,15 +33,23 @@ def encode_rows(
     """Encode rows, in pairs where they are; what is too long is cut or, with a stride, windowed."""
     if not rows:
         return []
-    texts = [row.text if row.pair is None else (row.text, row.pair) for row in rows]
-    found = _call(tokenizer, texts, truncation=True, max_length=max_length)
-    encodings = map(_encoding, found)
+    found = _call(tokenizer, [*map(_given, rows)], truncation=True, max_length=max_length)
+    encodings = map(_encoding, found, map(_halves, rows))
     return [
         _windowed(tokenizer, row, max_length=max_length, stride=stride) or _single(encoding)
         if encoding.truncated and stride is not None
         else _single(encoding)
         for row, encoding in zip(rows, encodings, strict=True)
     ]
+
+
+def _halves(row: Row) -> tuple[str, ...]:
+    return (row.text,) if row.pair is None else (row.text, row.pair)
+
+
+def _given(row: Row) -> str | tuple[str, ...]:
+    """Return a row's text or pair as transformers takes it."""
+    return row.text if row.pair is None else _halves(row)
 
 
 def _single(encoding: Encoding) -> Encoded:
@@ -56,8 +67,8 @@ def _windowed(
 
     Of a pair the longer half is divided, and each window holds the whole of the other.
     """
-    text = row.text if row.pair is None else (row.text, row.pair)
-    (full,) = map(_encoding, _call(tokenizer, [text]))
+    (found,) = _call(tokenizer, [_given(row)])
+    full = _encoding(found, _halves(row))
     counts = [content(full, segment) for segment in (TEXT, PAIR)]
     divided = TEXT if counts[TEXT] >= counts[PAIR] else PAIR
     if max_length - (len(full) - counts[divided]) <= stride:
@@ -65,13 +76,13 @@ def _windowed(
     with _cutting_at_the_end(tokenizer):
         found = _call(
             tokenizer,
-            [text],
+            [_given(row)],
             truncation=ONLY[divided],
             max_length=max_length,
             stride=stride,
             return_overflowing_tokens=True,
         )
-    windows = [_encoding(encoding) for encoding in found]
+    windows = [_encoding(encoding, _halves(row)) for encoding in found]
     return _joined(windows, full, divided=divided, stride=stride)
 
 
@@ -119,23 +130,21 @@ def _cutting_at_the_end(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
 
 def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:  # noqa: ANN401
     """Return the tokenizers library's encodings of texts and pairs."""
-    batch = tokenizer(texts, return_attention_mask=False, **options)
+    batch = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, **options)
     return list(batch.encodings)
 
 
-def _encoding(encoding: Any) -> Encoding:  # noqa: ANN401 - tokenizers.Encoding has no types
+def _encoding(encoding: Any, halves: Sequence[str]) -> Encoding:  # noqa: ANN401 - tokenizers has no types
     special = tuple(bool(flag) for flag in encoding.special_tokens_mask)
-    offsets = (
-        (0, 0) if is_special else (int(start), int(end))
-        for (start, end), is_special in zip(encoding.offsets, special, strict=True)
-    )
+    segments = tuple(_segments(encoding.sequence_ids))
+    told = zip(encoding.offsets, segments, special, strict=True)
     return Encoding(
         ids=tuple(encoding.ids),
         type_ids=tuple(encoding.type_ids),
         tokens=tuple(encoding.tokens),
-        offsets=tuple(offsets),
+        offsets=tuple(_offsets(halves, told)),
         special=special,
-        segments=tuple(_segments(encoding.sequence_ids)),
+        segments=segments,
         truncated=bool(encoding.overflowing),
     )
 
@@ -146,3 +155,22 @@ def _segments(sequence_ids: Sequence[int | None]) -> Iterator[int]:
     for sequence in sequence_ids:
         last = last if sequence is None else int(sequence)
         yield last
+
+
+def _offsets(halves: Sequence[str], tokens: Iterable[_Told]) -> Iterator[tuple[int, int]]:
+    """Yield where each token lies in its half: in order, inside, and without white space around it.
+
+    A token that is nothing but white space keeps it; a special one lies nowhere, at (0, 0).
+    """
+    reached = [0] * len(halves)
+    for (start, end), segment, is_special in tokens:
+        if is_special:
+            yield 0, 0
+            continue
+        text = halves[segment]
+        before = max(reached[segment], min(start, len(text)))
+        covered = text[before : max(before, end)]
+        visible = covered.strip() or covered
+        before += covered.index(visible)
+        reached[segment] = before
+        yield before, before + len(visible)

@@ -39,12 +39,12 @@ def choose_products(
     """Return who multiplies on this device; `cpu` is what torch tells of the processor."""
     if device.type != "cpu" or dtype != torch.float32 or not _has_onednn():
         return "torch"
-    cpu = _this_cpu() if cpu is None else cpu
+    cpu = this_cpu() if cpu is None else cpu
     wide = bool(cpu.get("avx512_f")) and "Intel" not in str(cpu.get("cpu_name", "Intel"))
     return "onednn" if wide else "torch"
 
 
-def _this_cpu() -> Mapping[str, Any]:
+def this_cpu() -> Mapping[str, Any]:
     """Return torch's list of what the processor can do; versions that keep none return nothing."""
     tell = getattr(torch.cpu, "get_capabilities", dict)
     return tell()

@@ -28,7 +28,7 @@ def merge(encoded: Encoded, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | N
     for part, share, place in zip(parts, shares, places, strict=True):
         without = total.repeat(len(part) - 1, 1)
         without.index_add_(1, place, (part[1:] - part[:1]) * share)
-        variance += standard_errors(normalised(without)) ** 2
+        variance += standard_errors(normalised(without), normalised(total)) ** 2
     return normalised(total), variance.sqrt()
 
 

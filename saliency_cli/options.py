@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from saliency_cli.settings import (
+    AttentionName,
     DtypeName,
     ExportName,
     FormatName,
@@ -24,7 +25,7 @@ ModelPath: TypeAlias = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="A Hugging Face folder, or a .pt .pth .bin .ckpt file with a state dict.",
+        help="A Hugging Face or adapter folder, or a .safetensors .pt .pth .bin .ckpt file.",
     ),
 ]
 TextsPath: TypeAlias = Annotated[
@@ -102,6 +103,10 @@ AsJson: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Print the run's summary on stdout.", rich_help_panel=OUTPUT),
 ]
+InspectionAsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object instead of lines.", rich_help_panel=OUTPUT),
+]
 Quiet: TypeAlias = Annotated[
     bool,
     typer.Option("--quiet", help="Say nothing but errors.", rich_help_panel=OUTPUT),
@@ -123,6 +128,38 @@ Config: TypeAlias = Annotated[
     typer.Option(
         metavar="FILE_OR_DIR",
         help="The config.json of a state dict, if it is not beside it or the tokenizer.",
+        rich_help_panel=MODEL,
+    ),
+]
+Arch: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHERE:NAME",
+        help="Your own nn.Module: a class or a factory in a .py file or a module. Its code is run.",
+        rich_help_panel=MODEL,
+    ),
+]
+Labels: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The labels' names in the order of the logits: one a line, or JSON.",
+        rich_help_panel=MODEL,
+    ),
+]
+BaseModel: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The model that an adapter was trained on, if not where the adapter says.",
+        rich_help_panel=MODEL,
+    ),
+]
+UnsafePickle: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--unsafe-pickle",
+        help="Open MODEL as a pickle that may run any code: only if you trust who made it.",
         rich_help_panel=MODEL,
     ),
 ]
@@ -279,6 +316,13 @@ Device: TypeAlias = Annotated[
 ]
 Dtype: TypeAlias = Annotated[
     DtypeName, typer.Option(help="What the model computes in.", rich_help_panel=COMPUTE)
+]
+Attention: TypeAlias = Annotated[
+    AttentionName,
+    typer.Option(
+        help="How attention is computed, if not as suits model and machine.",
+        rich_help_panel=COMPUTE,
+    ),
 ]
 BatchTokens: TypeAlias = Annotated[
     int | None,

@@ -3,9 +3,9 @@
 Shapes: B texts or passes in the batch, L tokens of the longest, H dimensions, C labels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
 from saliency_cli.embedding import Tap, tapped
+from saliency_cli.errors import CheckpointError
 from saliency_cli.heads import Target, decisions, weights
 from saliency_cli.kernels import multiplying
 from saliency_cli.records import Encoding
@@ -60,6 +61,13 @@ def loss(logits: Tensor, weights: Tensor) -> Tensor:
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "loss": loss}
+
+
+def shape_at_layer(classifier: Classifier, encoding: Encoding) -> torch.Size:
+    """Return the shape in which the embedding layer gives one text, for a probe of its layout."""
+    with torch.no_grad(), _tapped(replace(classifier, tokens_first=False)) as tap:
+        _logits(classifier, [encoding])
+    return tap.leaf.shape
 
 
 def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
@@ -117,8 +125,13 @@ def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
 def _tapped(
     classifier: Classifier, displacement: Tensor | None = None
 ) -> AbstractContextManager[Tap]:
-    name = classifier.embedding_name
-    return tapped(classifier.embedding, name=name, displacement=displacement)
+    return tapped(
+        classifier.module,
+        classifier.embedding,
+        name=classifier.embedding_name,
+        displacement=displacement,
+        tokens_first=classifier.tokens_first,
+    )
 
 
 def _logits(
@@ -133,14 +146,35 @@ def _logits(
         "input_ids": _padded([encoding.ids for encoding in encodings], classifier.pad_id),
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
     }
-    if classifier.type_ids:
+    if "token_type_ids" in classifier.inputs:
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
     for name, tensor in inputs.items():
         rows = tensor if repeats is None else _repeated(tensor, repeats)
         inputs[name] = rows.to(classifier.device)
     with multiplying(classifier.products):
-        logits: Tensor = classifier.module(**inputs).logits
-    return logits.float()
+        output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
+    logits = read_logits(output).float()
+    # A head of one output is often squeezed, and the batch with it where that holds one text.
+    return logits.view(len(inputs["input_ids"]), -1) if logits.dim() < 2 else logits
+
+
+def read_logits(output: object) -> Tensor:
+    """Return the logits out of what a module gives: a tensor, the first of a tuple, or by name.
+
+    Raises:
+        CheckpointError: they are not there.
+    """
+    if isinstance(output, Mapping):
+        output = output.get("logits")
+    elif isinstance(output, tuple | list) and output:
+        output = output[0]
+    output = getattr(output, "logits", output)
+    if not isinstance(output, Tensor):
+        raise CheckpointError(
+            "the model gives no logits",
+            "let forward return a tensor, a tuple that begins with it, or a dict with 'logits'",
+        )
+    return output
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:

@@ -1,6 +1,8 @@
 """Small experiments on a loaded model, so that what it cannot do is known before the first row."""
 
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -10,23 +12,30 @@ from saliency_cli.embedding import enclosing, find_layer
 from saliency_cli.encoding import encode
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.heads import Target
-from saliency_cli.passes import Aim, clean_passes, gradient_passes
+from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes, shape_at_layer
 from saliency_cli.records import Encoding
+from saliency_cli.reduction import REDUCTIONS, normalised
 
 TEXT = "A few plain words."
 OTHER = "A second and longer text stands beside the first, so that the first is padded."
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 ROUNDING = 1e-3
 """|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is nothing but rounding."""
+FAR_BELOW = 0.05
+"""|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which they are
+perpendicular on purpose, if they are so at every token."""
 
 
 def probe(classifier: Classifier) -> Classifier:
-    """Run the model once, and return it with what was found about padding.
+    """Run the model on plain texts, and return it with what was found about layout and padding.
 
     Raises:
         CheckpointError: it does not run, or not as a classifier with such an embedding layer.
     """
     short, long = _encodings(classifier)
+    with _running():
+        shape = shape_at_layer(classifier, short)
+    classifier = replace(classifier, tokens_first=shape[:2] == (len(short), 1))
     alone = _run(classifier, [short])
     expected = (1, len(classifier.labels))
     if alone.shape != expected:
@@ -40,17 +49,60 @@ def probe(classifier: Classifier) -> Classifier:
     return replace(classifier, padding_blind=off <= PADDING_TOLERANCE[classifier.dtype])
 
 
+def count_logits(classifier: Classifier) -> int:
+    """Run the model once, and return how many logits it gives, whatever its labels say.
+
+    Raises:
+        CheckpointError: it does not run, or gives something else than logits.
+    """
+    logits = _run(classifier, _encodings(classifier)[:1])
+    if logits.dim() != 2:
+        raise CheckpointError(
+            f"the model gives one text logits of shape {tuple(logits.shape[1:])}, not a row of them"
+        )
+    return logits.shape[1]
+
+
 def _encodings(classifier: Classifier) -> list[Encoding]:
     return encode(classifier.tokenizer, [TEXT, OTHER], max_length=classifier.max_length)
 
 
 def _run(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
-    try:
+    with _running():
         cleans = clean_passes(classifier, encodings)
+    return torch.stack([clean.logits for clean in cleans])
+
+
+@contextmanager
+def _running() -> Iterator[None]:
+    try:
+        yield
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"the model does not run on a plain text: {reason}") from error
-    return torch.stack([clean.logits for clean in cleans])
+
+
+def width(classifier: Classifier) -> int:
+    """Return H, the dimensions of the embedding."""
+    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+    return clean.embedding.shape[-1]
+
+
+def plain_scores(classifier: Classifier) -> list[Tensor]:
+    """Return the `l2` scores of two plain texts from the gradient without noise, one by one."""
+    return [
+        normalised(
+            REDUCTIONS["l2"](_gradient(classifier, clean, objective="logit"), clean.embedding)
+        )
+        for encoding in _encodings(classifier)
+        for clean in clean_passes(classifier, [encoding])
+    ]
+
+
+def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:
+    still = torch.zeros(1, *clean.embedding.shape)
+    aim = Aim(clean, Target(classifier.labels[0], 0), 1)
+    return gradient_passes(classifier, [aim], still, objective=objective).values[0]
 
 
 def at_layer(classifier: Classifier, name: str) -> Classifier:
@@ -74,34 +126,61 @@ def embeddings_block(classifier: Classifier) -> str | None:
     return None
 
 
-def sum_is_rounding(classifier: Classifier, *, objective: str) -> bool:
-    """Say whether Σ_d ∂F/∂E_td vanishes for every token, as it does where a LayerNorm follows.
+@dataclass(frozen=True, slots=True)
+class _Degeneracy:
+    """When a reduction of gradients [L, H] at embeddings [L, H] says nothing, and why."""
 
-    LayerNorm takes the mean over d away from its input, so nothing behind it can depend on that
-    mean, and the gradient has no part along it.
-    """
-    clean = clean_passes(classifier, _encodings(classifier)[:1])
-    still = torch.zeros(1, *clean[0].embedding.shape)
-    aim = Aim(clean[0], Target(classifier.labels[0], 0), 1)
-    gradients = gradient_passes(classifier, [aim], still, objective=objective)
-    gradient = gradients.values[0].double()
+    holds: Callable[[Tensor, Tensor], bool]
+    why: str
+    others: str
+
+
+def _sums_vanish(gradient: Tensor, _embedding: Tensor) -> bool:
     return bool((gradient.sum(dim=-1).abs() < ROUNDING * gradient.abs().sum(dim=-1)).all())
 
 
-def check_sum(classifier: Classifier, *, objective: str) -> None:
-    """See that the `sum` reduction means something at the chosen layer.
+def _is_perpendicular(gradient: Tensor, embedding: Tensor) -> bool:
+    products = torch.linalg.vecdot(gradient, embedding).abs()
+    lengths = torch.linalg.vector_norm(gradient, dim=-1) * embedding.norm(dim=-1)
+    return bool((products < FAR_BELOW * lengths / embedding.shape[-1] ** 0.5).all())
+
+
+# LayerNorm takes the mean over d away from its input and divides by its length, so nothing behind
+# it can depend on either. The gradient then has no part along the mean (Σ_d G vanishes) and, where
+# the embedding itself is what goes in, none along the embedding (G·E vanishes).
+_DEGENERACIES = {
+    "sum": _Degeneracy(_sums_vanish, "takes the sum over the dimensions away", "l2 or dot"),
+    "dot": _Degeneracy(_is_perpendicular, "takes the length of the embedding away", "l2"),
+}
+
+
+def is_rounding(classifier: Classifier, *, reduction: str, objective: str) -> bool:
+    """Say whether a reduction vanishes for every token, as it may where a LayerNorm follows."""
+    if reduction not in _DEGENERACIES:
+        return False
+    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+    gradient = _gradient(classifier, clean, objective=objective).double()
+    embedding = clean.embedding.double()
+    return _DEGENERACIES[reduction].holds(gradient, embedding)
+
+
+def check_reduction(classifier: Classifier, *, reduction: str, objective: str) -> None:
+    """See that the reduction means something at the chosen layer.
 
     Raises:
         UsageError: it does not; the layer at which it does is named, where there is one.
     """
-    if not sum_is_rounding(classifier, objective=objective):
+    if not is_rounding(classifier, reduction=reduction, objective=objective):
         return
-    hint = "take --reduction l2 or dot"
+    found = _DEGENERACIES[reduction]
+    hint = f"take --reduction {found.others}"
     block = embeddings_block(classifier)
-    if block and not sum_is_rounding(at_layer(classifier, block), objective=objective):
+    if block and not is_rounding(
+        at_layer(classifier, block), reduction=reduction, objective=objective
+    ):
         hint = f"add --embedding-layer {block}, or {hint}"
     raise UsageError(
-        f"--reduction sum is nothing but rounding at {classifier.embedding_name}: "
-        "a normalisation behind it takes the sum over the dimensions away",
+        f"--reduction {reduction} is nothing but rounding at {classifier.embedding_name}: "
+        f"a normalisation behind it {found.why}",
         hint,
     )

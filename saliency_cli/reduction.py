@@ -9,6 +9,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+PRIOR = 4
+"""Draws that the other tokens of a text are worth to the error of each."""
+
 Reduction = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -38,16 +41,34 @@ def normalised(raw: Tensor) -> Tensor:
     return torch.where(total > 0, raw / total, torch.zeros_like(raw))
 
 
-def standard_errors(leave_one_out: Tensor) -> Tensor:
-    """Return the standard error [L] of scores, from the K scores [K, L] that lack one draw each.
+def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:
+    """Return the standard error [L] of scores `found`, from the K scores [K, L] that lack one draw.
 
-    The delete-one jackknife (Efron, "The jackknife, the bootstrap and other resampling plans",
-    1982, eq. 3.8), widened so that one standard error covers what it covers of a normal
-    distribution although the spread itself is estimated from few draws.
+    The variance is the delete-one jackknife's (Efron, "The jackknife, the bootstrap and other
+    resampling plans", 1982, eq. 3.8). Few draws tell little of it, so each token's is drawn towards
+    what the text's other tokens have, as if that had been seen in four draws more (the moderated
+    variance of Smyth, "Linear models and empirical Bayes methods", 2004): larger scores are less
+    certain, about in proportion. Student's factor widens the rest, so that one standard error
+    covers what it covers of a normal distribution.
     """
-    count = len(leave_one_out)
-    spread = leave_one_out.var(dim=0, correction=0)
-    return small_sample_factor(count - 1) * ((count - 1) * spread).sqrt()
+    freedom = len(leave_one_out) - 1
+    variance = freedom * leave_one_out.var(dim=0, correction=0)
+    size = sizes(found) ** 2
+    expected = size * torch.nan_to_num(variance / size).mean()
+    moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
+    return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
+
+
+def sizes(found: Tensor) -> Tensor:
+    """Return what the errors of scores [L] are about in proportion to: |s| and the text's mean."""
+    return found.abs() + found.abs().mean()
+
+
+def with_rounding(errors: Tensor | None, found: Tensor, *, share: float) -> Tensor | None:
+    """Return errors [L] with what a number format moves the scores by, as a share of their size."""
+    if errors is None or share == 0:
+        return errors
+    return (errors**2 + (share * sizes(found)) ** 2).sqrt()
 
 
 def small_sample_factor(freedom: int) -> float:

@@ -18,12 +18,13 @@ from saliency_cli.errors import UsageError
 from saliency_cli.escapes import encodable, excerpt, visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.heads import check_targets
-from saliency_cli.probes import check_sum
+from saliency_cli.probes import check_reduction
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.records import SCHEMA, BadRow, Explanation, Record, Row
 from saliency_cli.report import render
 from saliency_cli.settings import Question, Request
 from saliency_cli.store import INDEX, RunFolder
+from saliency_cli.streams import replicable
 from saliency_cli.summary import Summary, Tally
 
 LIBRARIES = ("tokenizers", "torch", "transformers")
@@ -56,15 +57,16 @@ def build_engine(request: Request | Question) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
     check_targets(request.maths, labels=classifier.labels, head=classifier.head)
-    if request.maths.reduction == "sum":
-        check_sum(classifier, objective=request.maths.objective)
+    check_reduction(
+        classifier, reduction=request.maths.reduction, objective=request.maths.objective
+    )
     tokens = choose_batch_tokens(request.compute, classifier.device)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
     return Engine(
         classifier,
         request.maths,
         budget,
-        streams=choose_streams(classifier.device),
+        streams=choose_streams(classifier.device) if replicable(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
     )
 
@@ -127,6 +129,7 @@ def _manifest(
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
         "products": classifier.products,
+        "rounding": float(f"{classifier.rounding:.3g}"),
         "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": source.sha256()},

@@ -14,6 +14,7 @@ ObjectiveName: TypeAlias = Literal["logit", "loss"]
 DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
 ProductsName: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
+AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
 ExportName: TypeAlias = Literal[
     "csv", "parquet", "instances", "eraser", "github", "github-summary", "junit"
@@ -27,6 +28,10 @@ class ModelChoice:
     checkpoint: Path
     tokenizer: Path | None = None
     config: Path | None = None
+    arch: str | None = None
+    labels: Path | None = None
+    base_model: Path | None = None
+    unsafe_pickle: bool = False
     embedding_layer: str | None = None
     embeddings_block: bool = False
     multi_label: bool = False
@@ -38,6 +43,7 @@ class Compute:
 
     device: str = "auto"
     dtype: DtypeName = "auto"
+    attention: AttentionName = "auto"
     batch_tokens: int | None = None
     max_length: int | None = None
     stride: int | None = None

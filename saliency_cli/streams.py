@@ -31,6 +31,15 @@ def replica(classifier: Classifier) -> Classifier:
     return replace(classifier, module=copy, embedding=embedding)
 
 
+def replicable(classifier: Classifier) -> bool:
+    """Say whether the module can be copied; one of a user's own may hold what cannot be."""
+    try:
+        replica(classifier)
+    except Exception:  # noqa: BLE001 - copying runs the module's own code, which may raise anything
+        return False
+    return True
+
+
 @contextmanager
 def threads(streams: int) -> Iterator[ThreadPoolExecutor]:
     """Open a thread per stream; torch's own threads are divided among them."""

@@ -15,6 +15,7 @@ from saliency_cli.heads import GOLD, choose_targets, predict
 from saliency_cli.merging import merge
 from saliency_cli.passes import Clean
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
+from saliency_cli.reduction import with_rounding
 from saliency_cli.settings import Maths
 
 Outcome: TypeAlias = Explanation | BadRow
@@ -76,7 +77,10 @@ def begin(text: Text, cleans: Sequence[Clean], *, classifier: Classifier, maths:
     logits = torch.stack([clean.logits for clean in cleans]).mean(dim=0)
     prediction = predict(logits, labels=classifier.labels, head=classifier.head)
     targets = choose_targets(prediction, text.row.gold, choice=maths.target, head=classifier.head)
-    parts = {target.name: [Pending(clean, target, maths) for clean in cleans] for target in targets}
+    parts = {
+        target.name: [Pending(clean, target, maths, classifier.rounding) for clean in cleans]
+        for target in targets
+    }
     return Begun(text, prediction, parts)
 
 
@@ -99,6 +103,7 @@ def _attribution(encoded: Encoded, parts: Sequence[Pending]) -> Attribution:
     if len(parts) == 1:
         return parts[0].attribution
     scores, errors = merge(encoded, [part.raw() for part in parts])
+    errors = with_rounding(errors, scores, share=parts[0].rounding)
     return Attribution(
         scores=tuple(scores.tolist()),
         errors=None if errors is None else tuple(errors.tolist()),

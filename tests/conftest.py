@@ -29,6 +29,8 @@ from saliency_cli.explain import Engine, explain
 from saliency_cli.records import Explanation, Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling
 
+from .shell import Shell
+
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "sample_data"
 WORDS = "free call now you won a prize text me when home is where the heart was late ok".split()
@@ -152,6 +154,16 @@ def gpt2(gpt2_folder: Path) -> Classifier:
 @pytest.fixture(scope="session")
 def sample() -> Classifier:
     return load(ModelChoice(SAMPLE / "model.pt"), Compute(device="cpu"))
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bert(tmp_path_factory.mktemp("pristine") / "bert")
+
+
+@pytest.fixture
+def shell(pristine: Path, tmp_path: Path) -> Shell:
+    return Shell.beside(pristine, tmp_path / "home")
 
 
 @pytest.fixture

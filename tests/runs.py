@@ -77,6 +77,7 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "threads": 1,
         "attention": "sdpa",
         "products": "torch",
+        "rounding": 0.0,
         "streams": 1,
         "batch_tokens": 1024,
         "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},

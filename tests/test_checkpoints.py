@@ -15,7 +15,7 @@ from saliency_cli.embedding import enclosing, find_layer, tapped
 from saliency_cli.encoding import encode
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.passes import clean_passes
-from saliency_cli.probes import at_layer, check_sum, embeddings_block, sum_is_rounding
+from saliency_cli.probes import at_layer, check_reduction, embeddings_block, is_rounding
 from saliency_cli.settings import Compute, ModelChoice
 
 from .conftest import save_bert
@@ -69,8 +69,8 @@ def test_roberta_numbers_its_positions_from_behind_the_padding(bert: Classifier)
 
 
 def test_segments_go_only_to_who_knows_them(bert: Classifier, gpt2: Classifier) -> None:
-    assert bert.type_ids
-    assert not gpt2.type_ids
+    assert "token_type_ids" in bert.inputs
+    assert "token_type_ids" not in gpt2.inputs
 
 
 def test_the_embeddings_block_is_found_where_there_is_one(
@@ -83,26 +83,26 @@ def test_the_embeddings_block_is_found_where_there_is_one(
 def test_sum_is_rounding_where_a_norm_follows_and_only_there(
     bert: Classifier, gpt2: Classifier
 ) -> None:
-    assert sum_is_rounding(bert, objective="logit")
-    assert sum_is_rounding(gpt2, objective="logit")
+    assert is_rounding(bert, reduction="sum", objective="logit")
+    assert is_rounding(gpt2, reduction="sum", objective="logit")
     block = at_layer(bert, "bert.embeddings")
-    assert not sum_is_rounding(block, objective="logit")
-    check_sum(block, objective="logit")
+    assert not is_rounding(block, reduction="sum", objective="logit")
+    check_reduction(block, reduction="sum", objective="logit")
 
 
 def test_sum_is_refused_with_the_layer_to_name_instead(bert: Classifier, gpt2: Classifier) -> None:
     with pytest.raises(UsageError) as caught:
-        check_sum(bert, objective="logit")
+        check_reduction(bert, reduction="sum", objective="logit")
     assert "bert.embeddings.word_embeddings" in caught.value.message
     assert "--embedding-layer bert.embeddings," in str(caught.value.hint)
     with pytest.raises(UsageError) as caught:
-        check_sum(gpt2, objective="logit")
+        check_reduction(gpt2, reduction="sum", objective="logit")
     assert "--embedding-layer" not in str(caught.value.hint)
 
 
 def test_bfloat16_does_not_hide_that_sum_is_rounding(bert_folder: Path) -> None:
     half = load(ModelChoice(bert_folder), Compute(device="cpu", dtype="bfloat16"))
-    assert sum_is_rounding(half, objective="logit")
+    assert is_rounding(half, reduction="sum", objective="logit")
 
 
 def test_layers_are_found_by_name(bert: Classifier) -> None:
@@ -122,12 +122,14 @@ def test_a_layer_that_embeds_no_tokens_is_refused(bert_folder: Path, layer: str)
 
 
 def test_the_hook_is_gone_after_a_pass(bert: Classifier) -> None:
-    with tapped(bert.embedding, name="any"):
+    with tapped(bert.module, bert.embedding, name="any"):
         assert len(bert.embedding._forward_hooks) == 1
     assert len(bert.embedding._forward_hooks) == 0
 
 
 def test_a_layer_that_runs_twice_is_told(gpt2: Classifier) -> None:
-    segments = replace(gpt2, type_ids=True)  # GPT-2 embeds segments by the same layer as tokens
+    segments = replace(
+        gpt2, inputs=(*gpt2.inputs, "token_type_ids")
+    )  # GPT-2 embeds segments by the same layer as tokens
     with pytest.raises(CheckpointError, match="ran 2 times"):
         clean_passes(segments, encode(segments.tokenizer, ["ok"], max_length=8))

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import get_args
 
@@ -75,13 +76,13 @@ def test_help_tells_every_option(command: str) -> None:
         (settings.ReductionName, REDUCTIONS),
         (settings.ObjectiveName, OBJECTIVES),
         (settings.FormatName, FORMATS),
-        (settings.DtypeName, DTYPES),
+        (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, settings.PRESETS),
         (settings.ExportName, EXPORTS),
     ],
 )
 def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
-    names: object, entries: dict[str, object]
+    names: object, entries: Iterable[str]
 ) -> None:
     assert set(get_args(names)) == set(entries)
 
@@ -98,6 +99,13 @@ def test_the_links_of_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_tests_that_the_docs_name_are_there() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    for page in (ROOT / "docs").glob("*.md"):
+        for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")):
+            assert f"def {name}(" in tests, f"{page.name}: {name}"
 
 
 def test_the_tested_versions_are_pinned() -> None:

@@ -3,140 +3,24 @@
 import json
 import os
 import pickle
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from typer.testing import CliRunner
+from safetensors.torch import save_file
+from torch import nn
 
-from saliency_cli.cli import app
+from .conftest import save_gpt2
+from .shell import CHECKPOINT, DONE, OUTPUT, USAGE, Outcome, Shell, run
 
-from .conftest import save_bert, save_gpt2
-
-DONE, USAGE, CHECKPOINT, OUTPUT = 0, 2, 3, 74
 COLUMN_LIST = "its columns are"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a person at the shell sees of a run."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    def refusal(self) -> str:
-        """Return the message and its hint, having seen that there is nothing else."""
-        assert "Traceback" not in self.stderr
-        assert self.stdout == ""
-        error, *hints = self.stderr.removesuffix("\n").split("\n")
-        assert error.startswith("error: ")
-        assert len(hints) <= 1
-        assert all(hint.startswith("hint: ") for hint in hints)
-        assert all(line.isprintable() for line in (error, *hints))
-        return self.stderr
-
-
-@dataclass(frozen=True, slots=True)
-class Shell:
-    """A folder with a sound model, sound texts and an empty place for the report."""
-
-    home: Path
-
-    @property
-    def model(self) -> Path:
-        """The model's folder, this test's own."""
-        return self.home / "bert"
-
-    @property
-    def texts(self) -> Path:
-        """A file of two texts."""
-        return self.home / "texts.jsonl"
-
-    @property
-    def out(self) -> Path:
-        """Where the report goes."""
-        return self.home / "out"
-
-    def arguments(self, *options: object, **changes: Path | str) -> list[str]:
-        """Return the command line of a sound run, with these changes and options."""
-        places = {"model": self.model, "texts": self.texts, "out": self.out} | changes
-        paths = [str(places["model"]), str(places["texts"]), "--out", str(places["out"])]
-        return ["explain", *paths, "--device", "cpu", *map(str, options)]
-
-    def explain(self, *options: object, **changes: Path | str) -> Outcome:
-        """Run the command in this process."""
-        result = CliRunner().invoke(app, self.arguments(*options, **changes))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Outcome(result.exit_code, result.stdout, result.stderr)
-
-    def refused(self, exit_code: int, *options: object, **changes: Path | str) -> str:
-        """Run what must fail; see that it leaves nothing behind, and return what it says."""
-        there = self.out.exists()
-        outcome = self.explain(*options, **changes)
-        assert (outcome.exit_code, self.out.exists()) == (exit_code, there), outcome.stderr
-        return outcome.refusal()
-
-    def write(self, name: str, content: bytes | str) -> Path:
-        """Write a file of texts."""
-        path = self.home / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    def change_config(self, **changes: Any) -> None:  # noqa: ANN401
-        """Write other values into the model's config."""
-        path = self.model / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-    def weights(self) -> dict[str, Tensor]:
-        """Read the weights of the sound model."""
-        return load_file(self.model / "model.safetensors")
-
-    def as_state_dict(self, content: object) -> Path:
-        """Turn the folder's model into a `.pt` file of `content`, its config beside it."""
-        path = self.model / "model.pt"
-        torch.save(content, path)
-        (self.model / "model.safetensors").unlink(missing_ok=True)
-        return path
-
-
-@pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_bert(tmp_path_factory.mktemp("pristine") / "bert")
-
-
-@pytest.fixture
-def shell(pristine: Path, tmp_path: Path) -> Shell:
-    shutil.copytree(pristine, tmp_path / "bert")
-    found = Shell(tmp_path)
-    found.write("texts.jsonl", '{"text": "free call now"}\n{"text": "ok"}\n')
-    return found
-
-
-def run(arguments: list[str], **environment: str) -> Outcome:
-    """Run the command line as a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "saliency_cli", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def test_the_run_that_the_tests_below_spoil_is_sound(shell: Shell) -> None:
@@ -191,10 +75,19 @@ def test_a_folder_without_weights_is_refused(shell: Shell) -> None:
     assert "safetensors" in shell.refused(CHECKPOINT)
 
 
-def test_a_pickle_in_a_folder_is_not_taken_for_its_weights(shell: Shell) -> None:
-    weights = shell.weights()
-    shell.as_state_dict(weights).rename(shell.model / "pytorch_model.bin")
-    assert "safetensors" in shell.refused(CHECKPOINT)
+def test_a_pickle_in_a_folder_of_safetensors_is_not_opened(shell: Shell) -> None:
+    marker = shell.home / "marker"
+    torch.save(WholeModule(Marker(marker)), shell.model / "pytorch_model.bin")
+    assert shell.explain().exit_code == DONE
+    assert not marker.exists()
+
+
+def test_a_pickled_module_in_a_folder_is_refused(shell: Shell) -> None:
+    marker = shell.home / "marker"
+    (shell.model / "model.safetensors").unlink()
+    torch.save(WholeModule(Marker(marker)), shell.model / "pytorch_model.bin")
+    assert "torch.save(model.state_dict(), path)" in shell.refused(CHECKPOINT)
+    assert not marker.exists()
 
 
 def test_truncated_safetensors_are_refused(shell: Shell) -> None:
@@ -231,7 +124,8 @@ def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: flo
         ({}, "empty dict"),
         (torch.zeros(2), "Tensor"),
         ({"epoch": 3, "lr": 0.1}, "'epoch' is no tensor"),
-        ({"state_dict": {"weight": torch.zeros(2)}}, "'state_dict' is no tensor"),
+        ({"state_dict": {"weight": torch.zeros(2)}}, "unexpected: weight"),
+        ({"state_dict": {"weight": torch.zeros(2), "step": 3}}, "'step' is no tensor"),
     ],
     ids=str,
 )

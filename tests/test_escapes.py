@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from saliency_cli.escapes import excerpt, listed, visible
 
 from .runs import read_records
-from .test_errors import CHECKPOINT, DONE, USAGE, Outcome, Shell, pristine, shell
-
-__all__ = ["pristine", "shell"]
+from .shell import CHECKPOINT, DONE, USAGE, Outcome, Shell
 
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 ATTACK = "\x1b]0;x\x07"

@@ -74,6 +74,9 @@ class Linear(nn.Module):
         return SimpleNamespace(logits=self.head(summed))
 
 
+INPUTS = ("input_ids", "attention_mask")
+
+
 class MeanOverPadding(Linear):
     """Not blind to padding: it takes the mean over everything, as the article's model does."""
 
@@ -84,7 +87,7 @@ class MeanOverPadding(Linear):
 def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
     torch.manual_seed(1)
     module = kind(len(classifier.tokenizer)).eval().requires_grad_(requires_grad=False)
-    return probe(replace(classifier, module=module, embedding=module.embedding, type_ids=False))
+    return probe(replace(classifier, module=module, embedding=module.embedding, inputs=INPUTS))
 
 
 # 1. No noise, or noise that must cancel, is the gradient.

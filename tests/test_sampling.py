@@ -11,7 +11,7 @@ from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, MOST_PASSES
 from saliency_cli.errors import UsageError
 from saliency_cli.explain import explain
 from saliency_cli.records import Attribution, Explanation, Row
-from saliency_cli.reduction import l2, normalised, small_sample_factor, standard_errors
+from saliency_cli.reduction import PRIOR, l2, normalised, small_sample_factor, standard_errors
 from saliency_cli.settings import ALLENNLP, Sampling, preset_maths
 
 from .conftest import TEXTS, engine
@@ -78,15 +78,34 @@ def test_flips_are_counted_against_the_clean_label(bert: Classifier) -> None:
 
 def jackknife(draws: Tensor) -> Tensor:
     """Return the errors of `l2` scores of draws [K, L, H]."""
+    mean = normalised(l2(draws.mean(dim=0), draws[0]))
     others = (draws.sum(dim=0) - draws) / (len(draws) - 1)
-    return standard_errors(normalised(l2(others, draws[0])))
+    return standard_errors(normalised(l2(others, draws[0])), mean)
 
 
 def test_the_error_of_a_mean_is_its_standard_error() -> None:
     values = torch.randn(12, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     others = (values.sum(dim=0) - values) / 11
-    expected = values.std(dim=0) / 12**0.5 * small_sample_factor(11)
-    torch.testing.assert_close(standard_errors(others), expected)
+    expected = values.std(dim=0) / 12**0.5 * small_sample_factor(11 + PRIOR)
+    torch.testing.assert_close(standard_errors(others, values.mean(dim=0)), expected)
+
+
+def test_a_tokens_error_leans_on_those_of_the_others_the_less_the_more_draws_there_are() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.tensor([0.01, 0.01, 0.5])
+    leaning = []
+    for count in (2, 8, 64):
+        values = 1 + spread * torch.randn(count, 3, generator=generator, dtype=torch.float64)
+        others = (values.sum(dim=0) - values) / (count - 1)
+        errors = standard_errors(others, values.mean(dim=0))
+        leaning.append(float(errors[0] / errors[2]))
+    assert leaning == sorted(leaning, reverse=True)
+    assert leaning[0] > 0.5
+    assert leaning[-1] < 0.3
+
+
+def test_errors_of_scores_that_are_all_zero_are_zero() -> None:
+    assert torch.equal(standard_errors(torch.zeros(3, 4), torch.zeros(4)), torch.zeros(4))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from unicodedata import category
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import Color, ColorSystem
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.style import Style
 from typer.testing import CliRunner, Result
 
+from saliency_cli import options
 from saliency_cli.cli import app
 from saliency_cli.ranking import leading, whole_words
 from saliency_cli.records import Record
@@ -58,6 +60,19 @@ def test_the_record_is_the_one_that_explain_writes(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["explain", str(MODEL), str(texts), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(show(TEXT, "--json").stdout) == read_records(out)[0]
+
+
+def test_it_takes_explains_options_of_model_maths_and_compute() -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    theirs, ours = (
+        {each.name: each for each in known[name].params} for name in ("explain", "show")
+    )
+    panels = {options.MODEL, options.MATHS, options.COMPUTE}
+    needed = {n for n, each in theirs.items() if getattr(each, "rich_help_panel", "") in panels}
+    assert len(needed) > 20
+    assert needed <= set(ours)
+    for name in needed:
+        assert ours[name].default == theirs[name].default, name
 
 
 def test_where_there_is_no_colour_words_bear_marks() -> None:

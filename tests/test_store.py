@@ -23,7 +23,7 @@ from saliency_cli.store import RecordWriter, RunFolder, committed
 
 from .conftest import TEXTS
 from .runs import read_records, record, write_run
-from .test_errors import Shell
+from .shell import Shell
 
 OK_FIELDS = {
     *("schema", "status", "ordinal", "id", "text", "pair", "predicted", "probability"),

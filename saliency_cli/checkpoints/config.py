@@ -1,12 +1,14 @@
 """The transformers configuration: architecture, sizes and label names."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig
 
+from saliency_cli.checkpoints.json_files import read_object
+from saliency_cli.checkpoints.reaching import check_reach
 from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.checkpoints.sizes import check_counts
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import encodable, visible
 from saliency_cli.settings import HeadName, ModelChoice
@@ -14,50 +16,55 @@ from saliency_cli.settings import HeadName, ModelChoice
 CONFIG = "config.json"
 
 
-def find_config(choice: ModelChoice) -> Path:
-    """Return the config file: the one named, else beside the model, else beside the tokenizer.
+def find_config(choice: ModelChoice, folders: tuple[Path, ...]) -> Path | None:
+    """Return the config file: the one named, else that of MODEL, else beside the tokenizer.
+
+    A module of one's own may do without.
 
     Raises:
         UsageError: there is none.
     """
     if choice.config is not None:
         return _named(choice.config)
-    model = choice.checkpoint
-    folder = model if model.is_dir() else model.parent
-    for candidate in (folder, choice.tokenizer):
-        if candidate is not None and (candidate / CONFIG).is_file():
+    for candidate in (*folders, choice.tokenizer):
+        if candidate is not None and (candidate / CONFIG).exists():
             return candidate / CONFIG
-    raise _missing(model)
+    if choice.arch is not None or choice.unsafe_pickle:
+        return None
+    raise missing_config(choice.checkpoint)
 
 
-def _missing(model: Path) -> CheckpointError | UsageError:
-    """A folder without a config is no model; a file without one only lacks an option."""
+def missing_config(model: Path) -> CheckpointError | UsageError:
+    """Return the error to raise: a folder without a config is no model; a file lacks an option."""
     if model.is_dir():
         return CheckpointError(
             f"{visible(str(model))} is not a model: it holds no {CONFIG}",
             "give the folder that save_pretrained wrote, or a .pt file",
         )
     return UsageError(
-        f"{visible(str(model))}: there is no {CONFIG} beside it", "name it with --config"
+        f"{visible(str(model))}: there is no {CONFIG} beside it",
+        "name it with --config, or your own module with --arch",
     )
 
 
 def _named(path: Path) -> Path:
     file = path / CONFIG if path.is_dir() else path
-    if not file.is_file():
+    if not file.exists():
         raise UsageError(f"{visible(str(file))}: there is no such file")
     return file
 
 
 def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
-    """Read a config.
+    """Read a config, having seen that it asks for nothing absurd and for no code.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: it is none, or does.
     """
+    content = read_object(path, what="the config")
+    check_reach(content, path=path)
+    check_counts(content, path=path)
     with refusing(path, "the config"):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict) or "model_type" not in content:
+        if "model_type" not in content:
             raise CheckpointError(
                 f"{visible(str(path))} names no model_type",
                 "it must be the config.json that transformers wrote",
@@ -90,7 +97,7 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
         CheckpointError: a name is missing or stands twice.
     """
     names = config.id2label
-    if sorted(names) != list(range(config.num_labels)):
+    if not names or sorted(names) != list(range(config.num_labels)):
         raise CheckpointError(f"{visible(str(path))}: id2label does not name each label once")
     labels = tuple(str(names[index]) for index in range(config.num_labels))
     for label in labels:

@@ -1,52 +1,74 @@
-"""A `.pt` file: the state dict that `torch.save(model.state_dict(), path)` wrote."""
+"""A `.pt` file: a state dict, plain or under the key that a trainer keeps it by."""
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from saliency_cli.checkpoints.archives import check_archive
+from saliency_cli.checkpoints.disguises import check_file
+from saliency_cli.checkpoints.environment import unswayed
 from saliency_cli.checkpoints.refusals import refusing
-from saliency_cli.checkpoints.weights import architecture, build
+from saliency_cli.checkpoints.saved import Content, Weights
+from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import visible
 
-
-def load_state_dict(path: Path, config: Any) -> nn.Module:  # noqa: ANN401
-    """Load the module of a bare state dict, whose architecture the config tells."""
-    weights = read_tensors(path)
-    model = architecture(config, name=str(path))
-    with refusing(path, "the state dict"):
-        return build(
-            model,
-            name=str(path),
-            pretrained_model_name_or_path=None,
-            config=config,
-            state_dict=weights,
-        )
+NESTED = ("state_dict", "model_state_dict", "model")
+SAVE_AGAIN = "save it again with torch.save(model.state_dict(), path)"
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a file of named tensors and of nothing else.
+def read_tensors(path: Path) -> Weights:
+    """Read the state dict of a file, which may hold plain values beside it and no code.
 
     `weights_only=True` keeps the unpickler from calling anything; it is never tried without.
 
     Raises:
-        CheckpointError: the file is no pickle of tensors.
+        CheckpointError: the file holds no state dict, or more than tensors and plain values.
     """
-    with refusing(path, "the weights"), warnings.catch_warnings():
+    return _state_dict(_nested(_load(path, weights_only=True)), path=path)
+
+
+def read_pickle(path: Path, *, unsafe: bool) -> Content:
+    """Read a file as `--unsafe-pickle` asks: whatever the pickle calls for is run.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds neither a module nor a state dict.
+    """
+    content = _nested(_load(path, weights_only=not unsafe))
+    return content if isinstance(content, nn.Module) else _state_dict(content, path=path)
+
+
+def _load(path: Path, *, weights_only: bool) -> object:
+    check_file(path, what="the weights")
+    check_archive(path)
+    with refusing(path, "the weights"), unswayed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what torch warns of here, the refusal says
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=weights_only)
+
+
+def _nested(content: object) -> object:
+    if not isinstance(content, dict):
+        return content
+    inner = (content.get(key) for key in NESTED)
+    return next((each for each in inner if isinstance(each, dict | nn.Module)), content)
+
+
+def _state_dict(content: object, *, path: Path) -> Weights:
     if not isinstance(content, dict) or not content:
-        raise CheckpointError(f"{visible(str(path))} holds no state dict but {_kind(content)}")
+        raise CheckpointError(
+            f"{visible(str(path))} holds no state dict but {_kind(content)}", SAVE_AGAIN
+        )
     odd = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
     if odd:
         raise CheckpointError(
             f"{visible(str(path))} is not a plain state dict: '{visible(odd[0])}' is no tensor",
-            "save it again with torch.save(model.state_dict(), path)",
+            SAVE_AGAIN,
         )
-    return {str(key): value for key, value in content.items()}
+    tensors = {str(key): value for key, value in content.items()}
+    check_tensors(tensors, name=str(path))
+    return tensors
 
 
 def _kind(content: object) -> str:

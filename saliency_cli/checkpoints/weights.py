@@ -1,13 +1,20 @@
 """Weights into a module, strictly: what the file lacks is never made up."""
 
-from typing import Any
+from collections.abc import Collection, Iterable
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedModel
 
+from saliency_cli.checkpoints.prefixes import unwrapped
+from saliency_cli.checkpoints.saved import Weights
+from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.escapes import listed, visible
+
+Mismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
+"""A key, the shape of its tensor in the file, and the shape that the module wants."""
 
 
 def architecture(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: ANN401
@@ -24,41 +31,111 @@ def architecture(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: A
     return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]  # type: ignore[no-any-return]
 
 
-def build(model: type[PreTrainedModel], *, name: str, **source: Any) -> nn.Module:  # noqa: ANN401
-    """Build `model` in float32 from a `state_dict` or a folder; every key must fit.
+def build(
+    model: type[PreTrainedModel],
+    config: Any,  # noqa: ANN401
+    weights: Weights,
+    *,
+    name: str,
+    elsewhere: Collection[str] = (),
+) -> nn.Module:
+    """Build `model` in float32 from a state dict; every key must fit.
+
+    Keys that are `elsewhere` may be missing: an adapter brings them, and is held to it.
 
     Raises:
         CheckpointError: keys are missing, left over or of another shape; all are told.
     """
     module: nn.Module
     module, info = model.from_pretrained(
+        None,
+        config=config,
+        state_dict=unwrapped(weights, lambda: shapes(model, config)),
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # collects them for _check_keys instead of stopping at one
+        ignore_mismatched_sizes=True,  # collects them for _refuse instead of stopping at one
         local_files_only=True,
         weights_only=True,
-        **source,
+        trust_remote_code=False,
     )
-    _check_keys(module, info, name=name)
+    _refuse(
+        module,
+        name=name,
+        missing=set(info["missing_keys"]) - set(elsewhere),
+        unexpected=info["unexpected_keys"],
+        mismatched=[each for each in info["mismatched_keys"] if each[0] not in elsewhere],
+    )
+    check_finite(module.named_parameters(), name=name)
+    return frozen(module)
+
+
+def fill(module: nn.Module, weights: Weights, *, name: str) -> nn.Module:
+    """Put a state dict into a module of one's own; every key must fit.
+
+    Raises:
+        CheckpointError: keys are missing, left over or of another shape; all are told.
+    """
+    wanted = module.state_dict(keep_vars=True)
+    weights = unwrapped(weights, lambda: wanted)
+    here = {id(wanted[key]) for key in weights if key in wanted}
+    _refuse(
+        module,
+        name=name,
+        missing=[key for key, value in wanted.items() if id(value) not in here],
+        unexpected=weights.keys() - wanted.keys(),
+        mismatched=[
+            (key, value.shape, wanted[key].shape)
+            for key, value in weights.items()
+            if key in wanted and value.shape != wanted[key].shape
+        ],
+    )
+    module.load_state_dict(weights, strict=False)  # tied weights need only one of their names
+    check_finite(module.named_parameters(), name=name)
+    return frozen(module)
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """Return the module in eval mode, its parameters asking for no gradient."""
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def _check_keys(module: nn.Module, info: dict[str, Any], *, name: str) -> None:
-    buffers = {key for key, _ in module.named_buffers()}  # older files hold position_ids
-    mismatched = [
-        f"{key} {_shape(there)} for {_shape(wanted)}"
-        for key, there, wanted in sorted(info["mismatched_keys"])
-    ]
+def shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
+    """Return the shapes of the tensors that `model` has by this config; none is allocated."""
+    with torch.device("meta"):
+        return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
+
+
+def misfits(
+    *, missing: Iterable[str], unexpected: Iterable[str], mismatched: Iterable[Mismatch]
+) -> str:
+    """Return in one line which keys do not fit and why, or nothing where all do."""
     problems = {
-        "missing": sorted(info["missing_keys"]),
-        "unexpected": sorted(set(info["unexpected_keys"]) - buffers),
-        "wrong shape": mismatched,
+        "missing": sorted(missing),
+        "unexpected": sorted(unexpected),
+        "wrong shape": [
+            f"{key} {_shape(there)} for {_shape(wanted)}"
+            for key, there, wanted in sorted(mismatched)
+        ],
     }
-    told = "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+    return "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+
+
+def _refuse(
+    module: nn.Module,
+    *,
+    name: str,
+    missing: Iterable[str],
+    unexpected: Iterable[str],
+    mismatched: Iterable[Mismatch],
+) -> None:
+    buffers = {key for key, _ in module.named_buffers()}  # older files hold position_ids
+    unexpected = set(unexpected) - buffers
+    told = misfits(missing=missing, unexpected=unexpected, mismatched=mismatched)
     if told:
         raise CheckpointError(
-            f"{visible(name)} does not fit {type(module).__name__}: {told}",
-            "nothing is ever filled in with random weights; give the config it was trained with",
+            f"{visible(name)} does not fit {visible(type(module).__name__)}: {told}",
+            "nothing is ever filled in with random weights; give the config it was trained with, "
+            "and as many --labels as it has logits",
         )
 
 

@@ -1,0 +1,91 @@
+"""Number format and attention: chosen by rule, and what they move is part of the errors."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import XLNetConfig, XLNetForSequenceClassification
+
+from saliency_cli.checkpoints import load
+from saliency_cli.checkpoints import precision as room
+from saliency_cli.devices import BFLOAT16_WIDTH
+from saliency_cli.errors import UsageError
+from saliency_cli.explain import explain
+from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
+
+from .conftest import TEXTS, engine, save_bert, wordpiece
+
+
+@pytest.mark.parametrize(
+    ("asked", "fast", "wide", "dtype"),
+    [
+        ("auto", True, True, torch.bfloat16),
+        ("auto", True, False, torch.float32),
+        ("auto", False, True, torch.float32),
+        ("float32", True, True, torch.float32),
+        ("bfloat16", False, False, torch.bfloat16),
+    ],
+)
+def test_bfloat16_is_taken_where_machine_and_model_gain_by_it(
+    bert_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    asked: DtypeName,
+    fast: bool,
+    wide: bool,
+    dtype: torch.dtype,
+) -> None:
+    monkeypatch.setattr(room, "multiplies_bfloat16", lambda _device: fast)
+    monkeypatch.setattr(room, "width", lambda _classifier: BFLOAT16_WIDTH - (not wide))
+    classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=asked))
+    assert classifier.dtype == dtype
+    assert {weight.dtype for weight in classifier.module.parameters()} == {dtype}
+    assert (classifier.rounding > 0) == (dtype == torch.bfloat16)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "asked", "attention"),
+    [
+        ("float32", "auto", "sdpa"),
+        ("float32", "eager", "eager"),
+        ("bfloat16", "auto", "eager"),
+        ("bfloat16", "sdpa", "sdpa"),
+    ],
+)
+def test_attention_follows_a_rule_or_what_was_asked_for(
+    bert_folder: Path, dtype: DtypeName, asked: AttentionName, attention: str
+) -> None:
+    compute = Compute(device="cpu", dtype=dtype, attention=asked)
+    assert load(ModelChoice(bert_folder), compute).attention == attention
+
+
+def test_an_attention_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+    tokenizer = wordpiece()
+    config = XLNetConfig(
+        vocab_size=len(tokenizer), d_model=16, n_layer=1, n_head=2, d_inner=16, num_labels=2
+    )
+    XLNetForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match="--attention sdpa"):
+        load(ModelChoice(tmp_path), Compute(device="cpu", attention="sdpa"))
+
+
+def attributions(folder: Path, dtype: DtypeName, samples: int) -> list[Attribution]:
+    run = engine(load(ModelChoice(folder), Compute(device="cpu", dtype=dtype)), samples=samples)
+    rows = [Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(TEXTS)]
+    return [found.attribution for found in explain(rows, run) if isinstance(found, Explanation)]
+
+
+def test_the_errors_of_bfloat16_cover_what_it_moves(tmp_path: Path) -> None:
+    folder = save_bert(tmp_path)
+    exact = attributions(folder, "float32", 64)
+    within = total = 0
+    for half, full in zip(attributions(folder, "bfloat16", 64), exact, strict=True):
+        assert half.errors is not None
+        assert full.errors is not None
+        assert min(half.errors) > max(full.errors) / 10
+        off = [abs(one - other) for one, other in zip(half.scores, full.scores, strict=True)]
+        within += sum(each <= 2 * error for each, error in zip(off, half.errors, strict=True))
+        total += len(off)
+    assert within / total > 0.8
