@@ -2,31 +2,28 @@
 
 import json
 import signal
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
-from saliency_cli import __version__, options
-from saliency_cli.console import Console, show_error
-from saliency_cli.errors import Interrupted, SaliencyError, UsageError
+from saliency_cli import __version__, commands, options
+from saliency_cli.boundary import boundary
+from saliency_cli.console import Console, show_failure
+from saliency_cli.errors import Interrupted
+from saliency_cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
     Compute,
-    Maths,
+    MathsGiven,
     ModelChoice,
     OutputChoice,
     Request,
-    Sampling,
     TargetChoice,
     TextsChoice,
-    parse_samples,
-    preset_maths,
+    choose_maths,
 )
 
 app = typer.Typer(
@@ -48,25 +45,6 @@ def main() -> None:
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise Interrupted(number)
-
-
-@contextmanager
-def boundary(*, debug: bool) -> Iterator[None]:
-    """Turn errors into a message and an exit code: the one place that does."""
-    try:
-        yield
-    except (SaliencyError, Interrupted, OSError) as error:
-        if debug:
-            traceback.print_exc()
-        known = error if not isinstance(error, OSError) else _unusable(error)
-        show_error(str(known), getattr(known, "hint", None))
-        raise typer.Exit(known.exit_code) from None
-
-
-def _unusable(error: OSError) -> UsageError:
-    """Say what the system says of a path that no room expected to fail: too long, forbidden."""
-    path = "" if error.filename is None else f"{error.filename}: "
-    return UsageError(f"{path}{error.strerror or error}")
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -92,6 +70,7 @@ def explain(
     out: options.Out = Path("saliency-report"),
     overwrite: options.Overwrite = False,
     html_rows: options.HtmlRows = 5000,
+    fail_on: options.FailOn = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -129,27 +108,14 @@ def explain(
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
     with boundary(debug=debug):
-        given = {
-            "--reduction": reduction,
-            "--samples": samples,
-            "--tolerance": tolerance,
-            "--antithetic": antithetic,
-            "--noise": noise,
-        }
-        if preset is None:
-            maths = Maths(
-                method=method,
-                reduction=reduction or "l2",
-                sampling=Sampling(
-                    samples=parse_samples(samples),
-                    antithetic=antithetic is not False,
-                    noise=0.01 if noise is None else noise,
-                    seed=seed,
-                    tolerance=0.02 if tolerance is None else tolerance,
-                ),
-            )
-        else:
-            maths = preset_maths(preset, seed=seed, given=given)
+        gates = parse_gates(fail_on or ())
+        maths = choose_maths(
+            MathsGiven(reduction, samples, antithetic, noise, tolerance),
+            method=method,
+            preset=preset,
+            seed=seed,
+            target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
+        )
         request = Request(
             model=ModelChoice(
                 checkpoint=model,
@@ -179,10 +145,7 @@ def explain(
                 max_length=max_length,
                 stride=stride,
             ),
-            maths=replace(
-                maths,
-                target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
-            ),
+            maths=maths,
             output=OutputChoice(folder=out, overwrite=overwrite, html_rows=html_rows),
             preset=preset,
         )
@@ -191,7 +154,10 @@ def explain(
         summary = run(request, Console(quiet=quiet))
     if as_json:
         typer.echo(json.dumps(asdict(summary), sort_keys=True))
-    raise typer.Exit(summary.exit_code)
+    failures = [*filter(None, (gate.failure(summary) for gate in gates))]
+    for failure in failures:
+        show_failure(failure)
+    raise typer.Exit(GATE_FAILED if failures else summary.exit_code)
 
 
 @app.command("inspect")
@@ -231,3 +197,8 @@ def inspect_model(
         typer.echo(inspection.as_json() if as_json else "\n".join(inspection.lines()))
         if error is not None:
             raise error
+
+
+app.command()(commands.report)
+app.command()(commands.export)
+app.command()(commands.show)

@@ -96,6 +96,12 @@ def show_error(message: str, hint: str | None) -> None:
         console.print(Text.assemble(("hint: ", "bold"), visible(hint)), soft_wrap=True)
 
 
+def show_failure(message: str) -> None:
+    """Write which gate a run fails, in one line."""
+    console = RichConsole(stderr=True, highlight=False)
+    console.print(Text.assemble(("failed: ", "bold red"), visible(message)), soft_wrap=True)
+
+
 def warnings(summary: Summary, *, unsettled: int) -> Iterator[str]:
     """Say what in a summary should give pause."""
     if summary.quarantined:

@@ -5,8 +5,9 @@ SaliencyError
 ├── CheckpointError   3   the checkpoint or the tokenizer is refused or does not fit
 └── OutputError      74   what was computed could not be written (EX_IOERR of sysexits.h)
 
-Beside it stands Interrupted, 130 for SIGINT and 143 for SIGTERM. Only `cli.boundary` turns these
-into messages; a traceback is for whoever asks for it with --debug.
+Beside it stands Interrupted: 130 for SIGINT, 143 for SIGTERM, and 141 where whoever read standard
+output went away (SIGPIPE). Only `boundary` turns these into messages; a traceback is for whoever
+asks for it with --debug.
 """
 
 import signal

@@ -8,6 +8,7 @@ import typer
 from saliency_cli.settings import (
     AttentionName,
     DtypeName,
+    ExportName,
     FormatName,
     MethodName,
     PresetName,
@@ -34,6 +35,16 @@ TextsPath: TypeAlias = Annotated[
         help="A .csv .tsv .jsonl .ndjson file, each also .gz, or - for standard input.",
     ),
 ]
+RunPath: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DIR", help="A folder that saliency explain left with --out.")
+]
+OneText: TypeAlias = Annotated[
+    str, typer.Argument(metavar="TEXT", help="The text that is explained.")
+]
+OnePair: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="PAIR", help="The second text of a pair, for models that read two."),
+]
 Out: TypeAlias = Annotated[
     Path, typer.Option(metavar="DIR", help="Where the run goes.", rich_help_panel=OUTPUT)
 ]
@@ -49,6 +60,43 @@ HtmlRows: TypeAlias = Annotated[
         min=0,
         help="Rows that the pages show, evenly sampled; the records hold all.",
         rich_help_panel=OUTPUT,
+    ),
+]
+RerenderedRows: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--html-rows",
+        min=0,
+        help="Rows that the pages show, evenly sampled, if not as many as the run was asked for.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+FailOn: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="EXPR",
+        help="Exit with 1 where a number of the summary is too low or too high: 'accuracy<0.9'. "
+        "May be given several times.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ExportFormat: TypeAlias = Annotated[
+    ExportName,
+    typer.Option("--format", help="What the records are written as.", rich_help_panel=OUTPUT),
+]
+ExportOutput: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="FILE",
+        help="The file to write, in place of stdout; a binary format needs one.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+RecordAsJson: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print the record on stdout, as explain writes it.", rich_help_panel=OUTPUT
     ),
 ]
 AsJson: TypeAlias = Annotated[

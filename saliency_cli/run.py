@@ -14,14 +14,15 @@ from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.classifier import Classifier
 from saliency_cli.console import Console, warnings
 from saliency_cli.devices import choose_batch_tokens, choose_streams
-from saliency_cli.escapes import visible
+from saliency_cli.errors import UsageError
+from saliency_cli.escapes import encodable, excerpt, visible
 from saliency_cli.explain import Engine, explain
 from saliency_cli.heads import check_targets
 from saliency_cli.probes import check_reduction
 from saliency_cli.reading import Source, open_texts
-from saliency_cli.records import SCHEMA, Explanation
+from saliency_cli.records import SCHEMA, BadRow, Explanation, Record, Row
 from saliency_cli.report import render
-from saliency_cli.settings import Request
+from saliency_cli.settings import Question, Request
 from saliency_cli.store import INDEX, RunFolder
 from saliency_cli.streams import replicable
 from saliency_cli.summary import Summary, Tally
@@ -52,7 +53,7 @@ def run(request: Request, console: Console) -> Summary:
     return summary
 
 
-def build_engine(request: Request) -> Engine:
+def build_engine(request: Request | Question) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
     check_targets(request.maths, labels=classifier.labels, head=classifier.head)
@@ -68,6 +69,29 @@ def build_engine(request: Request) -> Engine:
         streams=choose_streams(classifier.device) if replicable(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
     )
+
+
+def answer(question: Question, console: Console) -> Record:
+    """Explain one text, and return its record.
+
+    Raises:
+        SaliencyError: what was asked for cannot be done; see the tree in `errors`.
+    """
+    for name, text in (("TEXT", question.text), ("PAIR", question.pair or "")):
+        if not encodable(text):
+            raise UsageError(f"{name} is no text: {excerpt(text)} cannot be written as UTF-8")
+    with console.waiting("loading the model"):
+        engine = build_engine(question)
+    row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
+    with console.waiting("explaining"):
+        (outcome,) = explain([row], engine)
+    if isinstance(outcome, BadRow):
+        raise UsageError(f"the text cannot be explained: {outcome.reason}")
+    tally = Tally(engine.classifier.labels)
+    tally.add(outcome.record())
+    for warning in warnings(tally.summary(), unsettled=not outcome.settled):
+        console.warn(warning)
+    return outcome.record()
 
 
 def _explain(

@@ -1,7 +1,7 @@
 """What a person chose, parsed and frozen: the only thing that `cli` hands to `run`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -16,6 +16,9 @@ ProductsName: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
+ExportName: TypeAlias = Literal[
+    "csv", "parquet", "instances", "eraser", "github", "github-summary", "junit"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,17 @@ class Request:
     preset: PresetName | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One text, or pair, to be explained by itself."""
+
+    model: ModelChoice
+    compute: Compute
+    maths: Maths
+    text: str
+    pair: str | None = None
+
+
 # The article's port of AllenNLP Interpret: cross-entropy of the predicted label, ten independent
 # samples of noise at a hundredth of the range, |sum| over the dimension (docs/maths.md).
 ALLENNLP = Maths(
@@ -174,6 +188,54 @@ def preset_maths(preset: PresetName, *, seed: int, given: Mapping[str, object]) 
             )
     maths = PRESETS[preset]
     return replace(maths, sampling=replace(maths.sampling, seed=seed))
+
+
+@dataclass(frozen=True, slots=True)
+class MathsGiven:
+    """What of the maths was given on the command line and a preset fixes; None was not given."""
+
+    reduction: ReductionName | None = None
+    samples: str | None = None
+    antithetic: bool | None = None
+    noise: float | None = None
+    tolerance: float | None = None
+
+    def by_option(self) -> dict[str, object]:
+        """Return what was given under the names of the options."""
+        return {f"--{field.name}": getattr(self, field.name) for field in fields(self)}
+
+    def sampling(self, *, seed: int) -> Sampling:
+        """Return how the noise is drawn, with the defaults for what was not given."""
+        return Sampling(
+            samples=parse_samples(self.samples),
+            antithetic=self.antithetic is not False,
+            noise=0.01 if self.noise is None else self.noise,
+            seed=seed,
+            tolerance=0.02 if self.tolerance is None else self.tolerance,
+        )
+
+
+def choose_maths(
+    given: MathsGiven,
+    *,
+    method: MethodName,
+    preset: PresetName | None,
+    seed: int,
+    target: TargetChoice,
+) -> Maths:
+    """Return the maths of a preset, or what was given and the defaults.
+
+    Raises:
+        UsageError: an option was given that the preset fixes, or one that makes no sense.
+    """
+    if preset is not None:
+        return replace(preset_maths(preset, seed=seed, given=given.by_option()), target=target)
+    return Maths(
+        method=method,
+        reduction=given.reduction or "l2",
+        sampling=given.sampling(seed=seed),
+        target=target,
+    )
 
 
 def parse_samples(text: str | None) -> int | None:

@@ -8,10 +8,10 @@ DIR/manifest.json              written once the records are whole
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 from saliency_cli.errors import OutputError, UsageError
 from saliency_cli.escapes import listed, visible
@@ -79,6 +79,22 @@ class RunFolder:
                     (self.path / folder).rmdir()
             (self.path / RECORDS).mkdir(parents=True)
 
+    def clear_pages(self) -> None:
+        """Remove the pages of an earlier report, which a smaller one would leave behind.
+
+        Raises:
+            UsageError: the folder of the pages is a link, or something else.
+            OutputError: they cannot be removed.
+        """
+        pages = self.path / PAGES
+        if pages.is_symlink() or (pages.exists() and not pages.is_dir()):
+            raise UsageError(f"{visible(str(pages))} is in the way: it is no folder of a run's")
+        ours = [file for file in self._files() if OURS.fullmatch(file)]
+        with writing(pages):
+            for file in ours:
+                if file.startswith(f"{PAGES}/"):
+                    (self.path / file).unlink()
+
     @property
     def part(self) -> Path:
         """The file of records."""
@@ -91,8 +107,8 @@ class RunFolder:
             yield RecordWriter(stream, self.part)
 
     def records(self) -> Iterator[str]:
-        """Return the lines of the records, unparsed."""
-        with self.part.open(encoding="utf-8", newline="\n") as stream:
+        """Return the lines of the records, unparsed; bytes that are no UTF-8 as surrogates."""
+        with self.part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
             yield from stream
 
     def read_manifest(self) -> dict[str, Any]:
@@ -120,26 +136,45 @@ class RecordWriter:
         Raises:
             OutputError: the disk is full, or gone.
         """
-        line = json.dumps(
-            record, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-        )
+        line = record_line(record)
         with writing(self.path):
-            self.stream.write(line + "\n")
+            self.stream.write(line)
 
 
-@contextmanager
-def committed(path: Path) -> Iterator[IO[str]]:
+def record_line(record: Record) -> str:
+    """Return the line of a record: UTF-8 JSON, sorted keys, finite numbers."""
+    line = json.dumps(
+        record, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+    )
+    return line + "\n"
+
+
+def committed(path: Path) -> AbstractContextManager[IO[str]]:
     """Open a text file that takes its name only when it was written whole.
 
     Raises:
         OutputError: it cannot be written.
     """
+    return _committed(path, lambda file: file.open("w", encoding="utf-8", newline="\n"))
+
+
+def committed_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a binary file that takes its name only when it was written whole.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    return _committed(path, lambda file: file.open("wb"))
+
+
+@contextmanager
+def _committed(path: Path, opened: Callable[[Path], IO[AnyStr]]) -> Iterator[IO[AnyStr]]:
     temporary = path.with_name(path.name + PARTIAL)
     with ExitStack() as stack:
         stack.callback(_abandon, temporary.unlink)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            stream = temporary.open("w", encoding="utf-8", newline="\n")
+            stream = opened(temporary)
         stack.callback(_abandon, stream.close)
         yield stream
         with writing(path):

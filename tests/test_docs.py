@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from saliency_cli import settings
 from saliency_cli.cli import app
 from saliency_cli.devices import DTYPES
+from saliency_cli.exports import EXPORTS
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import OBJECTIVES
 from saliency_cli.reading import FORMATS
@@ -25,6 +26,7 @@ from .conftest import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+NUMBER = re.compile(r"\d\.\d+")
 ALWAYS = {"--help"}
 COMMANDS = sorted(set(re.findall(r"saliency (explain|report|export|inspect|show)\b", README)))
 
@@ -50,17 +52,20 @@ def test_every_option_is_documented_and_every_documented_option_exists() -> None
     assert documented == known
 
 
-def test_the_readme_uses_no_option_that_does_not_exist() -> None:
-    lines = [line for line in README.splitlines() if "saliency explain " in line]
-    assert len(lines) >= 4
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_uses_no_option_that_does_not_exist(command: str) -> None:
+    start = f"saliency {command} "
+    lines = [line for line in README.splitlines() if start in line]
+    assert len(lines) >= (4 if command == "explain" else 1)
     for line in lines:
-        used = set(OPTION.findall(line.rpartition("saliency explain ")[2]))
-        assert used <= options("explain")
+        used = set(OPTION.findall(line.rpartition(start)[2]))
+        assert used <= options(command)
 
 
-def test_help_tells_every_option() -> None:
-    result = CliRunner().invoke(app, ["explain", "--help"], env={"COLUMNS": "200"})
-    for option in options("explain"):
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_tells_every_option(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    for option in options(command):
         assert option in result.output
 
 
@@ -73,6 +78,7 @@ def test_help_tells_every_option() -> None:
         (settings.FormatName, FORMATS),
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, settings.PRESETS),
+        (settings.ExportName, EXPORTS),
     ],
 )
 def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
@@ -124,3 +130,17 @@ def test_the_rooms_of_the_design_are_there() -> None:
     there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} | {"templates/"}
     assert named == there
     assert Path(ROOT / "templates").is_dir()
+
+
+def test_the_readme_shows_what_show_prints() -> None:
+    text = "Free entry: call 0800 now to win a prize!"
+    command = f'$ saliency show sample_data/model.pt "{text}"\n'
+    result = CliRunner().invoke(app, ["show", str(ROOT / "sample_data" / "model.pt"), text])
+    shown = README.partition(command)[2].partition("```")[0]
+    assert NUMBER.sub("", shown) == NUMBER.sub("", result.stdout)
+
+
+def test_the_exports_that_are_documented_are_those_there_are() -> None:
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
+    table = page.partition("| --- | --- | --- |\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(EXPORTS)

@@ -58,14 +58,16 @@ def page_name(number: int) -> str:
     return f"page-{number:04d}.html"
 
 
-def render(folder: RunFolder) -> None:
+def render(folder: RunFolder, *, html_rows: int | None = None) -> None:
     """Write the pages of a run from its manifest and its records, a page at a time.
 
-    With more than 500 rows to show, index.html holds the summary and the way to the pages.
+    With more than 500 rows to show, index.html holds the summary and the way to the pages. They
+    show `html_rows`, if not as many as the run was asked for.
     """
     manifest = folder.read_manifest()
     rows = manifest["counts"]["rows"]
-    shown = min(rows, manifest["options"]["html_rows"])
+    wanted = manifest["options"]["html_rows"] if html_rows is None else html_rows
+    shown = min(rows, wanted)
     context = {
         "manifest": manifest,
         "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),

@@ -1,0 +1,290 @@
+"""A finished run read back: its manifest and its records, seen to be what a run leaves."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from math import isfinite
+from pathlib import Path
+from types import NoneType
+from typing import Any, TypeAlias
+
+from saliency_cli.errors import UsageError
+from saliency_cli.escapes import encodable, visible
+from saliency_cli.records import SCHEMA, Record
+from saliency_cli.store import MANIFEST, RunFolder
+from saliency_cli.summary import Summary
+
+Kinds: TypeAlias = tuple[type, ...]
+Shape: TypeAlias = Mapping[str, Kinds]
+
+_NUMBER: Kinds = (float, int)
+_TOP: Shape = {
+    "seed": (int,),
+    "device": (str,),
+    "dtype": (str,),
+    "threads": (int,),
+    "attention": (str,),
+    "rounding": _NUMBER,
+    "products": (str,),
+    "streams": (int,),
+    "batch_tokens": (int,),
+}
+_MANIFEST: dict[str, Shape] = {
+    "versions": {"saliency": (str,)},
+    "model": {"name": (str,), "labels": (list,)},
+    "input": {"name": (str,)},
+    "options": {"html_rows": (int,), "noise": _NUMBER, "reduction": (str,)},
+    "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
+    "counts": {
+        **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
+        **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
+    },
+}
+_QUARANTINED: Shape = {
+    "ordinal": (int,),
+    "id": (str, NoneType),
+    "line": (int,),
+    "reason": (str,),
+    "excerpt": (str,),
+}
+_TARGET: Shape = {
+    "target": (str,),
+    "scores": (list,),
+    "errors": (list, NoneType),
+    "special_share": _NUMBER,
+    "samples": (int,),
+    "flip_rate": _NUMBER,
+}
+_OK: Shape = {
+    "ordinal": (int,),
+    "id": (str, NoneType),
+    "text": (str,),
+    "pair": (str, NoneType),
+    "predicted": (str, NoneType),
+    "probability": (*_NUMBER, NoneType),
+    "probabilities": (dict,),
+    "gold": (str, NoneType),
+    "tokens": (list,),
+    "offsets": (list,),
+    "special": (list,),
+    "truncated": (bool,),
+    "windows": (int,),
+    **_TARGET,
+}
+_SHAPES: dict[str, Shape] = {"ok": _OK, "quarantined": _QUARANTINED}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a finished run left; its records are read anew, one at a time, whenever asked for."""
+
+    folder: RunFolder
+    manifest: dict[str, Any]
+
+    @property
+    def summary(self) -> Summary:
+        """The run in a few numbers."""
+        return Summary(
+            **{field.name: self.manifest["counts"][field.name] for field in fields(Summary)}
+        )
+
+    def records(self) -> Iterator[Record]:
+        """Read the records, in input order.
+
+        Raises:
+            UsageError: one is damaged, or there are not as many as the manifest says.
+        """
+        count = 0
+        try:
+            for count, line in enumerate(self.folder.records(), 1):
+                yield _record(line, where=f"{_shown(self.folder.part)}, line {count}")
+        except FileNotFoundError:
+            raise UsageError(f"{_shown(self.folder.part)}: there is no such file") from None
+        rows = self.manifest["counts"]["rows"]
+        if count != rows:
+            part = _shown(self.folder.part)
+            raise UsageError(
+                f"{part} holds {count} records, and {MANIFEST} counts {rows} rows",
+                "explain the texts again",
+            )
+
+    def check(self) -> None:
+        """See that every record can be read, before something is made of the first.
+
+        Raises:
+            UsageError: one is damaged, or there are not as many as the manifest says.
+        """
+        for _record in self.records():
+            pass
+
+
+def open_run(path: Path) -> Run:
+    """Read the manifest of the run in a folder.
+
+    Raises:
+        UsageError: it is no folder of a finished run, or one that this version does not read.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{_shown(path)}: there is no such folder")
+    folder = RunFolder(path)
+    file = path / MANIFEST
+    try:
+        manifest = _parse(file.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"{_shown(path)} holds no finished run: it has no {MANIFEST}",
+            "name a folder that saliency explain left with --out",
+        ) from None
+    except ValueError as error:
+        raise UsageError(f"{_shown(file)} is damaged: {error}", "explain the texts again") from None
+    problem = _manifest_problem(manifest)
+    if problem is not None:
+        raise UsageError(f"{_shown(file)}: {problem}", _hint(manifest))
+    return Run(folder, manifest)
+
+
+def _shown(path: Path) -> str:
+    return visible(str(path))
+
+
+def _parse(text: str) -> Any:  # noqa: ANN401 - what JSON holds
+    """Read strict JSON.
+
+    Raises:
+        ValueError: it is something else, holds half a surrogate pair, or is nested too deeply.
+    """
+    if not encodable(text):
+        raise ValueError("it is no UTF-8")
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if "\\ud" in text.lower() and not encodable(json.dumps(value, ensure_ascii=False)):
+        raise ValueError("it holds half of a surrogate pair")
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _manifest_problem(manifest: Any) -> str | None:  # noqa: ANN401 - what JSON holds
+    if type(manifest) is not dict:
+        return "it is no JSON object"
+    if manifest.get("schema") != SCHEMA:
+        return (
+            f"its schema is {visible(str(manifest.get('schema')))[:40]}, and {SCHEMA} is read here"
+        )
+    problems = (
+        _misshapen(manifest, {part: (dict,)}) or _misshapen(manifest[part], shape, under=f"{part}.")
+        for part, shape in _MANIFEST.items()
+    )
+    problem = next(filter(None, problems), None) or _misshapen(manifest, _TOP)
+    if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):
+        return "model.labels is damaged"
+    return problem
+
+
+def _hint(manifest: Any) -> str:  # noqa: ANN401 - what JSON holds
+    if type(manifest) is dict and type(manifest.get("schema")) is int:
+        return "use the version of saliency that wrote it, or explain the texts again"
+    return "explain the texts again"
+
+
+def _record(line: str, *, where: str) -> Record:
+    """Read one record."""
+    try:
+        record = _parse(line)
+    except ValueError as error:
+        raise UsageError(f"{where} is damaged: {error}", "explain the texts again") from None
+    problem = _record_problem(record)
+    if problem is not None:
+        raise UsageError(f"{where}: {problem}", "explain the texts again")
+    known: Record = record
+    return known
+
+
+def _record_problem(record: Any) -> str | None:  # noqa: ANN401 - what JSON holds
+    if type(record) is not dict or record.get("schema") != SCHEMA:
+        return f"it is no record of schema {SCHEMA}"
+    shape = _SHAPES.get(str(record.get("status")))
+    if shape is None:
+        return "its status is neither ok nor quarantined"
+    problem = _misshapen(record, shape)
+    if problem is not None or shape is _QUARANTINED:
+        return problem
+    if not _predicts(record):
+        return "predicted, probability, probabilities or value is damaged"
+    others = record.get("others", [])
+    if type(others) is not list or any(type(other) is not dict for other in others):
+        return "others is damaged"
+    return _tokens_problem(record) or next(
+        filter(None, (_target_problem(each, len(record["tokens"])) for each in (record, *others))),
+        None,
+    )
+
+
+def _predicts(record: Record) -> bool:
+    """Say whether there is a label with its probability, or else the value of a regression."""
+    numbers = [*record["probabilities"].values()]
+    if record["predicted"] is None:
+        numbers.append(record.get("value"))
+    else:
+        numbers.append(record["probability"])
+    return all(type(number) in _NUMBER and not _endless(number) for number in numbers)
+
+
+def _misshapen(values: Mapping[str, Any], shape: Shape, *, under: str = "") -> str | None:
+    """Name a key that is missing or of another type than it should be."""
+    for name, kinds in shape.items():
+        if name not in values:
+            return f"{under}{name} is missing"
+        if type(values[name]) not in kinds or _endless(values[name]):
+            return f"{under}{name} is damaged"
+    return None
+
+
+def _endless(value: object) -> bool:
+    """Say whether a number has no end, as 1e999, or far too many digits."""
+    if type(value) is int:
+        return value.bit_length() > 64
+    return type(value) is float and not isfinite(value)
+
+
+def _tokens_problem(record: Record) -> str | None:
+    count = len(record["tokens"])
+    texts = record["text"], record["pair"]
+    segments = record.get("segments", [0] * count)
+    names = ("tokens", "offsets", "special")
+    if type(segments) is not list or {len(segments), *(len(record[n]) for n in names)} != {count}:
+        return "tokens, offsets, special and segments differ in length"
+    for name, kind in (("tokens", str), ("special", bool)):
+        if {*map(type, record[name])} - {kind}:
+            return f"{name} is damaged"
+    for offset, segment in zip(record["offsets"], segments, strict=True):
+        half = texts[segment] if segment in {0, 1} and type(segment) is int else None
+        if half is None or not _spans(offset, len(half)):
+            return "offsets or segments is damaged"
+    return None
+
+
+def _spans(offset: Any, length: int) -> bool:  # noqa: ANN401 - what JSON holds
+    """Say whether an offset is a stretch of a text of this length."""
+    if type(offset) is not list or [*map(type, offset)] != [int, int]:
+        return False
+    return bool(0 <= offset[0] <= offset[1] <= length)
+
+
+def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
+    problem = _misshapen(target, _TARGET)
+    if problem is not None:
+        return problem
+    for name in ("scores", "errors"):
+        values = target[name]
+        if values is None:
+            continue
+        if len(values) != count:
+            return f"{name} and tokens differ in length"
+        if not {*map(type, values)} <= {*_NUMBER} or any(map(_endless, values)):
+            return f"{name} is damaged"
+    return None
