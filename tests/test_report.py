@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from saliency_cli.records import Record
 from saliency_cli.report.environment import environment, exact, percent
-from saliency_cli.report.pages import even_sample
 from saliency_cli.report.palette import BOUNDS, legend, shade
+from saliency_cli.report.selection import select
 from saliency_cli.words import Piece, pieces
 
 from .runs import HOSTILE, HOSTILE_LABEL, record, varied, write_run
@@ -84,10 +84,22 @@ def test_no_rows_on_the_pages_if_none_are_wanted(tmp_path: Path) -> None:
 @given(rows=st.integers(1, 300), share=st.floats(0, 1))
 def test_the_sample_is_even_and_of_the_size_asked_for(rows: int, share: float) -> None:
     shown = int(rows * share)
-    picked = list(even_sample(range(rows), rows=rows, shown=shown))
+    picked = list(select(range(rows), rows=rows, shown=shown, named=()))
     assert len(picked) == shown
     gaps = {after - before for before, after in pairwise(picked)}
     assert len(gaps) <= 2
+
+
+@given(st.data(), st.integers(1, 300), st.floats(0, 1))
+def test_rows_that_are_named_are_shown_before_all_others(
+    data: st.DataObject, rows: int, share: float
+) -> None:
+    shown = int(rows * share)
+    named = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
+    picked = list(select(range(rows), rows=rows, shown=shown, named=named))
+    assert picked == sorted(set(picked))
+    assert len(picked) == shown
+    assert set(named[:shown]) <= set(picked)
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,23 @@
 """Which rows go on which page, and what a template is told of each."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from saliency_cli.records import Record
 from saliency_cli.report.environment import environment
+from saliency_cli.report.findings import find
 from saliency_cli.report.palette import legend
+from saliency_cli.report.seen import judged
+from saliency_cli.report.selection import select
 from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 from saliency_cli.summary import FLIPS_WARNED
 from saliency_cli.words import Piece, pieces
 
 ROWS_PER_PAGE = 500
 SIGNED = {"dot"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,15 @@ class RowView:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows: its number from 1, and the ordinals of its first and last row."""
+    """A page of rows: its number from 1, and the ordinals of its first and last row.
+
+    `links` lead from the summary to the rows that the findings name.
+    """
 
     number: int
     first: int
     last: int
+    links: dict[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -64,27 +69,31 @@ def render(folder: RunFolder) -> None:
     With more than 500 rows to show, index.html holds the summary and the way to the pages.
     """
     manifest = folder.read_manifest()
-    rows = manifest["counts"]["rows"]
+    findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    rows, named = manifest["counts"]["rows"], findings.named
     shown = min(rows, manifest["options"]["html_rows"])
     context = {
         "manifest": manifest,
+        "findings": findings,
         "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
         "shown": shown,
     }
-    lines = even_sample(folder.records(), rows=rows, shown=shown)
+    lines = select(folder.records(), rows=rows, shown=shown, named=named)
     views = (_view(json.loads(line)) for line in lines)
     if shown <= ROWS_PER_PAGE:
-        _write(folder, INDEX, {**context, "rows": list(views), "pages": []})
+        batch = list(views)
+        where = _links(batch, named=named)
+        _write(folder, INDEX, {**context, "rows": batch, "pages": [], "where": where})
         return
     pages = [_write_page(folder, context, batch) for batch in _batches(views)]
-    _write(folder, INDEX, {**context, "rows": [], "pages": pages})
+    where = {row: link for page in pages for row, link in page.links.items()}
+    _write(folder, INDEX, {**context, "rows": [], "pages": pages, "where": where})
 
 
-def even_sample(lines: Iterable[T], *, rows: int, shown: int) -> Iterator[T]:
-    """Pick `shown` of `rows` items, evenly spaced and the same each time."""
-    for index, line in enumerate(lines):
-        if (index + 1) * shown // rows > index * shown // rows:
-            yield line
+def _links(batch: list[RowView], *, named: Collection[int], page: str = "") -> dict[int, str]:
+    """Return the links to the rows of a page that the findings name, by ordinal."""
+    ordinals = {row.record["ordinal"] for row in batch}
+    return {row: f"{page}#row-{row}" for row in named if row in ordinals}
 
 
 def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
@@ -98,12 +107,11 @@ def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
 def _view(record: Record) -> RowView:
     if record["status"] != "ok":
         return RowView(record)
-    gold, labels = record["gold"], record["probabilities"]
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     return RowView(
         record,
         shadings=[_shading(target) for target in targets],
-        right=gold == record["predicted"] if gold in labels else None,
+        right=judged(record),
     )
 
 
@@ -121,7 +129,8 @@ def _write_page(
     folder: RunFolder, context: dict[str, Any], batch: tuple[int, list[RowView]]
 ) -> Page:
     number, rows = batch
-    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"])
+    links = _links(rows, named=context["findings"].named, page=f"{PAGES}/{page_name(number)}")
+    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"], links)
     last = -(-context["shown"] // ROWS_PER_PAGE)
     _write(folder, f"{PAGES}/{page.name}", {**context, "rows": rows, "page": page, "last": last})
     return page

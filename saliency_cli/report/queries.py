@@ -1,0 +1,21 @@
+"""Links to the rows behind a number: searches that the page's script understands."""
+
+import re
+from urllib.parse import quote
+
+_PLAIN = re.compile(r"[^\s\"!<>:]+")
+
+
+def search(*terms: str) -> str:
+    """Return the link that opens the page with these terms in its search."""
+    return "#q=" + quote(" ".join(terms), safe="")
+
+
+def term(name: str, value: str) -> str:
+    """Write one term, as `label:spam`; what holds a space or a sign stands in quotation marks."""
+    return f"{name}:{value if _PLAIN.fullmatch(value) else _quoted(value)}"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
