@@ -11,7 +11,7 @@ from saliency_cli.report.environment import environment
 from saliency_cli.report.findings import find
 from saliency_cli.report.palette import legend
 from saliency_cli.report.seen import judged
-from saliency_cli.report.selection import select
+from saliency_cli.report.selection import ranks, select
 from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 from saliency_cli.summary import FLIPS_WARNED
 from saliency_cli.words import Piece, pieces
@@ -42,15 +42,11 @@ class RowView:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of rows: its number from 1, and the ordinals of its first and last row.
-
-    `links` lead from the summary to the rows that the findings name.
-    """
+    """A page of rows: its number from 1, and the ordinals of its first and last row."""
 
     number: int
     first: int
     last: int
-    links: dict[int, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -77,23 +73,26 @@ def render(folder: RunFolder) -> None:
         "findings": findings,
         "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
         "shown": shown,
+        "where": _links(rows=rows, shown=shown, named=named),
     }
     lines = select(folder.records(), rows=rows, shown=shown, named=named)
     views = (_view(json.loads(line)) for line in lines)
     if shown <= ROWS_PER_PAGE:
-        batch = list(views)
-        where = _links(batch, named=named)
-        _write(folder, INDEX, {**context, "rows": batch, "pages": [], "where": where})
+        _write(folder, INDEX, {**context, "rows": list(views), "pages": []})
         return
     pages = [_write_page(folder, context, batch) for batch in _batches(views)]
-    where = {row: link for page in pages for row, link in page.links.items()}
-    _write(folder, INDEX, {**context, "rows": [], "pages": pages, "where": where})
+    _write(folder, INDEX, {**context, "rows": [], "pages": pages})
 
 
-def _links(batch: list[RowView], *, named: Collection[int], page: str = "") -> dict[int, str]:
-    """Return the links to the rows of a page that the findings name, by ordinal."""
-    ordinals = {row.record["ordinal"] for row in batch}
-    return {row: f"{page}#row-{row}" for row in named if row in ordinals}
+def _links(*, rows: int, shown: int, named: Collection[int]) -> dict[int, str]:
+    """Return the links from the summary to the rows that it names, where a page shows them."""
+    found = ranks(rows=rows, shown=shown, named=named)
+    if shown <= ROWS_PER_PAGE:
+        return {row: f"#row-{row}" for row in found}
+    return {
+        row: f"{PAGES}/{page_name(rank // ROWS_PER_PAGE + 1)}#row-{row}"
+        for row, rank in found.items()
+    }
 
 
 def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
@@ -129,8 +128,7 @@ def _write_page(
     folder: RunFolder, context: dict[str, Any], batch: tuple[int, list[RowView]]
 ) -> Page:
     number, rows = batch
-    links = _links(rows, named=context["findings"].named, page=f"{PAGES}/{page_name(number)}")
-    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"], links)
+    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"])
     last = -(-context["shown"] // ROWS_PER_PAGE)
     _write(folder, f"{PAGES}/{page.name}", {**context, "rows": rows, "page": page, "last": last})
     return page

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import quote
 
-_PLAIN = re.compile(r"[^\s\"!<>:]+")
+_PLAIN = re.compile(r"[^\s\"]\S*")
 
 
 def search(*terms: str) -> str:
@@ -12,10 +12,5 @@ def search(*terms: str) -> str:
 
 
 def term(name: str, value: str) -> str:
-    """Write one term, as `label:spam`; what holds a space or a sign stands in quotation marks."""
-    return f"{name}:{value if _PLAIN.fullmatch(value) else _quoted(value)}"
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    """Write one term: `label:spam`, or `label:"very good"`."""
+    return f"{name}:{value}" if _PLAIN.fullmatch(value) else f'{name}:"{value}"'

@@ -22,3 +22,10 @@ def select(lines: Iterable[T], *, rows: int, shown: int, named: Collection[int])
         if (passed + 1) * room // others > passed * room // others:
             yield line
         passed += 1
+
+
+def ranks(*, rows: int, shown: int, named: Collection[int]) -> dict[int, int]:
+    """Return where among the lines that `select` picks those `named` come, from 0."""
+    picked = select(range(rows), rows=rows, shown=shown, named=named)
+    wanted = frozenset(named)
+    return {place: rank for rank, place in enumerate(picked) if place in wanted}
