@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from saliency_cli.escapes import visible
+from saliency_cli.report.notable import LIMITS
 from saliency_cli.report.palette import heat, shade
 from saliency_cli.report.queries import search, term
 
@@ -37,7 +38,7 @@ def environment() -> Environment:
     )
     env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
     env.filters |= {"heat": heat, "shade": shade, "shown": shown}
-    env.globals |= {"search": search, "term": term}
+    env.globals |= {"limits": LIMITS, "search": search, "term": term}
     for kind, name in (("style", STYLE), ("script", SCRIPT)):
         source = (templates() / name).read_text(encoding="utf-8")
         env.globals[kind] = source

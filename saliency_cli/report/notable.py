@@ -110,6 +110,16 @@ KINDS: dict[str, Measure] = {
 """In the order in which the page names them."""
 
 
+LIMITS = {
+    "wrong": SURE,
+    "fragile": FLIPS_WARNED,
+    "unsettled": UNSETTLED,
+    "dominated": DOMINATED,
+    "special": SPECIAL,
+}
+"""What a row must reach to be of a kind, for the page to say."""
+
+
 @dataclass(slots=True)
 class _Kept:
     """The most pronounced rows of one kind; among equals the first."""
