@@ -201,6 +201,21 @@ def test_what_is_found_is_accessible_and_leads_to_rows(watched: Watched, tmp_pat
     assert watched.said == []
 
 
+def test_what_is_found_fits_a_narrow_window(watched: Watched, tmp_path: Path) -> None:
+    labels = [f"label {number}" for number in range(14)]
+    chances = dict.fromkeys(labels, 0.0)
+    records = [
+        each | {"predicted": label, "gold": label, "probabilities": chances}
+        for each, label in zip(planted(14), labels, strict=True)
+    ]
+    about = {"name": "model.pt", "labels": labels, "max_length": 64}
+    page = watched.open(write_run(tmp_path / "run", records, model=about) / "index.html")
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    results = Axe().run(page, context={"include": [[".finding"]]})
+    assert results.violations_count == 0, results.generate_report()
+
+
 def test_without_scripts_the_page_still_reads(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
