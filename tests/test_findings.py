@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +116,19 @@ def test_a_word_that_is_tied_but_does_not_lead_is_no_suspect() -> None:
 def test_a_word_that_leads_but_is_not_tied_is_no_suspect() -> None:
     records = [each | {"predicted": LABELS[each["ordinal"] % 2]} for each in planted()]
     assert found(records).suspects == ()
+
+
+def test_by_chance_no_word_is_a_suspect() -> None:
+    """Words, labels and leaders are drawn at random, 25 runs of 100 texts."""
+    draw = torch.Generator().manual_seed(0)
+    vocabulary = [f"w{number:02}" for number in range(40)]
+    for _ in range(25):
+        records = []
+        for ordinal in range(100):
+            chosen = [vocabulary[place] for place in torch.randperm(40, generator=draw)[:8]]
+            label = LABELS[int(torch.randint(2, (), generator=draw))]
+            records.append(led(ordinal, " ".join(chosen), chosen[0], predicted=label))
+        assert found(records).suspects == ()
 
 
 @given(st.integers(1, 60), st.floats(0.01, 0.99))

@@ -76,8 +76,10 @@ def grouped(number: int) -> str:
 
 
 def short(number: int) -> str:
-    """Write a count where there is little room: 950, 1.2k, 35k, 1.2M."""
+    """Write a count where there is little room, rounded down: 950, 1.2k, 35k, 1.2M."""
     for unit, sign in ((10**6, "M"), (10**3, "k")):
+        if number >= 10 * unit:
+            return f"{number // unit}{sign}"
         if number >= unit:
-            return f"{number / unit:.1f}{sign}" if number < 10 * unit else f"{number // unit}{sign}"
+            return f"{10 * number // unit / 10:.1f}{sign}"
     return str(number)

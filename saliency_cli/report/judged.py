@@ -33,7 +33,7 @@ class Cell:
 class Confusion:
     """Gold labels down, predicted ones across; `mistakes` are the wrong cells, largest first.
 
-    `labels` are the most frequent gold labels, in the model's order; `hidden` counts the others.
+    `labels` are the most frequent ones, in the model's order; `hidden` counts the others.
     """
 
     labels: tuple[str, ...]

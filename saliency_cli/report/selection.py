@@ -8,11 +8,11 @@ T = TypeVar("T")
 
 
 def select(lines: Iterable[T], *, rows: int, shown: int, named: Collection[int]) -> Iterator[T]:
-    """Pick `shown` of `rows` lines in their order: first of all those `named`, by their place.
+    """Pick `shown` of `rows` lines in their order: those `named`, by place, before all others.
 
     Where not all named ones fit, the first of them are shown. The same lines each time.
     """
-    first = frozenset(islice(named, shown))
+    first = frozenset(islice((place for place in named if place < rows), shown))
     others, room = rows - len(first), shown - len(first)
     passed = 0
     for place, line in enumerate(lines):
