@@ -9,7 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from saliency_cli.escapes import visible
-from saliency_cli.report.palette import shade
+from saliency_cli.report.notable import LIMITS
+from saliency_cli.report.palette import heat, shade
+from saliency_cli.report.queries import search, term
 
 PACKAGE = Path(__file__).parent.parent
 STYLE = "report.css"
@@ -34,7 +36,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    env.filters |= {"percent": percent, "exact": exact, "shade": shade, "shown": shown}
+    env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
+    env.filters |= {"heat": heat, "shade": shade, "shown": shown}
+    env.globals |= {"limits": LIMITS, "search": search, "term": term}
     for kind, name in (("style", STYLE), ("script", SCRIPT)):
         source = (templates() / name).read_text(encoding="utf-8")
         env.globals[kind] = source
@@ -64,3 +68,18 @@ def exact(score: float, error: float | None) -> str:
         return f"{score:.4f} ({percent(score)})"
     digits = min(max(1 - floor(log10(error)), 4), 7)
     return f"{score:.{digits}f} ± {error:.{digits}f} ({percent(score)})"
+
+
+def grouped(number: int) -> str:
+    """Write a count for reading: 12,345."""
+    return f"{number:,}"
+
+
+def short(number: int) -> str:
+    """Write a count where there is little room, rounded down: 950, 1.2k, 35k, 1.2M."""
+    for unit, sign in ((10**6, "M"), (10**3, "k")):
+        if number >= 10 * unit:
+            return f"{number // unit}{sign}"
+        if number >= unit:
+            return f"{10 * number // unit / 10:.1f}{sign}"
+    return str(number)

@@ -1,22 +1,23 @@
 """Which rows go on which page, and what a template is told of each."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from saliency_cli.records import Record
 from saliency_cli.report.environment import environment
+from saliency_cli.report.findings import find
 from saliency_cli.report.palette import legend
+from saliency_cli.report.seen import judged
+from saliency_cli.report.selection import ranks, select
 from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 from saliency_cli.summary import FLIPS_WARNED
 from saliency_cli.words import Piece, pieces
 
 ROWS_PER_PAGE = 500
 SIGNED = {"dot"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +66,18 @@ def render(folder: RunFolder, *, html_rows: int | None = None) -> None:
     show `html_rows`, if not as many as the run was asked for.
     """
     manifest = folder.read_manifest()
-    rows = manifest["counts"]["rows"]
+    findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    rows, named = manifest["counts"]["rows"], findings.named
     wanted = manifest["options"]["html_rows"] if html_rows is None else html_rows
     shown = min(rows, wanted)
     context = {
         "manifest": manifest,
+        "findings": findings,
         "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
         "shown": shown,
+        "where": _links(rows=rows, shown=shown, named=named),
     }
-    lines = even_sample(folder.records(), rows=rows, shown=shown)
+    lines = select(folder.records(), rows=rows, shown=shown, named=named)
     views = (_view(json.loads(line)) for line in lines)
     if shown <= ROWS_PER_PAGE:
         _write(folder, INDEX, {**context, "rows": list(views), "pages": []})
@@ -82,11 +86,15 @@ def render(folder: RunFolder, *, html_rows: int | None = None) -> None:
     _write(folder, INDEX, {**context, "rows": [], "pages": pages})
 
 
-def even_sample(lines: Iterable[T], *, rows: int, shown: int) -> Iterator[T]:
-    """Pick `shown` of `rows` items, evenly spaced and the same each time."""
-    for index, line in enumerate(lines):
-        if (index + 1) * shown // rows > index * shown // rows:
-            yield line
+def _links(*, rows: int, shown: int, named: Collection[int]) -> dict[int, str]:
+    """Return the links from the summary to the rows that it names, where a page shows them."""
+    found = ranks(rows=rows, shown=shown, named=named)
+    if shown <= ROWS_PER_PAGE:
+        return {row: f"#row-{row}" for row in found}
+    return {
+        row: f"{PAGES}/{page_name(rank // ROWS_PER_PAGE + 1)}#row-{row}"
+        for row, rank in found.items()
+    }
 
 
 def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
@@ -100,12 +108,11 @@ def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
 def _view(record: Record) -> RowView:
     if record["status"] != "ok":
         return RowView(record)
-    gold, labels = record["gold"], record["probabilities"]
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     return RowView(
         record,
         shadings=[_shading(target) for target in targets],
-        right=gold == record["predicted"] if gold in labels else None,
+        right=judged(record),
     )
 
 
