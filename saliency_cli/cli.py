@@ -21,6 +21,7 @@ from saliency_cli.settings import (
     Maths,
     ModelChoice,
     OutputChoice,
+    PageChoice,
     Request,
     Sampling,
     TargetChoice,
@@ -92,6 +93,9 @@ def explain(
     out: options.Out = Path("saliency-report"),
     overwrite: options.Overwrite = False,
     html_rows: options.HtmlRows = 5000,
+    title: options.Title = None,
+    single_file: options.SingleFile = False,
+    template_dir: options.TemplateDir = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -170,7 +174,16 @@ def explain(
                 maths,
                 target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
             ),
-            output=OutputChoice(folder=out, overwrite=overwrite, html_rows=html_rows),
+            output=OutputChoice(
+                folder=out,
+                overwrite=overwrite,
+                pages=PageChoice(
+                    title=title,
+                    html_rows=html_rows,
+                    single_file=single_file,
+                    template_dir=template_dir,
+                ),
+            ),
             preset=preset,
         )
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need

@@ -44,6 +44,26 @@ HtmlRows: TypeAlias = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+Title: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Title of the pages.", rich_help_panel=OUTPUT),
+]
+SingleFile: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--single-file",
+        help="Put all rows that are shown into index.html, however many.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+TemplateDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="A folder of templates that replace those of the same name.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 AsJson: TypeAlias = Annotated[
     bool,
     typer.Option("--json", help="Print the run's summary on stdout.", rich_help_panel=OUTPUT),

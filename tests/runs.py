@@ -6,6 +6,7 @@ from typing import Any
 
 from saliency_cli.records import Record
 from saliency_cli.report import render
+from saliency_cli.settings import PageChoice
 from saliency_cli.store import RunFolder
 from saliency_cli.summary import Tally
 
@@ -86,14 +87,15 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
 
 def write_run(path: Path, records: list[Record], **changes: Any) -> Path:  # noqa: ANN401
     """Write a finished run and its pages; returns its folder."""
-    options = {key: changes.pop(key) for key in ("html_rows", "reduction") if key in changes}
+    chosen = {key: changes.pop(key) for key in PageChoice.__slots__ if key in changes}
+    options = {"reduction": changes.pop("reduction", "l2")}
     folder = RunFolder(path)
     folder.clear()
     with folder.record_writer() as writer:
         for each in records:
             writer.write(each)
     folder.write_manifest({**manifest(records, **options), **changes})
-    render(folder)
+    render(folder, PageChoice(**chosen))
     return path
 
 

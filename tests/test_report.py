@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_cli.records import Record
-from saliency_cli.report.environment import environment, exact, percent
+from saliency_cli.report.environment import environment
+from saliency_cli.report.figures import exact, percent
 from saliency_cli.report.pages import even_sample
 from saliency_cli.report.palette import BOUNDS, legend, shade
 from saliency_cli.words import Piece, pieces
@@ -66,7 +67,7 @@ def test_more_than_500_rows_get_pages_of_their_own(
     records = [record(ordinal, "one two") for ordinal in range(rows)]
     run = write_run(tmp_path / "run", records, html_rows=html_rows)
     index = (run / "index.html").read_text(encoding="utf-8")
-    names = sorted(path.name for path in (run / "pages").glob("*")) if pages else []
+    names = sorted(path.name for path in (run / "pages").glob("*.html")) if pages else []
     assert names == [f"page-{number:04d}.html" for number in range(1, pages + 1)]
     texts = [index, *((run / "pages" / name).read_text(encoding="utf-8") for name in names)]
     shown = [ids.group(1) for text in texts for ids in re.finditer(r'id="row-(\d+)"', text)]
