@@ -51,24 +51,24 @@ function resultsListing(list) {
     return `${pageName(number)}#row-${entry.ordinal}`;
   }
 
-  function mark(entry) {
-    if (entry.flags.includes("quarantined")) return ["wrong", "not explained"];
-    if (entry.right === null) return ["", ""];
-    return entry.right ? ["right", "✓ right"] : ["wrong", `✗ wrong, gold ${entry.gold}`];
+  function outcome(entry) {
+    if (entry.flags.includes("quarantined")) return "quarantined";
+    return entry.right === null ? "" : entry.right ? "right" : "wrong";
   }
 
   function resultOf(entry, words) {
     const item = template.content.cloneNode(true);
-    const part = (name) => item.querySelector(name);
-    part("a").href = hrefOf(entry);
-    part("a").textContent = `Row ${entry.ordinal}`;
-    part(".predicted bdi").textContent = entry.predicted ?? "";
-    part(".probability").textContent =
-      entry.conf === null ? "" : `${(100 * entry.conf).toFixed(1)} %`;
-    const [kind, text] = mark(entry);
-    part(".mark").textContent = text;
-    if (kind) part(".mark").classList.add(kind);
-    part(".excerpt").textContent = excerptOf(entry, words);
+    const fill = (name, text) => (item.querySelector(name).textContent = text);
+    item.querySelector("a").href = hrefOf(entry);
+    fill("a", `Row ${entry.ordinal}`);
+    fill(".predicted bdi", entry.predicted ?? "");
+    fill(".probability", entry.conf === null ? "" : `${(100 * entry.conf).toFixed(1)} %`);
+    fill(".gold-name", entry.gold ?? "");
+    fill(".excerpt", excerptOf(entry, words));
+    if (entry.predicted === null) item.querySelector(".predicted").remove();
+    for (const mark of item.querySelectorAll("[data-outcome]")) {
+      if (mark.dataset.outcome !== outcome(entry)) mark.remove();
+    }
     return item;
   }
 

@@ -1,8 +1,11 @@
 """How pages write numbers and text."""
 
-from math import floor, log10
+from bisect import bisect_right
 
 from saliency_cli.escapes import visible
+
+DIGITS = (1e-5, 1e-4, 1e-3)
+"""Errors from which on a score is written to 6, 5 and 4 digits; smaller ones give it 7."""
 
 
 def shown(text: str) -> str:
@@ -19,5 +22,5 @@ def exact(score: float, error: float | None) -> str:
     """Write a score to the digits that its error leaves: 0.2134 ± 0.0021 (21.3 %)."""
     if not error:
         return f"{score:.4f} ({percent(score)})"
-    digits = min(max(1 - floor(log10(error)), 4), 7)
+    digits = 7 - bisect_right(DIGITS, error)
     return f"{score:.{digits}f} ± {error:.{digits}f} ({100 * score:.1f} %)"

@@ -1,5 +1,6 @@
 """Which rows go on which page, and the files that a report is made of."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
@@ -75,11 +76,10 @@ def render(folder: RunFolder, choice: PageChoice) -> None:
         site = _site(folder, choice)
         shown = site.context["shown"]
         lines = even_sample(folder.records(), rows=site.context["rows_read"], shown=shown)
-        views = map(view, lines)
         if shown <= ROWS_PER_PAGE or choice.single_file:
-            site.write(INDEX, "index.html.j2", rows=views, pages=(), parts_of_index=0)
+            site.write(INDEX, "index.html.j2", rows=map(view, lines), pages=(), parts_of_index=0)
         else:
-            _write_pages(site, views)
+            _write_pages(site, lines)
 
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
@@ -105,30 +105,43 @@ def even_sample(lines: Iterable[T], *, rows: int, shown: int) -> Iterator[T]:
             yield line
 
 
-def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
+def _batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     for number in count(1):
-        batch = list(islice(views, ROWS_PER_PAGE))
+        batch = list(islice(lines, ROWS_PER_PAGE))
         if not batch:
             return
         yield number, batch
 
 
-def _write_pages(site: Site, views: Iterator[RowView]) -> None:
+def _write_pages(site: Site, lines: Iterator[str]) -> None:
     """Write pages and search index side by side, from one reading of the records."""
     pages, packer, parts = [], Packer(), 0
-    for number, rows in _batches(views):
-        pages.append(_write_page(site, number, rows))
-        for row in rows:
-            parts = _write_parts(site, packer.add(row), after=parts)
+    for number, batch in _batches(lines):
+        entries: list[str] = []
+        pages.append(_write_page(site, number, batch, entries=entries))
+        parts = _write_parts(site, packer.add(entries), after=parts)
     parts = _write_parts(site, packer.rest(), after=parts)
     site.write(INDEX, "index.html.j2", rows=(), pages=pages, parts_of_index=parts)
 
 
-def _write_page(site: Site, number: int, rows: list[RowView]) -> Page:
-    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"])
-    last = -(-site.context["shown"] // ROWS_PER_PAGE)
-    site.write(f"{PAGES}/{page.name}", "page.html.j2", rows=rows, page=page, last=last)
+def _write_page(site: Site, number: int, lines: list[str], *, entries: list[str]) -> Page:
+    """Write a page of rows, each prepared when its turn comes; add what can be searched of them."""
+    first, last = (json.loads(lines[at])["ordinal"] for at in (0, -1))
+    page = Page(number, first, last)
+    site.write(
+        f"{PAGES}/{page.name}",
+        "page.html.j2",
+        rows=_noted(map(view, lines), entries),
+        page=page,
+        last=-(-site.context["shown"] // ROWS_PER_PAGE),
+    )
     return page
+
+
+def _noted(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
+    for row in rows:
+        entries.append(entry(row).json())
+        yield row
 
 
 def _write_parts(site: Site, parts: Iterator[str], *, after: int) -> int:

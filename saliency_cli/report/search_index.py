@@ -3,8 +3,8 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
 
 from saliency_cli.records import Record
 from saliency_cli.report.views import RowView, embedded, plain
@@ -32,8 +32,11 @@ class Entry:
 
     def json(self) -> str:
         """Return the entry as a JSON array that may stand in a page."""
-        line = json.dumps(astuple(self), ensure_ascii=False, separators=(",", ":"))
-        return embedded(line, astuple(self))
+        values = [getattr(self, name) for name in FIELDS]
+        return embedded(json.dumps(values, ensure_ascii=False, separators=(",", ":")), values)
+
+
+FIELDS = tuple(field.name for field in fields(Entry))
 
 
 def entry(row: RowView) -> Entry:
@@ -88,13 +91,13 @@ class Packer:
     held: list[str] = field(default_factory=list)
     size: int = 0
 
-    def add(self, row: RowView) -> Iterator[str]:
-        """Take in a row; yield a part when it is full."""
-        text = entry(row).json()
-        self.held.append(text)
-        self.size += len(text)
-        if self.size >= PART_BYTES:
-            yield from self.rest()
+    def add(self, entries: Iterable[str]) -> Iterator[str]:
+        """Take in entries; yield a part whenever one is full."""
+        for text in entries:
+            self.held.append(text)
+            self.size += len(text)
+            if self.size >= PART_BYTES:
+                yield from self.rest()
 
     def rest(self) -> Iterator[str]:
         """Yield what is left, if anything is."""

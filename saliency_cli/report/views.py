@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from saliency_cli.escapes import visible
 from saliency_cli.records import Record
@@ -15,11 +16,10 @@ from saliency_cli.words import Piece, pieces
 LABELS_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of text as the page shows it; without `css` it has no score.
+class Span(NamedTuple):
+    """A stretch of text as the page shows it; without `note` it has no score.
 
-    A word of several tokens has them as `parts`.
+    A word of several tokens has them as `parts`. A tuple for the same reason as a piece.
     """
 
     text: str
@@ -41,7 +41,7 @@ class Shading:
     """A row's text, and its pair, shaded by what they do to one target."""
 
     target: str
-    texts: tuple[tuple[Span, ...], ...]
+    texts: tuple[list[Span], ...]
     lead: Lead | None
     flip_rate: float
 
@@ -58,7 +58,7 @@ class RowView:
     record: Record
     source: str
     shadings: tuple[Shading, ...] = ()
-    labels: tuple[tuple[str, float], ...] = field(default=())
+    labels: tuple[tuple[str, float], ...] = ()
     right: bool | None = None
 
     @property
@@ -100,47 +100,47 @@ def _most_probable(record: Record) -> tuple[tuple[str, float], ...]:
 
 
 def _shading(record: Record) -> Shading:
-    halves = [pieces(record)]
+    halves = [joined(pieces(record))]
     if record["pair"] is not None:
-        halves.append(pieces(record, segment=1))
-    words = [list(joined(half)) for half in halves]
+        halves.append(joined(pieces(record, segment=1)))
     return Shading(
         record["target"],
-        tuple(tuple(map(_span, half)) for half in words),
-        _lead(word for half in words for word in half),
+        tuple([_span(word) for word in half] for half in halves),
+        _lead(word for half in halves for word in half),
         record["flip_rate"],
     )
 
 
-def _lead(words: Iterator[tuple[Piece, ...]]) -> Lead | None:
+def _lead(words: Iterator[list[Piece]]) -> Lead | None:
     """Return the word with the largest share, the first of equals; None where there is no word."""
-    best: tuple[Piece, ...] = ()
+    best: list[Piece] = []
     most = 0.0
     for word in words:
         score = word[0].score if len(word) == 1 else _sum(word)
-        if abs(score) > most and not word[0].special:
+        if not -most <= score <= most and not word[0].special:
             best, most = word, abs(score)
     return Lead("".join(piece.text for piece in best).strip(), _sum(best)) if best else None
 
 
-def _sum(word: tuple[Piece, ...]) -> float:
+def _sum(word: list[Piece]) -> float:
     return sum(piece.score for piece in word)
 
 
-def _span(word: tuple[Piece, ...]) -> Span:
-    if len(word) == 1:
-        return _single(word[0])
-    text = "".join(piece.text for piece in word)
+def _span(word: list[Piece]) -> Span:
+    return _single(word[0]) if len(word) == 1 else _several(word)
+
+
+def _several(word: list[Piece]) -> Span:
+    """Return a word of several tokens: it has the sum of their scores, and they are its parts."""
     score = _sum(word)
-    errors = [piece.error for piece in word]
-    error = None if None in errors else sum(error or 0.0 for error in errors)
+    errors = [piece.error for piece in word if piece.error is not None]
     tokens = sum(len(piece.tokens) for piece in word)
-    note = f"{exact(score, error)}, {tokens} tokens"
-    return Span(text, f"w {shade(score)}", note, tuple(map(_single, word)))
+    note = f"{exact(score, sum(errors) if len(errors) == len(word) else None)}, {tokens} tokens"
+    return Span("", f"w {shade(score)}", note, tuple(map(_single, word)))
 
 
 def _single(piece: Piece) -> Span:
-    text = piece.text if piece.text.isascii() and piece.text.isprintable() else shown(piece.text)
+    text = piece.text if piece.text.isprintable() else shown(piece.text)
     if not piece.tokens:
         return Span(text, "cut" if piece.cut else "")
     note = exact(piece.score, piece.error)
@@ -151,5 +151,5 @@ def _single(piece: Piece) -> Span:
 
 
 def plain(text: str) -> str:
-    """Return a text for the index and for attributes: one line, nothing that acts."""
-    return visible(" ".join(text.split()) if not text.isprintable() else text)
+    """Return a text for the search index: on one line, and with nothing that acts."""
+    return text if text.isprintable() else visible(" ".join(text.split()))

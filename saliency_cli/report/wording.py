@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from saliency_cli.words import Piece
@@ -16,22 +16,23 @@ _UNSPACED = re.compile(
 _INSIDE = frozenset("'’_\u200c\u200d")
 
 
-def joined(found: Sequence[Piece]) -> Iterator[tuple[Piece, ...]]:
+def joined(found: Sequence[Piece]) -> list[list[Piece]]:
     """Group neighbouring pieces by word; punctuation, gaps and special tokens stand alone."""
-    word: list[Piece] = []
+    words: list[list[Piece]] = []
+    before: Piece | None = None
     for piece in found:
-        if word and not _continues(word[-1], piece):
-            yield tuple(word)
-            word = []
-        word.append(piece)
-    if word:
-        yield tuple(word)
+        if before is not None and piece.tokens and before.tokens and _one_word(before, piece):
+            words[-1].append(piece)
+        else:
+            words.append([piece])
+        before = piece
+    return words
 
 
-def _continues(before: Piece, piece: Piece) -> bool:
-    if not (before.tokens and piece.tokens) or before.special or piece.special:
+def _one_word(before: Piece, piece: Piece) -> bool:
+    if before.special or piece.special or not before.text or not piece.text:
         return False
-    return bool(before.text and piece.text) and binds(before.text[-1]) and binds(piece.text[0])
+    return binds(before.text[-1]) and binds(piece.text[0])
 
 
 @lru_cache(maxsize=4096)
