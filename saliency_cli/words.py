@@ -10,7 +10,7 @@ class Piece(NamedTuple):
     """A stretch of the text, or a special token's name, with the tokens that lie there.
 
     No token: text that the model did not see, between tokens or cut off. Several: tokens that share
-    characters, as the bytes of one emoji do; their scores and errors are added. A tuple: every token
+    characters, as the bytes of one emoji do; their scores and errors are added. A tuple: each token
     of a page has one, and it is made in a third of a dataclass's time.
     """
 

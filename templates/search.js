@@ -22,9 +22,10 @@ const isRow = (hash) => /^#row-\d+$/u.test(hash);
 let state = stateOf(isRow(location.hash) ? "" : location.hash);
 let redraw = () => {};
 
-// replaceState keeps the history free of every letter that is typed.
+// What is being typed goes with any other change. replaceState keeps the history free of letters.
 function change(changes) {
-  state = { ...state, page: 1, ...changes };
+  const q = element("q")?.value.trim() ?? "";
+  state = { ...state, q, page: 1, ...changes };
   history.replaceState(null, "", hashOf(state));
   showView();
   redraw();
@@ -56,6 +57,7 @@ function showChips() {
 function showControls() {
   if (element("q").value.trim() !== state.q) element("q").value = state.q;
   element("sort").value = state.sort;
+  page.dataset.query = state.q;
   showChips();
 }
 

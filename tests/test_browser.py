@@ -1,33 +1,16 @@
 """The pages in a real Chromium, from file://: quiet, inert, reachable by keyboard, accessible."""
 
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
+from .chromium import Watched
 from .runs import HOSTILE, HOSTILE_LABEL, record, varied, write_run
 
 pytestmark = pytest.mark.browser
-
-ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run".split()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail("CI must have a browser: install Debian's chromium")
-        pytest.skip("there is no chromium on the path")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="module", params=["l2", "dot"])
@@ -39,30 +22,6 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     for ordinal, sign in enumerate(signs, start=7):
         records.append({**texts, "ordinal": ordinal, "scores": [sign * share for share in shares]})
     return write_run(tmp_path_factory.mktemp("run"), records, reduction=request.param)
-
-
-class Watched:
-    """A page, with everything that it said or asked for."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def open(self, path: Path) -> Page:
-        self.page.goto(path.as_uri())
-        return self.page
-
-
-@pytest.fixture(params=["light", "dark"])
-def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    page = browser.new_page(color_scheme=request.param, viewport={"width": 1000, "height": 800})
-    yield Watched(page)
-    page.close()
 
 
 def test_the_page_opens_quietly_and_asks_for_nothing(watched: Watched, report: Path) -> None:
