@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import encodable, visible
 from saliency_cli.records import SCHEMA, Record
+from saliency_cli.settings import PageChoice
 from saliency_cli.store import MANIFEST, RunFolder
 from saliency_cli.summary import Summary
 
@@ -33,7 +34,13 @@ _MANIFEST: dict[str, Shape] = {
     "versions": {"saliency": (str,)},
     "model": {"name": (str,), "labels": (list,)},
     "input": {"name": (str,)},
-    "options": {"html_rows": (int,), "noise": _NUMBER, "reduction": (str,)},
+    "options": {
+        "html_rows": (int,),
+        "noise": _NUMBER,
+        "reduction": (str,),
+        "single_file": (bool,),
+        "title": (str, NoneType),
+    },
     "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
     "counts": {
         **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
@@ -87,6 +94,12 @@ class Run:
         return Summary(
             **{field.name: self.manifest["counts"][field.name] for field in fields(Summary)}
         )
+
+    def pages(self, given: Mapping[str, Any], *, template_dir: Path | None) -> PageChoice:
+        """Return the pages that the run was asked for, but for what is given."""
+        asked = {name: self.manifest["options"][name] for name in given}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return PageChoice(**{**asked, **changed}, template_dir=template_dir)
 
     def records(self) -> Iterator[Record]:
         """Read the records, in input order.
@@ -226,12 +239,12 @@ def _record_problem(record: Any) -> str | None:  # noqa: ANN401 - what JSON hold
 
 def _predicts(record: Record) -> bool:
     """Say whether there is a label with its probability, or else the value of a regression."""
-    numbers = [*record["probabilities"].values()]
-    if record["predicted"] is None:
-        numbers.append(record.get("value"))
-    else:
-        numbers.append(record["probability"])
-    return all(type(number) in _NUMBER and not _endless(number) for number in numbers)
+    shares = [*record["probabilities"].values()]
+    numbers = [record.get("value")] if record["predicted"] is None else []
+    if not numbers:
+        shares.append(record["probability"])
+    known = all(type(number) in _NUMBER and not _endless(number) for number in (*shares, *numbers))
+    return known and all(0 <= share <= 1 for share in shares)
 
 
 def _misshapen(values: Mapping[str, Any], shape: Shape, *, under: str = "") -> str | None:

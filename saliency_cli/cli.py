@@ -20,6 +20,7 @@ from saliency_cli.settings import (
     MathsGiven,
     ModelChoice,
     OutputChoice,
+    PageChoice,
     Request,
     TargetChoice,
     TextsChoice,
@@ -71,6 +72,9 @@ def explain(
     overwrite: options.Overwrite = False,
     html_rows: options.HtmlRows = 5000,
     fail_on: options.FailOn = None,
+    title: options.Title = None,
+    single_file: options.SingleFile = False,
+    template_dir: options.TemplateDir = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -146,7 +150,16 @@ def explain(
                 stride=stride,
             ),
             maths=maths,
-            output=OutputChoice(folder=out, overwrite=overwrite, html_rows=html_rows),
+            output=OutputChoice(
+                folder=out,
+                overwrite=overwrite,
+                pages=PageChoice(
+                    title=title,
+                    html_rows=html_rows,
+                    single_file=single_file,
+                    template_dir=template_dir,
+                ),
+            ),
             preset=preset,
         )
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need

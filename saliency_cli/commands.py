@@ -17,21 +17,27 @@ from saliency_cli.settings import (
 def report(
     folder: options.RunPath,
     html_rows: options.RerenderedRows = None,
+    title: options.RerenderedTitle = None,
+    single_file: options.RerenderedSingleFile = None,
+    template_dir: options.TemplateDir = None,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
     with boundary(debug=debug):
-        from saliency_cli.report import render  # noqa: PLC0415 - brings Jinja
+        from saliency_cli.report import check_templates, render  # noqa: PLC0415 - brings Jinja
         from saliency_cli.store import INDEX  # noqa: PLC0415
 
         console = Console(quiet=quiet)
         run = open_run(folder)
+        given = {"html_rows": html_rows, "title": title, "single_file": single_file}
+        pages = run.pages(given, template_dir=template_dir)
+        check_templates(pages.template_dir)
         with console.waiting("reading the records"):
             run.check()
         with console.waiting("writing the pages"):
             run.folder.clear_pages()
-            render(run.folder, html_rows=html_rows)
+            render(run.folder, pages)
         console.closing(run.summary, report=str(folder / INDEX))
 
 

@@ -71,6 +71,20 @@ RerenderedRows: TypeAlias = Annotated[
         rich_help_panel=OUTPUT,
     ),
 ]
+RerenderedTitle: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--title", metavar="TEXT", help="Title of the pages, if another.", rich_help_panel=OUTPUT
+    ),
+]
+RerenderedSingleFile: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--single-file/--no-single-file",
+        help="Put all rows that are shown into index.html, or not, if not as the run had it.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 FailOn: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
@@ -97,6 +111,26 @@ RecordAsJson: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--json", help="Print the record on stdout, as explain writes it.", rich_help_panel=OUTPUT
+    ),
+]
+Title: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Title of the pages.", rich_help_panel=OUTPUT),
+]
+SingleFile: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--single-file",
+        help="Put all rows that are shown into index.html, however many.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+TemplateDir: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="A folder of templates that replace those of the same name.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 AsJson: TypeAlias = Annotated[

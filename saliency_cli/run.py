@@ -21,7 +21,7 @@ from saliency_cli.heads import check_targets
 from saliency_cli.probes import check_reduction
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.records import SCHEMA, BadRow, Explanation, Record, Row
-from saliency_cli.report import render
+from saliency_cli.report import check_templates, render
 from saliency_cli.settings import Question, Request
 from saliency_cli.store import INDEX, RunFolder
 from saliency_cli.streams import replicable
@@ -36,6 +36,7 @@ def run(request: Request, console: Console) -> Summary:
     Raises:
         SaliencyError: what was asked for cannot be done; see the tree in `errors`.
     """
+    check_templates(request.output.pages.template_dir)
     folder = RunFolder(request.output.folder)
     folder.check(overwrite=request.output.overwrite)
     with open_texts(request.texts) as source:
@@ -46,7 +47,7 @@ def run(request: Request, console: Console) -> Summary:
         summary = tally.summary()
         folder.write_manifest(_manifest(request, engine, source=source, summary=summary))
     with console.waiting("writing the pages"):
-        render(folder)
+        render(folder, request.output.pages)
     for warning in warnings(summary, unsettled=unsettled):
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
@@ -160,7 +161,7 @@ def _options(request: Request) -> dict[str, Any]:
     return {
         "antithetic": sampling.antithetic,
         "contrast": maths.target.contrast,
-        "html_rows": request.output.html_rows,
+        "html_rows": request.output.pages.html_rows,
         "id_column": columns.id,
         "label_column": columns.label,
         "limit": request.texts.limit,
@@ -171,9 +172,13 @@ def _options(request: Request) -> dict[str, Any]:
         "preset": request.preset,
         "reduction": maths.reduction,
         "samples": "auto" if sampling.samples is None else sampling.samples,
+        "single_file": request.output.pages.single_file,
         "stride": request.compute.stride,
         "target": maths.target.name,
         "text_column": columns.text,
         "tolerance": sampling.tolerance,
         "threshold": maths.target.threshold,
+        "title": None
+        if request.output.pages.title is None
+        else visible(request.output.pages.title),
     }

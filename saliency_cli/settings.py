@@ -134,12 +134,25 @@ class Maths:
 
 
 @dataclass(frozen=True, slots=True)
+class PageChoice:
+    """What the pages are to be: their title, how many rows they show, in one file or in several.
+
+    Templates in `template_dir` take the place of those with the same names.
+    """
+
+    title: str | None = None
+    html_rows: int = 5000
+    single_file: bool = False
+    template_dir: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputChoice:
-    """Where the run goes, and how many of its rows the pages show."""
+    """Where the run goes, and what its pages are to be."""
 
     folder: Path
     overwrite: bool = False
-    html_rows: int = 5000
+    pages: PageChoice = PageChoice()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ MANIFEST = "manifest.json"
 PARTIAL = ".tmp"
 FOLDERS = (PAGES, RECORDS)
 OURS = re.compile(
-    r"(index\.html|manifest\.json|records/part-\d{5}\.jsonl|pages/page-\d{4,}\.html)(\.tmp)?"
+    r"(index\.html|manifest\.json|records/part-\d{5}\.jsonl"
+    r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js))(\.tmp)?"
 )
 """What a run may have left, and only that is ever removed."""
 

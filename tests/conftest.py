@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 import torch
 from hypothesis import settings as hypothesis_settings
+from playwright.sync_api import Browser
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor
@@ -29,6 +30,7 @@ from saliency_cli.explain import Engine, explain
 from saliency_cli.records import Explanation, Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling
 
+from .chromium import Watched, launched_browser
 from .shell import Shell
 
 ROOT = Path(__file__).parent.parent
@@ -195,6 +197,18 @@ def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
         assert isinstance(outcome, Explanation), outcome
         found.append(torch.tensor(outcome.attribution.scores, dtype=torch.float64))
     return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    yield from launched_browser()
+
+
+@pytest.fixture(params=["light", "dark"])
+def watched(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    page = browser.new_page(color_scheme=request.param, viewport={"width": 1000, "height": 800})
+    yield Watched(page)
+    page.close()
 
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])

@@ -7,6 +7,7 @@ from typing import Any
 
 from saliency_cli.records import Record
 from saliency_cli.report import render
+from saliency_cli.settings import PageChoice
 from saliency_cli.store import RunFolder
 from saliency_cli.summary import Tally
 
@@ -71,7 +72,14 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "versions": {"saliency": "0", "torch": "0"},
         "model": {"name": "model.pt", "labels": ["ham", "spam"], "max_length": 64},
         "input": {"name": "texts.jsonl"},
-        "options": {"html_rows": 5000, "noise": 0.01, "reduction": "l2", **options},
+        "options": {
+            "html_rows": 5000,
+            "noise": 0.01,
+            "reduction": "l2",
+            "single_file": False,
+            "title": None,
+            **options,
+        },
         "seed": 0,
         "device": "cpu",
         "dtype": "float32",
@@ -88,14 +96,16 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
 
 def write_run(path: Path, records: list[Record], **changes: Any) -> Path:  # noqa: ANN401
     """Write a finished run and its pages; returns its folder."""
-    options = {key: changes.pop(key) for key in ("html_rows", "reduction") if key in changes}
+    chosen = {key: changes.pop(key) for key in PageChoice.__slots__ if key in changes}
+    known = {key: value for key, value in chosen.items() if key != "template_dir"}
+    options = {"reduction": changes.pop("reduction", "l2"), **known}
     folder = RunFolder(path)
     folder.clear()
     with folder.record_writer() as writer:
         for each in records:
             writer.write(each)
     folder.write_manifest({**manifest(records, **options), **changes})
-    render(folder)
+    render(folder, PageChoice(**chosen))
     return path
 
 

@@ -144,6 +144,22 @@ def test_a_folder_and_a_state_dict_give_the_same_records(tmp_path: Path, bert_fo
     assert records(tmp_path / "two", tmp_path / "weights.pt", *arguments, *files) == folder
 
 
+def test_a_title_and_one_file(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    explain(MODEL, TEXTS, "--out", out, "--limit", 3, "--title", "Spam, v2", "--single-file")
+    assert "<title>Spam, v2</title>" in (out / "index.html").read_text(encoding="utf-8")
+    options = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["options"]
+    assert (options["title"], options["single_file"]) == ("Spam, v2", True)
+
+
+def test_a_broken_template_stops_the_run_before_it_begins(tmp_path: Path) -> None:
+    (tmp_path / "rows.html.j2").write_text("{% if %}", encoding="utf-8")
+    out = tmp_path / "report"
+    result = explain(MODEL, TEXTS, "--out", out, "--template-dir", tmp_path, code=2)
+    assert "rows.html.j2, line 1" in " ".join(result.stderr.split())
+    assert not out.exists()
+
+
 def test_bad_rows_are_kept_and_told(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b'{"text": "free"}\n{"txt": 4}\n\n{"text": "\xff"}\n{"text": "   "}\nnot\n')

@@ -1,21 +1,31 @@
 """Pages are a pure function of records: golden files, then what every page must hold."""
 
+import base64
 import html
+import json
 import re
+import zlib
 from itertools import pairwise
+from math import floor, log10
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.report.environment import environment, exact, grouped, percent, short
+from saliency_cli.report import check_templates
+from saliency_cli.report.environment import environment, templates
+from saliency_cli.report.figures import exact, grouped, percent, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
+from saliency_cli.report.search_index import FIELDS, Packer
 from saliency_cli.report.selection import select
+from saliency_cli.report.views import embedded
 from saliency_cli.words import Piece, pieces
+from saliency_cli.words import joined as joined_pieces
 
-from .runs import HOSTILE, HOSTILE_LABEL, record, varied, write_run
+from .runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
 
 GOLDEN = Path(__file__).parent / "golden"
 NETWORK = re.compile(r"""(?:https?:)?//[\w.]|\bfetch\(|@import|<link(?![^>]*href="data:)""")
@@ -28,11 +38,160 @@ def test_the_page_is_the_golden_one(
     records = varied()
     if reduction == "dot":
         records[0]["scores"] = [-score for score in records[0]["scores"]]
-    page = write_run(tmp_path / "run", records, reduction=reduction) / "index.html"
-    golden = GOLDEN / f"index-{reduction}.html"
+    run = write_run(tmp_path / "run", records, reduction=reduction)
+    compare(run / "index.html", GOLDEN / f"index-{reduction}.html", request)
+
+
+def compare(page: Path, golden: Path, request: pytest.FixtureRequest) -> None:
+    """See that a page is the golden one; with --update-golden, make it that."""
     if request.config.getoption("--update-golden"):
         golden.write_bytes(page.read_bytes())
     assert page.read_text(encoding="utf-8") == golden.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a report of two pages: the second holds a row of each kind."""
+    filler = [record(ordinal, "one two") for ordinal in range(500)]
+    moved = [{**each, "ordinal": 500 + at} for at, each in enumerate(varied())]
+    return write_run(tmp_path_factory.mktemp("many"), [*filler, *moved])
+
+
+@pytest.mark.parametrize("name", ["index", "page-0002"])
+def test_the_pages_of_many_rows_are_the_golden_ones(
+    many: Path, name: str, request: pytest.FixtureRequest
+) -> None:
+    page = many / ("index.html" if name == "index" else f"pages/{name}.html")
+    compare(page, GOLDEN / f"many-{name}.html", request)
+
+
+def test_one_file_is_the_page_of_few_rows(tmp_path: Path) -> None:
+    few = write_run(tmp_path / "few", varied())
+    one = write_run(tmp_path / "one", varied(), single_file=True)
+    told = one.joinpath("index.html").read_bytes().replace(b"<dd><bdi>True<", b"<dd><bdi>False<")
+    assert told == few.joinpath("index.html").read_bytes()
+    filler = [record(ordinal, "one two") for ordinal in range(501)]
+    one = write_run(tmp_path / "all", filler, single_file=True)
+    assert (one / "index.html").read_text(encoding="utf-8").count('class="row"') == 501
+    assert not (one / "pages").exists()
+
+
+def unpacked(part: Path) -> list[list[object]]:
+    """Read a part of the search index as the page's script does."""
+    found = re.fullmatch(r'saliencyPart\(\d+, "([\w+/=]+)"\);\n', part.read_text(encoding="ascii"))
+    assert found
+    return list(json.loads(zlib.decompress(base64.b64decode(found.group(1)))))
+
+
+def test_the_index_holds_every_row_that_is_shown(many: Path) -> None:
+    entries = unpacked(many / "pages" / "index-0001.js")
+    assert [entry[0] for entry in entries] == list(range(510))
+    named = dict(zip(FIELDS, entries[501], strict=True))
+    assert named["text"] == "home is where the heart is"
+    assert (named["predicted"], named["gold"], named["right"]) == ("ham", "spam", False)
+    assert (named["lead"], named["probability"]) == ("heart", 0.53)
+    assert dict(zip(FIELDS, entries[503], strict=True))["flags"] == "quarantined"
+
+
+def test_parts_of_the_index_are_bounded_and_lose_nothing() -> None:
+    texts = [json.dumps("".join(chr(97 + (i * j) % 26) for j in range(9000))) for i in range(900)]
+    packer = Packer()
+    parts = [*packer.add(texts), *packer.rest()]
+    assert len(parts) == 3
+    assert all(len(part) < 5e6 for part in parts)
+    found = [json.loads(zlib.decompress(base64.b64decode(part))) for part in parts]
+    assert [text for part in found for text in part] == [json.loads(text) for text in texts]
+
+
+@given(st.text())
+def test_json_in_a_page_is_data_whatever_it_says(text: str) -> None:
+    line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
+    found = embedded(line, json.loads(line))
+    assert json.loads(found) == {"text": text}
+    assert "<" not in found
+    assert found.isascii()
+    assert found.isprintable()
+
+
+def test_every_page_holds_its_records(many: Path) -> None:
+    text = (many / "pages" / "page-0002.html").read_text(encoding="utf-8")
+    held = re.findall(r'<script type="application/json" class="record">(.*)</script>', text)
+    assert [json.loads(each) for each in held] == read_records(many)[500:]
+
+
+# Templates of one's own.
+
+
+def test_a_template_of_ones_own_replaces_that_of_the_same_name(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    house = (templates() / "summary.html.j2").read_text(encoding="utf-8")
+    changed = house.replace("<section", '<section class="ours"')
+    (own / "summary.html.j2").write_text(changed, encoding="utf-8")
+    (own / "report.css").write_text("body { color: red; }", encoding="utf-8")
+    run = write_run(tmp_path / "run", varied(), template_dir=own, title="A <title>")
+    text = (run / "index.html").read_text(encoding="utf-8")
+    assert '<section class="ours"' in text
+    assert "<style>body { color: red; }</style>" in text
+    assert "<title>A &lt;title&gt;</title>" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("index.html.j2", "{% block x %}", "index.html.j2, line 1"),
+        ("rows.html.j2", "{{ a b }}", "rows.html.j2, line 1"),
+        ("index.html.j2", '{% extends "gone.j2" %}', "there is no template gone.j2"),
+        ("index.html.j2", "{{ nothing }}", "'nothing' is undefined"),
+        ("index.html.j2", "\udcff", "can't decode byte"),
+        ("report.css", "\udcff", "can't decode byte"),
+    ],
+)
+def test_a_template_that_does_not_work_is_named(
+    tmp_path: Path, name: str, source: str, message: str
+) -> None:
+    (tmp_path / name).write_bytes(source.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError) as caught:
+        write_run(tmp_path / "run", varied(), template_dir=tmp_path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_templates_are_checked_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        check_templates(tmp_path / "gone")
+    (tmp_path / "page.html.j2").write_text("{% if %}", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"page\.html\.j2, line 1"):
+        check_templates(tmp_path)
+    check_templates(None)
+
+
+# Words.
+
+
+@pytest.mark.parametrize(
+    ("text", "ends", "words"),
+    [
+        ("ringtone now", [4, 8, 12], ["ringtone", " ", "now"]),
+        ("free!", [4, 5], ["free", "!"]),
+        ("don't", [3, 4, 5], ["don't"]),
+        ("日本語", [1, 2, 3], ["日", "本", "語"]),
+        ("e\u0301te\u0301", [1, 2, 4, 5], ["e\u0301te\u0301"]),
+        ("a1 b", [1, 2, 4], ["a1", " ", "b"]),
+    ],
+)
+def test_tokens_of_one_word_are_joined(text: str, ends: list[int], words: list[str]) -> None:
+    starts = [0, *ends[:-1]]
+    spans = [[start + (text[start] == " "), end] for start, end in zip(starts, ends, strict=True)]
+    made = record(0, " ".join("x" * len(ends))) | {"text": text, "offsets": [[0, 0], *spans]}
+    found = joined_pieces(pieces(made))[1:]
+    assert ["".join(piece.text for piece in word) for word in found] == words
+
+
+@given(st.floats(-1, 1), st.floats(1e-9, 1))
+def test_a_score_has_two_digits_of_its_error(score: float, error: float) -> None:
+    digits = min(max(1 - floor(log10(error)), 4), 7)
+    assert exact(score, error).startswith(f"{score:.{digits}f} ± {error:.{digits}f} (")
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
@@ -66,7 +225,7 @@ def test_more_than_500_rows_get_pages_of_their_own(
     records = [record(ordinal, "one two") for ordinal in range(rows)]
     run = write_run(tmp_path / "run", records, html_rows=html_rows)
     index = (run / "index.html").read_text(encoding="utf-8")
-    names = sorted(path.name for path in (run / "pages").glob("*")) if pages else []
+    names = sorted(path.name for path in (run / "pages").glob("*.html")) if pages else []
     assert names == [f"page-{number:04d}.html" for number in range(1, pages + 1)]
     texts = [index, *((run / "pages" / name).read_text(encoding="utf-8") for name in names)]
     shown = [ids.group(1) for text in texts for ids in re.finditer(r'id="row-(\d+)"', text)]

@@ -2,20 +2,31 @@
 
 import base64
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
-from math import floor, log10
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+)
 
-from saliency_cli.escapes import visible
+from saliency_cli.errors import UsageError
+from saliency_cli.escapes import excerpt, visible
+from saliency_cli.report.figures import exact, grouped, percent, short, shown
 from saliency_cli.report.notable import LIMITS
 from saliency_cli.report.palette import heat, shade
 from saliency_cli.report.queries import search, term
 
 PACKAGE = Path(__file__).parent.parent
-STYLE = "report.css"
-SCRIPT = "report.js"
+STYLES = ("report.css",)
+SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "search.js", "keys.js")
 
 
 def templates() -> Path:
@@ -26,10 +37,14 @@ def templates() -> Path:
 
 
 @cache
-def environment() -> Environment:
-    """Return the environment, in which everything is escaped and nothing may be undefined."""
+def environment(overrides: Path | None = None) -> Environment:
+    """Return the environment, in which everything is escaped and nothing may be undefined.
+
+    A template in the folder `overrides` takes the place of the one with the same name.
+    """
+    folders = [templates()] if overrides is None else [overrides, templates()]
     env = Environment(
-        loader=FileSystemLoader(templates()),
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,47 +54,57 @@ def environment() -> Environment:
     env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
     env.filters |= {"heat": heat, "shade": shade, "shown": shown}
     env.globals |= {"limits": LIMITS, "search": search, "term": term}
-    for kind, name in (("style", STYLE), ("script", SCRIPT)):
-        source = (templates() / name).read_text(encoding="utf-8")
+    for kind, names in (("style", STYLES), ("script", SCRIPTS)):
+        source = "".join(_source(env, name) for name in names)
         env.globals[kind] = source
         env.globals[f"{kind}_hash"] = _csp_hash(source)
     return env
+
+
+def check_templates(overrides: Path | None) -> None:
+    """See that all templates can be compiled, before anything that takes time.
+
+    Raises:
+        UsageError: there is no such folder, or one of its templates is not well formed.
+    """
+    if overrides is None:
+        return
+    if not overrides.is_dir():
+        raise UsageError(f"--template-dir {visible(str(overrides))}: there is no such folder")
+    with template_errors(overrides):
+        env = environment(overrides)
+        for name in env.list_templates(extensions=["j2"]):
+            env.get_template(name)
+
+
+@contextmanager
+def template_errors(overrides: Path | None) -> Iterator[None]:
+    """Turn what is wrong with somebody's template into a UsageError; ours have nothing wrong."""
+    try:
+        yield
+    except (TemplateError, UnicodeDecodeError) as error:
+        if overrides is None:
+            raise
+        raise UsageError(
+            f"--template-dir {visible(str(overrides))}: {_told(error)}",
+            "start from the template of that name that comes with saliency",
+        ) from error
+
+
+def _told(error: TemplateError | UnicodeDecodeError) -> str:
+    if isinstance(error, TemplateSyntaxError):
+        return f"{visible(error.name or '')}, line {error.lineno}: {excerpt(error.message or '')}"
+    if isinstance(error, TemplateNotFound):
+        return f"there is no template {excerpt(str(error))}"
+    return excerpt(str(error))
+
+
+def _source(env: Environment, name: str) -> str:
+    assert env.loader is not None  # noqa: S101 - given above
+    return env.loader.get_source(env, name)[0]
 
 
 def _csp_hash(source: str) -> str:
     """Return the hash by which a Content-Security-Policy lets an inline element through."""
     digest = hashlib.sha256(source.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-def shown(text: str) -> str:
-    """Make what a reader could not see visible; line ends and tabs stay, the page keeps them."""
-    return visible(text, keep="\n\r\t")
-
-
-def percent(share: float | None) -> str:
-    """Write a share for reading: 98.6 %, or a dash where there is none."""
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def exact(score: float, error: float | None) -> str:
-    """Write a score to the digits that its error leaves: 0.2134 ± 0.0021 (21.3 %)."""
-    if not error:
-        return f"{score:.4f} ({percent(score)})"
-    digits = min(max(1 - floor(log10(error)), 4), 7)
-    return f"{score:.{digits}f} ± {error:.{digits}f} ({percent(score)})"
-
-
-def grouped(number: int) -> str:
-    """Write a count for reading: 12,345."""
-    return f"{number:,}"
-
-
-def short(number: int) -> str:
-    """Write a count where there is little room, rounded down: 950, 1.2k, 35k, 1.2M."""
-    for unit, sign in ((10**6, "M"), (10**3, "k")):
-        if number >= 10 * unit:
-            return f"{number // unit}{sign}"
-        if number >= unit:
-            return f"{10 * number // unit / 10:.1f}{sign}"
-    return str(number)

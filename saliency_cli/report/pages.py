@@ -1,43 +1,24 @@
-"""Which rows go on which page, and what a template is told of each."""
+"""Which rows go on which page, and the files that a report is made of."""
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
 
-from saliency_cli.records import Record
-from saliency_cli.report.environment import environment
+from jinja2 import Environment
+
+from saliency_cli.report.environment import environment, template_errors
 from saliency_cli.report.findings import find
 from saliency_cli.report.palette import legend
-from saliency_cli.report.seen import judged
+from saliency_cli.report.search_index import Packer, entry
 from saliency_cli.report.selection import ranks, select
+from saliency_cli.report.views import RowView, view
+from saliency_cli.settings import PageChoice
 from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
-from saliency_cli.summary import FLIPS_WARNED
-from saliency_cli.words import Piece, pieces
 
 ROWS_PER_PAGE = 500
 SIGNED = {"dot"}
-
-
-@dataclass(frozen=True, slots=True)
-class Shading:
-    """A row's text, and its pair, shaded by what they do to one target."""
-
-    target: str
-    text: list[Piece]
-    pair: list[Piece] | None
-    fragile: bool
-    flip_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class RowView:
-    """One row as the page shows it."""
-
-    record: Record
-    shadings: list[Shading] = field(default_factory=list)
-    right: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,42 +35,80 @@ class Page:
         return page_name(self.number)
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the pages go, what makes them, and what all of them are told."""
+
+    folder: RunFolder
+    env: Environment
+    context: Mapping[str, Any]
+
+    def write(self, name: str, template: str, **context: Any) -> None:  # noqa: ANN401
+        """Write one file, piece by piece: a page may be longer than memory should hold."""
+        chunks = self.env.get_template(template).generate({**self.context, **context})
+        with committed(self.folder.path / name) as stream:
+            for chunk in chunks:
+                with writing(self.folder.path / name):
+                    stream.write(chunk)
+
+
 def page_name(number: int) -> str:
     """Return the file name of the page of rows with this number."""
     return f"page-{number:04d}.html"
 
 
-def render(folder: RunFolder, *, html_rows: int | None = None) -> None:
+def part_name(number: int) -> str:
+    """Return the file name of the part of the search index with this number."""
+    return f"index-{number:04d}.js"
+
+
+def render(folder: RunFolder, choice: PageChoice) -> None:
     """Write the pages of a run from its manifest and its records, a page at a time.
 
-    With more than 500 rows to show, index.html holds the summary and the way to the pages. They
-    show `html_rows`, if not as many as the run was asked for.
+    With more than 500 rows to show, index.html holds the summary, the search and the way to the
+    pages; in a single file it holds them all the same.
+
+    Raises:
+        UsageError: a template of the reader's own does not work.
+        OutputError: a page cannot be written.
     """
+    with template_errors(choice.template_dir):
+        site = _site(folder, choice)
+        rows, shown, found = (site.context[name] for name in ("rows_read", "shown", "findings"))
+        lines = select(folder.records(), rows=rows, shown=shown, named=found.named)
+        if site.context["paged"]:
+            _write_pages(site, lines)
+        else:
+            site.write(INDEX, "index.html.j2", rows=map(view, lines), pages=(), parts_of_index=0)
+
+
+def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
     findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
-    rows, named = manifest["counts"]["rows"], findings.named
-    wanted = manifest["options"]["html_rows"] if html_rows is None else html_rows
-    shown = min(rows, wanted)
+    rows = manifest["counts"]["rows"]
+    shown = min(rows, choice.html_rows)
+    paged = shown > ROWS_PER_PAGE and not choice.single_file
+    signed = manifest["options"]["reduction"] in SIGNED
     context = {
         "manifest": manifest,
         "findings": findings,
-        "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
+        "where": _links(rows=rows, shown=shown, named=findings.named, paged=paged),
+        "title": choice.title,
+        "signed": signed,
+        "legend": legend(signed=signed),
+        "rows_read": rows,
         "shown": shown,
-        "where": _links(rows=rows, shown=shown, named=named),
+        "paged": paged,
+        "rows_per_page": ROWS_PER_PAGE,
+        "entry": entry,
     }
-    lines = select(folder.records(), rows=rows, shown=shown, named=named)
-    views = (_view(json.loads(line)) for line in lines)
-    if shown <= ROWS_PER_PAGE:
-        _write(folder, INDEX, {**context, "rows": list(views), "pages": []})
-        return
-    pages = [_write_page(folder, context, batch) for batch in _batches(views)]
-    _write(folder, INDEX, {**context, "rows": [], "pages": pages})
+    return Site(folder, environment(choice.template_dir), context)
 
 
-def _links(*, rows: int, shown: int, named: Collection[int]) -> dict[int, str]:
+def _links(*, rows: int, shown: int, named: Collection[int], paged: bool) -> dict[int, str]:
     """Return the links from the summary to the rows that it names, where a page shows them."""
     found = ranks(rows=rows, shown=shown, named=named)
-    if shown <= ROWS_PER_PAGE:
+    if not paged:
         return {row: f"#row-{row}" for row in found}
     return {
         row: f"{PAGES}/{page_name(rank // ROWS_PER_PAGE + 1)}#row-{row}"
@@ -97,47 +116,48 @@ def _links(*, rows: int, shown: int, named: Collection[int]) -> dict[int, str]:
     }
 
 
-def _batches(views: Iterator[RowView]) -> Iterator[tuple[int, list[RowView]]]:
+def _batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     for number in count(1):
-        batch = list(islice(views, ROWS_PER_PAGE))
+        batch = list(islice(lines, ROWS_PER_PAGE))
         if not batch:
             return
         yield number, batch
 
 
-def _view(record: Record) -> RowView:
-    if record["status"] != "ok":
-        return RowView(record)
-    targets = [record, *({**record, **other} for other in record.get("others", ()))]
-    return RowView(
-        record,
-        shadings=[_shading(target) for target in targets],
-        right=judged(record),
+def _write_pages(site: Site, lines: Iterator[str]) -> None:
+    """Write pages and search index side by side, from one reading of the records."""
+    pages, packer, parts = [], Packer(), 0
+    for number, batch in _batches(lines):
+        entries: list[str] = []
+        pages.append(_write_page(site, number, batch, entries=entries))
+        parts = _write_parts(site, packer.add(entries), after=parts)
+    parts = _write_parts(site, packer.rest(), after=parts)
+    site.write(INDEX, "index.html.j2", rows=(), pages=pages, parts_of_index=parts)
+
+
+def _write_page(site: Site, number: int, lines: list[str], *, entries: list[str]) -> Page:
+    """Write a page of rows, each prepared when its turn comes; add what can be searched of them."""
+    first, last = (json.loads(lines[at])["ordinal"] for at in (0, -1))
+    page = Page(number, first, last)
+    site.write(
+        f"{PAGES}/{page.name}",
+        "page.html.j2",
+        rows=_noted(map(view, lines), entries),
+        page=page,
+        last=-(-site.context["shown"] // ROWS_PER_PAGE),
     )
-
-
-def _shading(record: Record) -> Shading:
-    return Shading(
-        record["target"],
-        pieces(record),
-        None if record["pair"] is None else pieces(record, segment=1),
-        fragile=record["flip_rate"] > FLIPS_WARNED,
-        flip_rate=record["flip_rate"],
-    )
-
-
-def _write_page(
-    folder: RunFolder, context: dict[str, Any], batch: tuple[int, list[RowView]]
-) -> Page:
-    number, rows = batch
-    page = Page(number, rows[0].record["ordinal"], rows[-1].record["ordinal"])
-    last = -(-context["shown"] // ROWS_PER_PAGE)
-    _write(folder, f"{PAGES}/{page.name}", {**context, "rows": rows, "page": page, "last": last})
     return page
 
 
-def _write(folder: RunFolder, name: str, context: dict[str, Any]) -> None:
-    template = "page.html.j2" if "page" in context else "index.html.j2"
-    text = environment().get_template(template).render(context)
-    with committed(folder.path / name) as stream, writing(folder.path / name):
-        stream.write(text)
+def _noted(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
+    for row in rows:
+        entries.append(entry(row).json())
+        yield row
+
+
+def _write_parts(site: Site, parts: Iterator[str], *, after: int) -> int:
+    """Write parts of the search index; return the number of the last."""
+    number = after
+    for number, part in enumerate(parts, start=after + 1):
+        site.write(f"{PAGES}/{part_name(number)}", "part.js.j2", number=number, part=part)
+    return number

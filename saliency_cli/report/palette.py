@@ -5,6 +5,7 @@ that a flat text looks flat and two reports can be laid side by side. The colour
 sheet.
 """
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
@@ -23,7 +24,7 @@ class Shade:
 
 def shade(score: float) -> str:
     """Return the class of a score: `s0` to `s6`, or `n1` to `n6` where it is negative."""
-    level = sum(abs(score) >= bound for bound in BOUNDS)
+    level = bisect_right(BOUNDS, abs(score))
     return f"{'n' if score < 0 and level else 's'}{level}"
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from saliency_cli.ranking import judged
 from saliency_cli.records import Record
 from saliency_cli.words import Word, words
 
@@ -24,13 +25,6 @@ def see(record: Record) -> Seen:
     """Work out what the findings need of an explained record."""
     found = shares(words(record))
     return Seen(record, judged(record), found, leader(found))
-
-
-def judged(record: Record) -> bool | None:
-    """Say whether the prediction is right; None where gold is no label of the model, or none."""
-    if record["gold"] not in record["probabilities"]:
-        return None
-    return bool(record["gold"] == record["predicted"])
 
 
 def shares(words: list[Word]) -> Shares:

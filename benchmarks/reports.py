@@ -1,0 +1,217 @@
+"""What reports of many rows cost: milliseconds a row, bytes a file, and Chromium's patience.
+
+The records are made up, with a fixed seed: words drawn as a language draws them, few often and most
+seldom, a third of them in two tokens.
+"""
+
+import random
+import shutil
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+from reporting import add_json_option, aligned, emit, say
+
+from saliency_cli.records import Record
+from saliency_cli.report import render
+from saliency_cli.settings import PageChoice
+from saliency_cli.store import RunFolder
+from saliency_cli.summary import Summary, Tally
+
+TOKENS = 48
+WORDS = 20_000
+LABELS = ("ham", "spam")
+ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run".split()
+QUERIES = ("free", "label:spam !correct", "conf<0.6", '"no such phrase"')
+SEARCH = """
+(query) => {
+  const before = performance.now();
+  change({ q: query });
+  document.body.offsetHeight;
+  return performance.now() - before;
+}
+"""
+
+
+class Language:
+    """Words with the frequencies of a language (Zipf)."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)  # noqa: S311 - nothing secret
+        letters = "etaoinshrdlucmfwypvbgkjqxz"
+        weights = list(accumulate(1 / (rank + 1) for rank in range(len(letters))))
+        drawn = (self.rng.choices(letters, cum_weights=weights, k=9) for _ in range(WORDS))
+        self.words = ["".join(word[: 2 + index % 7]) for index, word in enumerate(drawn)]
+        self.words[200] = "free"
+        self.weights = list(accumulate(1 / (rank + 2) for rank in range(WORDS)))
+
+    def record(self, ordinal: int) -> Record:
+        """Make up the record of a text of 48 tokens, the two special ones counted."""
+        rng, position = self.rng, 0
+        spans: list[tuple[int, int]] = []
+        words = []
+        while len(spans) < TOKENS - 2:
+            word = rng.choices(self.words, cum_weights=self.weights)[0]
+            cut = len(word) // 2 if len(word) > 4 and rng.random() < 0.3 else 0
+            starts = [position, position + cut] if cut else [position]
+            ends = [*starts[1:], position + len(word)]
+            spans += zip(starts, ends, strict=True)
+            words.append(word)
+            position += len(word) + 1
+        return self._scored(ordinal, " ".join(words), spans[: TOKENS - 2])
+
+    def _scored(self, ordinal: int, text: str, spans: list[tuple[int, int]]) -> Record:
+        rng = self.rng
+        raw = [rng.expovariate(1) ** 2 for _ in range(TOKENS)]
+        scores = [float(f"{score / sum(raw):.7g}") for score in raw]
+        spam = float(f"{rng.random():.7g}")
+        predicted = LABELS[spam > 0.5]
+        return {
+            "schema": 1,
+            "status": "ok",
+            "ordinal": ordinal,
+            "id": f"{ordinal:08x}",
+            "text": text,
+            "pair": None,
+            "predicted": predicted,
+            "probability": max(spam, 1 - spam),
+            "probabilities": {"ham": float(f"{1 - spam:.7g}"), "spam": spam},
+            "target": predicted,
+            "gold": LABELS[rng.random() < spam],
+            "tokens": ["[CLS]", *(text[start:end] for start, end in spans), "[SEP]"],
+            "offsets": [[0, 0], *map(list, spans), [0, 0]],
+            "special": [True, *[False] * len(spans), True],
+            "scores": scores,
+            "errors": [float(f"{score * rng.random() / 50:.7g}") for score in scores],
+            "special_share": float(f"{scores[0] + scores[-1]:.7g}"),
+            "samples": 4,
+            "flip_rate": rng.choice((0.0, 0.0, 0.0, 0.25)),
+            "truncated": False,
+            "windows": 1,
+        }
+
+
+def manifest(summary: Summary) -> dict[str, Any]:
+    """Make the manifest of a run that nobody made."""
+    return {
+        "schema": 1,
+        "versions": {"saliency": "benchmark"},
+        "model": {"name": "made-up", "labels": list(LABELS)},
+        "input": {"name": "made-up.jsonl"},
+        "options": {"noise": 0.01, "reduction": "l2"},
+        **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "products"), ""),
+        **dict.fromkeys(("streams", "batch_tokens"), ""),
+        "hashes": {"input": "", "model": {}, "tokenizer": {}},
+        "counts": asdict(summary),
+    }
+
+
+def write_records(path: Path, rows: int) -> tuple[RunFolder, float]:
+    """Write the records of a run; return its folder, and the seconds that writing alone took."""
+    folder, tally, language, seconds = RunFolder(path), Tally(LABELS), Language(0), 0.0
+    folder.clear()
+    with folder.record_writer() as writer:
+        for ordinal in range(rows):
+            record = language.record(ordinal)
+            tally.add(record)
+            before = time.process_time()
+            writer.write(record)
+            seconds += time.process_time() - before
+    folder.write_manifest(manifest(tally.summary()))
+    return folder, seconds
+
+
+def sizes(path: Path) -> dict[str, float]:
+    """Return the megabytes of the largest file, of the search index, and of all pages."""
+    pages = {file: file.stat().st_size / 1e6 for file in path.rglob("*") if file.suffix != ".jsonl"}
+    index = (size for file, size in pages.items() if file.suffix == ".js")
+    return {"largest": max(pages.values()), "index": sum(index), "pages": sum(pages.values())}
+
+
+def opened(page: Page, file: Path) -> float:
+    """Open a page; return the milliseconds until it answers a key."""
+    page.goto(file.as_uri(), wait_until="domcontentloaded")
+    timing = "performance.getEntriesByType('navigation')[0].domInteractive"
+    return float(page.evaluate(timing))
+
+
+def searched(page: Page) -> float:
+    """Return the milliseconds of the slowest search, the page drawn again."""
+    page.wait_for_selector("html[data-ready]", timeout=120_000)
+    return max(float(page.evaluate(SEARCH, query)) for query in QUERIES for _ in range(3))
+
+
+def browse(path: Path) -> dict[str, float]:
+    """Open the report in Chromium, from file://, and search it."""
+    rows = path / "pages" / "page-0001.html"
+    with sync_playwright() as playwright:
+        executable = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1000, "height": 800})
+        opened(page, path / "index.html")  # the first start of a renderer is not the report's
+        started = time.perf_counter()
+        interactive = opened(page, path / "index.html")
+        page.wait_for_selector("html[data-ready]", timeout=120_000)
+        ready = 1000 * (time.perf_counter() - started)
+        search = searched(page)
+        page_of_rows = opened(page, rows) if rows.exists() else interactive
+        browser.close()
+    return {"open": interactive, "ready": ready, "search": search, "page": page_of_rows}
+
+
+def measure(rows: int, *, folder: Path, single_file: bool) -> dict[str, float]:
+    """Write, render, open and search one report."""
+    say(f"{rows} rows{', one file' if single_file else ''}")
+    run, writing = write_records(folder, rows)
+    before = time.process_time()
+    render(run, PageChoice(html_rows=rows, single_file=single_file))
+    rendering = time.process_time() - before
+    per_row = {"write": 1000 * writing / rows, "render": 1000 * rendering / rows}
+    return {"rows": rows, **per_row, **sizes(folder), **browse(folder)}
+
+
+COLUMNS = {
+    "rows": "rows",
+    "write": "write ms/row",
+    "render": "render ms/row",
+    "largest": "largest MB",
+    "index": "index MB",
+    "pages": "all MB",
+    "open": "open ms",
+    "page": "page ms",
+    "ready": "index ms",
+    "search": "search ms",
+}
+
+
+def told(measured: dict[str, float]) -> Iterator[str]:
+    """Yield the cells of a line."""
+    for name in COLUMNS:
+        value = measured[name]
+        yield f"{value:,.0f}" if name == "rows" or value >= 100 else f"{value:.2f}"
+
+
+def main() -> None:
+    """Measure reports of the sizes that are asked for, and print a table."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", nargs="*", type=int, default=[500, 10_000, 100_000])
+    parser.add_argument("--single-file", action="store_true", help="all rows in one file")
+    add_json_option(parser)
+    given = parser.parse_args()
+    found = []
+    for rows in given.rows:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "run"
+            found.append(measure(rows, folder=path, single_file=given.single_file))
+    table = aligned(list(COLUMNS.values()), [list(told(each)) for each in found])
+    emit(table, {"reports": found}, target=given.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Records -> what a template is told of a row: its spans, shaded and noted, and where it leads."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from saliency_cli.escapes import visible
+from saliency_cli.ranking import judged
+from saliency_cli.records import Record
+from saliency_cli.report.figures import exact, shown
+from saliency_cli.report.palette import shade
+from saliency_cli.summary import FLIPS_WARNED
+from saliency_cli.words import Piece, joined, pieces
+
+LABELS_SHOWN = 5
+
+
+class Span(NamedTuple):
+    """A stretch of text as the page shows it; without `note` it has no score.
+
+    A word of several tokens has them as `parts`. A tuple for the same reason as a piece.
+    """
+
+    text: str
+    css: str = ""
+    note: str = ""
+    parts: tuple["Span", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The word that bears most of a row's saliency."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shading:
+    """A row's text, and its pair, shaded by what they do to one target."""
+
+    target: str
+    texts: tuple[list[Span], ...]
+    lead: Lead | None
+    flip_rate: float
+
+    @property
+    def fragile(self) -> bool:
+        """Whether the noise destroys the prediction, and this shading with it."""
+        return self.flip_rate > FLIPS_WARNED
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row as the page shows it; `source` is its record, fit to stand in a page's script."""
+
+    record: Record
+    source: str
+    shadings: tuple[Shading, ...] = ()
+    labels: tuple[tuple[str, float], ...] = ()
+    right: bool | None = None
+
+    @property
+    def lead(self) -> Lead | None:
+        """The word that leads for the first target."""
+        return self.shadings[0].lead if self.shadings else None
+
+
+def view(line: str) -> RowView:
+    """Read a line of the records, and prepare it for the page."""
+    record: Record = json.loads(line)
+    source = embedded(line, record)
+    if record["status"] != "ok":
+        return RowView(record, source)
+    targets = [record, *({**record, **other} for other in record.get("others", ()))]
+    return RowView(
+        record,
+        source,
+        shadings=tuple(_shading(target) for target in targets),
+        labels=_most_probable(record),
+        right=judged(record),
+    )
+
+
+def embedded(line: str, value: object) -> str:
+    """Return JSON that no HTML parser sees a tag in, and that holds nothing that acts."""
+    text = line.rstrip("\n")
+    if not (text.isascii() and text.isprintable()):
+        text = json.dumps(value, separators=(",", ":")).replace("\x7f", r"\u007f")
+    return text.replace("<", r"\u003c")
+
+
+def _most_probable(record: Record) -> tuple[tuple[str, float], ...]:
+    """Return the labels to show: the predicted one, then the most probable of the others."""
+    chosen = record["predicted"]
+    ranked = sorted(record["probabilities"].items(), key=lambda item: (item[0] != chosen, -item[1]))
+    return tuple(ranked[:LABELS_SHOWN])
+
+
+def _shading(record: Record) -> Shading:
+    halves = [joined(pieces(record))]
+    if record["pair"] is not None:
+        halves.append(joined(pieces(record, segment=1)))
+    return Shading(
+        record["target"],
+        tuple([_span(word) for word in half] for half in halves),
+        _lead(word for half in halves for word in half),
+        record["flip_rate"],
+    )
+
+
+def _lead(words: Iterator[list[Piece]]) -> Lead | None:
+    """Return the word with the largest share, the first of equals; None where there is no word."""
+    best: list[Piece] = []
+    most = 0.0
+    for word in words:
+        score = word[0].score if len(word) == 1 else _sum(word)
+        if not -most <= score <= most and not word[0].special:
+            best, most = word, abs(score)
+    return Lead("".join(piece.text for piece in best).strip(), _sum(best)) if best else None
+
+
+def _sum(word: list[Piece]) -> float:
+    return sum(piece.score for piece in word)
+
+
+def _span(word: list[Piece]) -> Span:
+    return _single(word[0]) if len(word) == 1 else _several(word)
+
+
+def _several(word: list[Piece]) -> Span:
+    """Return a word of several tokens: it has the sum of their scores, and they are its parts."""
+    score = _sum(word)
+    errors = [piece.error for piece in word if piece.error is not None]
+    tokens = sum(len(piece.tokens) for piece in word)
+    note = f"{exact(score, sum(errors) if len(errors) == len(word) else None)}, {tokens} tokens"
+    return Span("", f"w {shade(score)}", note, tuple(map(_single, word)))
+
+
+def _single(piece: Piece) -> Span:
+    text = piece.text if piece.text.isprintable() else shown(piece.text)
+    if not piece.tokens:
+        return Span(text, "cut" if piece.cut else "")
+    note = exact(piece.score, piece.error)
+    if len(piece.tokens) > 1:
+        note = f"{note}, {len(piece.tokens)} tokens"
+    css = f"t {shade(piece.score)}"
+    return Span(text, f"{css} special" if piece.special else css, note)
+
+
+def plain(text: str) -> str:
+    """Return a text for the search index: on one line, and with nothing that acts."""
+    return text if text.isprintable() else visible(" ".join(text.split()))
