@@ -40,7 +40,7 @@ HtmlRows: TypeAlias = Annotated[
     int,
     typer.Option(
         min=0,
-        help="Rows that the pages show, evenly sampled; the records hold all.",
+        help="Rows that the pages show: those that the summary names, then an even sample.",
         rich_help_panel=OUTPUT,
     ),
 ]

@@ -1,9 +1,25 @@
-"""Token scores -> pieces of the untouched text, in reading order and without a gap."""
+"""Token scores -> pieces of the untouched text, in reading order and without a gap; and words."""
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.records import Record
+
+KEY_LENGTH = 64
+"""Characters of a word that tell it from others: what has no end shall not be kept whole."""
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
+)
+"""Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
+
+_INSIDE = "'’_\u200c\u200d"
+"""What stands inside words, and is no part of them at their ends."""
 
 
 class Piece(NamedTuple):
@@ -77,3 +93,72 @@ def _join(found: list[Piece], piece: Piece) -> None:
         error=error,
         tokens=before.tokens + piece.tokens,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text, whatever number of tokens it took, with the sum of their scores.
+
+    `key` is the same for the same word elsewhere: no case, no apostrophes around it.
+    """
+
+    text: str
+    key: str
+    score: float
+
+
+def words(record: Record) -> list[Word]:
+    """Join the tokens of each word, so that words can be counted; both halves of a pair count.
+
+    Two tokens are of one word where they share characters, or where nothing stands between them and
+    letters or digits meet. Punctuation is a word by itself, and so is each token in scripts that
+    write no spaces. Special tokens and white space are no words.
+    """
+    texts = (record["text"], record["pair"])
+    found = []
+    for segment, start, end, score in _spans(record):
+        text = texts[segment][start:end].strip()
+        if text:
+            found.append(Word(text, word_key(text), score))
+    return found
+
+
+def _spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
+    """Yield segment, start, end and score of each run of tokens that belong together."""
+    segments = record.get("segments") or [0] * len(record["tokens"])
+    texts = (record["text"], record["pair"])
+    of, first, last, total = -1, 0, 0, 0.0
+    for (start, end), special, score, segment in zip(
+        record["offsets"], record["special"], record["scores"], segments, strict=True
+    ):
+        if special:
+            continue
+        if segment == of and _continues(texts[of], start, end, last=last):
+            last, total = max(last, end), total + score
+            continue
+        if of >= 0:
+            yield of, first, last, total
+        of, first, last, total = segment, start, end, score
+    if of >= 0:
+        yield of, first, last, total
+
+
+def _continues(text: str, start: int, end: int, *, last: int) -> bool:
+    """Say whether a token goes on with the word that ended at `last`."""
+    if start < last or start == end:
+        return True
+    return start == last > 0 and binds(text[start - 1]) and binds(text[start])
+
+
+@lru_cache(maxsize=4096)
+def binds(character: str) -> bool:
+    """Say whether a character makes one word with a letter beside it."""
+    if character.isalnum():
+        return not _UNSPACED.match(character)
+    return character in _INSIDE or unicodedata.category(character).startswith("M")
+
+
+def word_key(text: str) -> str:
+    """Return what is the same for the same word elsewhere; see `Word`."""
+    key = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return (key.strip(_INSIDE) or key)[:KEY_LENGTH].casefold()

@@ -1,6 +1,7 @@
 """Finished runs made by hand, so that pages are tested without a model and the same everywhere."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,27 @@ def varied() -> list[Record]:
         | {"target": "stars", "gold": "3", "windows": 3},
         record(6, "a line\nand a tab\there, \u202etricky\x07", gold="ham"),
     ]
+
+
+def led(ordinal: int, text: str, word: str, **changes: Any) -> Record:  # noqa: ANN401
+    """Make the record of a text in which one word has half of the saliency."""
+    tokens = text.split()
+    rest = 0.5 / len(tokens)
+    scores = [rest, *(0.5 if token == word else rest for token in tokens)]
+    scores = [score / sum(scores) for score in scores]
+    return record(ordinal, text, scores=scores, **changes)
+
+
+def planted(rows: int = 100) -> Iterator[Record]:
+    """Make 40 texts that one word leads and decides, and others, led and labelled by turns."""
+    fill = "all of these words are in each text"
+    others = fill.split()
+    for ordinal in range(rows):
+        if ordinal < 40:
+            yield led(ordinal, f"{fill} zap", "zap", predicted="spam")
+        else:
+            leading = others[ordinal % len(others)]
+            yield led(ordinal, fill, leading, predicted=("ham", "spam")[ordinal // 8 % 2])
 
 
 def pair_record(ordinal: int) -> Record:

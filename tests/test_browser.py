@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from .chromium import Watched
-from .runs import HOSTILE, HOSTILE_LABEL, record, varied, write_run
+from .runs import HOSTILE, HOSTILE_LABEL, planted, record, varied, write_run
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +34,8 @@ def test_the_page_opens_quietly_and_asks_for_nothing(watched: Watched, report: P
 def test_hostile_text_and_label_are_shown_as_text(watched: Watched, report: Path) -> None:
     page = watched.open(report / "index.html")
     row = page.locator("#row-2")
-    assert HOSTILE in row.locator(".text").inner_text()
+    row.scroll_into_view_if_needed()
+    expect(row.locator(".text")).to_contain_text(HOSTILE, use_inner_text=True)
     assert row.locator(".predicted bdi").inner_text() == HOSTILE_LABEL
     assert page.locator("img, .row b, .row u, .row i").count() == 0
     assert page.locator("script:not([type])").count() == 1
@@ -156,11 +157,41 @@ def test_pages_of_rows_are_linked_and_accessible(watched: Watched, tmp_path: Pat
     assert watched.said == []
 
 
+def test_what_is_found_is_accessible_and_leads_to_rows(watched: Watched, tmp_path: Path) -> None:
+    records = [each | {"gold": "ham"} for each in planted(510)]
+    page = watched.open(write_run(tmp_path / "run", records) / "index.html")
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+    suspect = page.locator("section[aria-labelledby=suspects] tbody tr").first
+    assert suspect.locator("th").inner_text() == "zap"
+    suspect.get_by_role("link", name="3", exact=True).click()
+    assert page.url.endswith("pages/page-0001.html#row-3")
+    assert page.locator("#row-3").is_visible()
+    assert watched.said == []
+
+
+def test_what_is_found_fits_a_narrow_window(watched: Watched, tmp_path: Path) -> None:
+    labels = [f"label {number}" for number in range(14)]
+    chances = dict.fromkeys(labels, 0.0)
+    records = [
+        each | {"predicted": label, "gold": label, "probabilities": chances}
+        for each, label in zip(planted(14), labels, strict=True)
+    ]
+    about = {"name": "model.pt", "labels": labels, "max_length": 64}
+    page = watched.open(write_run(tmp_path / "run", records, model=about) / "index.html")
+    page.set_viewport_size({"width": 320, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    results = Axe().run(page, context={"include": [[".finding"]]})
+    assert results.violations_count == 0, results.generate_report()
+
+
 def test_without_scripts_the_page_still_reads(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((report / "index.html").as_uri())
-    assert "free call now" in page.locator("#row-0 .text").inner_text()
+    text = page.locator("#row-0 .text")
+    text.scroll_into_view_if_needed()
+    expect(text).to_contain_text("free call now", use_inner_text=True)
     token = page.locator("#row-0 .t", has_text="call")
     before = token.bounding_box()
     token.hover()

@@ -17,10 +17,10 @@ from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
 from saliency_cli.report import check_templates
 from saliency_cli.report.environment import environment, templates
-from saliency_cli.report.figures import exact, percent
-from saliency_cli.report.pages import even_sample
-from saliency_cli.report.palette import BOUNDS, legend, shade
+from saliency_cli.report.figures import exact, grouped, percent, short
+from saliency_cli.report.palette import BOUNDS, heat, legend, shade
 from saliency_cli.report.search_index import FIELDS, Packer
+from saliency_cli.report.selection import select
 from saliency_cli.report.views import embedded
 from saliency_cli.report.wording import joined as joined_pieces
 from saliency_cli.words import Piece, pieces
@@ -242,10 +242,22 @@ def test_no_rows_on_the_pages_if_none_are_wanted(tmp_path: Path) -> None:
 @given(rows=st.integers(1, 300), share=st.floats(0, 1))
 def test_the_sample_is_even_and_of_the_size_asked_for(rows: int, share: float) -> None:
     shown = int(rows * share)
-    picked = list(even_sample(range(rows), rows=rows, shown=shown))
+    picked = list(select(range(rows), rows=rows, shown=shown, named=()))
     assert len(picked) == shown
     gaps = {after - before for before, after in pairwise(picked)}
     assert len(gaps) <= 2
+
+
+@given(st.data(), st.integers(1, 300), st.floats(0, 1))
+def test_rows_that_are_named_are_shown_before_all_others(
+    data: st.DataObject, rows: int, share: float
+) -> None:
+    shown = int(rows * share)
+    named = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
+    picked = list(select(range(rows), rows=rows, shown=shown, named=named))
+    assert picked == sorted(set(picked))
+    assert len(picked) == shown
+    assert set(named[:shown]) <= set(picked)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +274,27 @@ def test_scores_are_written_to_the_digits_of_their_errors(
     score: float, error: float | None, text: str
 ) -> None:
     assert exact(score, error) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "brief"),
+    [
+        (0, "0", "0"),
+        (999, "999", "999"),
+        (1234, "1,234", "1.2k"),
+        (9999, "9,999", "9.9k"),
+        (35678, "35,678", "35k"),
+        (1250000, "1,250,000", "1.2M"),
+    ],
+)
+def test_counts_are_written_for_reading(number: int, text: str, brief: str) -> None:
+    assert grouped(number) == text
+    assert short(number) == brief
+
+
+@given(st.floats(0, 1))
+def test_a_step_of_a_table_says_how_large_and_none_is_none(share: float) -> None:
+    assert (heat(share) - 1) / 6 < share <= heat(share) / 6 or share == heat(share) == 0
 
 
 def test_a_share_that_is_not_there_is_a_dash() -> None:

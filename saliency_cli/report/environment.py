@@ -19,8 +19,10 @@ from jinja2 import (
 
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import excerpt, visible
-from saliency_cli.report.figures import exact, percent, shown
-from saliency_cli.report.palette import shade
+from saliency_cli.report.figures import exact, grouped, percent, short, shown
+from saliency_cli.report.notable import LIMITS
+from saliency_cli.report.palette import heat, shade
+from saliency_cli.report.queries import phrase, search, term
 
 PACKAGE = Path(__file__).parent.parent
 STYLES = ("report.css",)
@@ -49,7 +51,9 @@ def environment(overrides: Path | None = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    env.filters |= {"percent": percent, "exact": exact, "shade": shade, "shown": shown}
+    env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
+    env.filters |= {"heat": heat, "shade": shade, "shown": shown}
+    env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
         env.globals[kind] = source

@@ -24,3 +24,18 @@ def exact(score: float, error: float | None) -> str:
         return f"{score:.4f} ({percent(score)})"
     digits = 7 - bisect_right(DIGITS, error)
     return f"{score:.{digits}f} ± {error:.{digits}f} ({100 * score:.1f} %)"
+
+
+def grouped(number: int) -> str:
+    """Write a count for reading: 12,345."""
+    return f"{number:,}"
+
+
+def short(number: int) -> str:
+    """Write a count where there is little room, rounded down: 950, 1.2k, 35k, 1.2M."""
+    for unit, sign in ((10**6, "M"), (10**3, "k")):
+        if number >= 10 * unit:
+            return f"{number // unit}{sign}"
+        if number >= unit:
+            return f"{10 * number // unit / 10:.1f}{sign}"
+    return str(number)

@@ -4,21 +4,21 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment
 
 from saliency_cli.report.environment import environment, template_errors
+from saliency_cli.report.findings import find
 from saliency_cli.report.palette import legend
 from saliency_cli.report.search_index import Packer, entry
+from saliency_cli.report.selection import ranks, select
 from saliency_cli.report.views import RowView, view
 from saliency_cli.settings import PageChoice
 from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 
 ROWS_PER_PAGE = 500
 SIGNED = {"dot"}
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,14 @@ def render(folder: RunFolder, choice: PageChoice) -> None:
     """
     with template_errors(choice.template_dir):
         site = _site(folder, choice)
-        shown = site.context["shown"]
-        lines = even_sample(folder.records(), rows=site.context["rows_read"], shown=shown)
-        if shown <= ROWS_PER_PAGE or choice.single_file:
+        context = site.context
+        lines = select(
+            folder.records(),
+            rows=context["rows_read"],
+            shown=context["shown"],
+            named=context["findings"].named,
+        )
+        if context["one_file"]:
             site.write(INDEX, "index.html.j2", rows=map(view, lines), pages=(), parts_of_index=0)
         else:
             _write_pages(site, lines)
@@ -84,25 +89,35 @@ def render(folder: RunFolder, choice: PageChoice) -> None:
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
+    findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
     rows = manifest["counts"]["rows"]
+    shown = min(rows, choice.html_rows)
+    one_file = shown <= ROWS_PER_PAGE or choice.single_file
+    rank = ranks(rows=rows, shown=shown, named=findings.named)
     context = {
         "manifest": manifest,
         "title": choice.title,
         "signed": manifest["options"]["reduction"] in SIGNED,
         "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
         "rows_read": rows,
-        "shown": min(rows, choice.html_rows),
+        "shown": shown,
+        "one_file": one_file,
+        "findings": findings,
+        "where": _links(rank, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
         "entry": entry,
     }
     return Site(folder, environment(choice.template_dir), context)
 
 
-def even_sample(lines: Iterable[T], *, rows: int, shown: int) -> Iterator[T]:
-    """Pick `shown` of `rows` items, evenly spaced and the same each time."""
-    for index, line in enumerate(lines):
-        if (index + 1) * shown // rows > index * shown // rows:
-            yield line
+def _links(rank: Mapping[int, int], *, one_file: bool) -> dict[int, str]:
+    """Return the links from the summary to rows of these ranks among those that are shown."""
+    if one_file:
+        return {row: f"#row-{row}" for row in rank}
+    return {
+        row: f"{PAGES}/{page_name(place // ROWS_PER_PAGE + 1)}#row-{row}"
+        for row, place in rank.items()
+    }
 
 
 def _batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:

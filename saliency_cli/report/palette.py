@@ -8,6 +8,7 @@ sheet.
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """The least share of shades 1, 2 … 6; shade 0 is no shade."""
@@ -25,6 +26,11 @@ def shade(score: float) -> str:
     """Return the class of a score: `s0` to `s6`, or `n1` to `n6` where it is negative."""
     level = bisect_right(BOUNDS, abs(score))
     return f"{'n' if score < 0 and level else 's'}{level}"
+
+
+def heat(share: float) -> int:
+    """Return the step of a share between 0 and 1 in a table: 0 for none, then 1 to 6, all alike."""
+    return min(ceil(6 * share), 6)
 
 
 def legend(*, signed: bool) -> list[Shade]:

@@ -1,7 +1,7 @@
 """Records -> what a template is told of a row: its spans, shaded and noted, and where it leads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +9,10 @@ from saliency_cli.escapes import visible
 from saliency_cli.records import Record
 from saliency_cli.report.figures import exact, shown
 from saliency_cli.report.palette import shade
+from saliency_cli.report.seen import Shares, judged, leader
 from saliency_cli.report.wording import joined
 from saliency_cli.summary import FLIPS_WARNED
-from saliency_cli.words import Piece, pieces
+from saliency_cli.words import Piece, pieces, word_key
 
 LABELS_SHOWN = 5
 
@@ -30,7 +31,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The word that bears most of a row's saliency."""
+    """The word that leads a row: the key that all its occurrences share, and their share."""
 
     text: str
     score: float
@@ -73,14 +74,13 @@ def view(line: str) -> RowView:
     source = embedded(line, record)
     if record["status"] != "ok":
         return RowView(record, source)
-    gold, probabilities = record["gold"], record["probabilities"]
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     return RowView(
         record,
         source,
         shadings=tuple(_shading(target) for target in targets),
         labels=_most_probable(record),
-        right=gold == record["predicted"] if gold in probabilities else None,
+        right=judged(record),
     )
 
 
@@ -111,15 +111,16 @@ def _shading(record: Record) -> Shading:
     )
 
 
-def _lead(words: Iterator[list[Piece]]) -> Lead | None:
-    """Return the word with the largest share, the first of equals; None where there is no word."""
-    best: list[Piece] = []
-    most = 0.0
+def _lead(words: Iterable[list[Piece]]) -> Lead | None:
+    """Return the word that leads, as the findings have it; None where there is none."""
+    found: Shares = {}
     for word in words:
-        score = word[0].score if len(word) == 1 else _sum(word)
-        if not -most <= score <= most and not word[0].special:
-            best, most = word, abs(score)
-    return Lead("".join(piece.text for piece in best).strip(), _sum(best)) if best else None
+        text = "".join(piece.text for piece in word).strip()
+        if text and word[0].tokens and not word[0].special:
+            key = word_key(text)
+            found[key] = found.get(key, 0.0) + _sum(word)
+    best = leader(found)
+    return None if best is None else Lead(best, found[best])
 
 
 def _sum(word: list[Piece]) -> float:
