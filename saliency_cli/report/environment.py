@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from saliency_cli.escapes import visible
 from saliency_cli.report.notable import LIMITS
 from saliency_cli.report.palette import heat, shade
-from saliency_cli.report.queries import search, term
+from saliency_cli.report.queries import phrase, search, term
 
 PACKAGE = Path(__file__).parent.parent
 STYLE = "report.css"
@@ -38,7 +38,7 @@ def environment() -> Environment:
     )
     env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
     env.filters |= {"heat": heat, "shade": shade, "shown": shown}
-    env.globals |= {"limits": LIMITS, "search": search, "term": term}
+    env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
     for kind, name in (("style", STYLE), ("script", SCRIPT)):
         source = (templates() / name).read_text(encoding="utf-8")
         env.globals[kind] = source
