@@ -149,6 +149,7 @@ def test_pages_of_rows_are_linked_and_accessible(watched: Watched, tmp_path: Pat
     page.get_by_role("link", name="Page 2:").click()
     assert page.locator(".row").count() == 1
     page.get_by_role("link", name="← Previous").first.click()
+    page.wait_for_url("**/page-0001.html", wait_until="load")
     assert page.locator(".row").count() == 500
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.escapes import visible
@@ -141,14 +142,20 @@ def _several(word: list[Piece]) -> Span:
 
 
 def _single(piece: Piece) -> Span:
-    text = piece.text if piece.text.isprintable() else shown(piece.text)
     if not piece.tokens:
-        return Span(text, "cut" if piece.cut else "")
+        return _gap(piece.text, cut=piece.cut)
+    text = piece.text if piece.text.isprintable() else shown(piece.text)
     note = exact(piece.score, piece.error)
     if len(piece.tokens) > 1:
         note = f"{note}, {len(piece.tokens)} tokens"
     css = f"t {shade(piece.score)}"
     return Span(text, f"{css} special" if piece.special else css, note)
+
+
+@lru_cache(maxsize=1024)
+def _gap(text: str, *, cut: bool) -> Span:
+    """Return text without a token: nearly always one space, made once."""
+    return Span(shown(text), "cut" if cut else "")
 
 
 def plain(text: str) -> str:
