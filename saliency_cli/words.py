@@ -111,7 +111,7 @@ def joined(found: Sequence[Piece]) -> list[list[Piece]]:
 def _one_word(before: Piece, piece: Piece) -> bool:
     if before.special or piece.special or not before.text or not piece.text:
         return False
-    return _binds(before.text[-1]) and _binds(piece.text[0])
+    return binds(before.text[-1]) and binds(piece.text[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def words(record: Record) -> list[Word]:
     for segment, start, end, score in _spans(record):
         text = texts[segment][start:end].strip()
         if text:
-            found.append(Word(text, _key(text), score))
+            found.append(Word(text, word_key(text), score))
     return found
 
 
@@ -166,17 +166,18 @@ def _continues(text: str, start: int, end: int, *, last: int) -> bool:
     """Say whether a token goes on with the word that ended at `last`."""
     if start < last or start == end:
         return True
-    return start == last > 0 and _binds(text[start - 1]) and _binds(text[start])
+    return start == last > 0 and binds(text[start - 1]) and binds(text[start])
 
 
 @lru_cache(maxsize=4096)
-def _binds(character: str) -> bool:
+def binds(character: str) -> bool:
     """Say whether a character makes one word with a letter beside it."""
     if character.isalnum():
         return not _UNSPACED.match(character)
     return character in _INSIDE or unicodedata.category(character).startswith("M")
 
 
-def _key(text: str) -> str:
+def word_key(text: str) -> str:
+    """Return what is the same for the same word elsewhere; see `Word`."""
     key = text if text.isascii() else unicodedata.normalize("NFC", text)
     return (key.strip(_INSIDE) or key)[:KEY_LENGTH].casefold()

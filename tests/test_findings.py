@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_cli.records import Record
-from saliency_cli.report.findings import OTHER_REASONS, REASONS_SHOWN, Findings, find
+from saliency_cli.report.findings import REASONS_SHOWN, Findings, find
 from saliency_cli.report.judged import MOST_LABELS
 from saliency_cli.report.leaders import WordCounts, divergence, surprise
 from saliency_cli.report.notable import ROWS_KEPT
-from saliency_cli.report.queries import search, term
+from saliency_cli.report.queries import phrase, search, term
 from saliency_cli.report.seen import see, shares
 from saliency_cli.words import words
 
@@ -261,7 +261,7 @@ def test_quarantined_rows_are_grouped_by_reason() -> None:
     assert (seen[0].reason, seen[0].count, seen[0].rows) == ("text is missing", 8, (0, 1, 2, 3, 4))
     assert len(seen) == REASONS_SHOWN + 1
     assert sum(bad.count for bad in seen) == len(records)
-    assert {bad.reason: bad.count for bad in seen}[OTHER_REASONS] == 1
+    assert {bad.reason: bad.count for bad in seen}[None] == 1
 
 
 # The whole pass, and the page.
@@ -326,3 +326,5 @@ def test_what_holds_a_space_is_quoted() -> None:
     assert term("label", "spam") == "label:spam"
     assert term("label", "very good") == 'label:"very good"'
     assert term("lead", "") == 'lead:""'
+    assert phrase("text is missing") == '"text is missing"'
+    assert phrase('no "text" there') == '"no "'

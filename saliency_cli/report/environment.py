@@ -22,7 +22,7 @@ from saliency_cli.escapes import excerpt, visible
 from saliency_cli.report.figures import exact, grouped, percent, short, shown
 from saliency_cli.report.notable import LIMITS
 from saliency_cli.report.palette import heat, shade
-from saliency_cli.report.queries import search, term
+from saliency_cli.report.queries import phrase, search, term
 
 PACKAGE = Path(__file__).parent.parent
 STYLES = ("report.css",)
@@ -53,7 +53,7 @@ def environment(overrides: Path | None = None) -> Environment:
     )
     env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
     env.filters |= {"heat": heat, "shade": shade, "shown": shown}
-    env.globals |= {"limits": LIMITS, "search": search, "term": term}
+    env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
         env.globals[kind] = source

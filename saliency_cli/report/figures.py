@@ -7,6 +7,8 @@ from saliency_cli.escapes import visible
 DIGITS = (1e-5, 1e-4, 1e-3)
 """Errors from which on a score is written to 6, 5 and 4 digits; smaller ones give it 7."""
 
+WRITTEN = tuple(f"%.{digits}f ± %.{digits}f (%.1f %%)" for digits in (7, 6, 5, 4))
+
 
 def shown(text: str) -> str:
     """Make what a reader could not see visible; line ends and tabs stay, the page keeps them."""
@@ -22,8 +24,7 @@ def exact(score: float, error: float | None) -> str:
     """Write a score to the digits that its error leaves: 0.2134 ± 0.0021 (21.3 %)."""
     if not error:
         return f"{score:.4f} ({percent(score)})"
-    digits = 7 - bisect_right(DIGITS, error)
-    return f"{score:.{digits}f} ± {error:.{digits}f} ({100 * score:.1f} %)"
+    return WRITTEN[bisect_right(DIGITS, error)] % (score, error, 100 * score)
 
 
 def grouped(number: int) -> str:

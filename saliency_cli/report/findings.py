@@ -17,14 +17,16 @@ WORDS_SHOWN = 8
 MISTAKES_SHOWN = 6
 REASONS_SHOWN = 50
 ROWS_KEPT = 5
-OTHER_REASONS = "other reasons"
 
 
 @dataclass(frozen=True, slots=True)
 class BadRows:
-    """Rows that were quarantined for one reason: how many, and the ordinals of the first."""
+    """Rows that were quarantined for one reason: how many, and the ordinals of the first.
 
-    reason: str
+    No reason stands for all those past the first so many.
+    """
+
+    reason: str | None
     count: int
     rows: tuple[int, ...]
 
@@ -61,20 +63,20 @@ class Findings:
 
 @dataclass(slots=True)
 class _Quarantine:
-    """Why rows are quarantined; past so many reasons, the rest share one name."""
+    """Why rows are quarantined."""
 
-    reasons: dict[str, BadRows] = field(default_factory=dict)
+    reasons: dict[str | None, BadRows] = field(default_factory=dict)
 
     def add(self, record: Record) -> None:
-        reason = record["reason"]
+        reason: str | None = record["reason"]
         if reason not in self.reasons and len(self.reasons) >= REASONS_SHOWN:
-            reason = OTHER_REASONS
+            reason = None
         known = self.reasons.get(reason, BadRows(reason, 0, ()))
         rows = (*known.rows, record["ordinal"])[:ROWS_KEPT]
         self.reasons[reason] = BadRows(reason, known.count + 1, rows)
 
     def found(self) -> tuple[BadRows, ...]:
-        return tuple(sorted(self.reasons.values(), key=lambda bad: (-bad.count, bad.reason)))
+        return tuple(sorted(self.reasons.values(), key=lambda bad: (-bad.count, bad.reason or "")))
 
 
 def find(lines: Iterable[str], *, labels: tuple[str, ...]) -> Findings:

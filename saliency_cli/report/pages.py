@@ -1,7 +1,7 @@
 """Which rows go on which page, and the files that a report is made of."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
 from typing import Any
@@ -74,12 +74,17 @@ def render(folder: RunFolder, choice: PageChoice) -> None:
     """
     with template_errors(choice.template_dir):
         site = _site(folder, choice)
-        rows, shown, found = (site.context[name] for name in ("rows_read", "shown", "findings"))
-        lines = select(folder.records(), rows=rows, shown=shown, named=found.named)
-        if site.context["paged"]:
-            _write_pages(site, lines)
-        else:
+        context = site.context
+        lines = select(
+            folder.records(),
+            rows=context["rows_read"],
+            shown=context["shown"],
+            named=context["findings"].named,
+        )
+        if context["one_file"]:
             site.write(INDEX, "index.html.j2", rows=map(view, lines), pages=(), parts_of_index=0)
+        else:
+            _write_pages(site, lines)
 
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
@@ -87,32 +92,31 @@ def _site(folder: RunFolder, choice: PageChoice) -> Site:
     findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
     rows = manifest["counts"]["rows"]
     shown = min(rows, choice.html_rows)
-    paged = shown > ROWS_PER_PAGE and not choice.single_file
-    signed = manifest["options"]["reduction"] in SIGNED
+    one_file = shown <= ROWS_PER_PAGE or choice.single_file
+    rank = ranks(rows=rows, shown=shown, named=findings.named)
     context = {
         "manifest": manifest,
-        "findings": findings,
-        "where": _links(rows=rows, shown=shown, named=findings.named, paged=paged),
         "title": choice.title,
-        "signed": signed,
-        "legend": legend(signed=signed),
+        "signed": manifest["options"]["reduction"] in SIGNED,
+        "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
         "rows_read": rows,
         "shown": shown,
-        "paged": paged,
+        "one_file": one_file,
+        "findings": findings,
+        "where": _links(rank, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
         "entry": entry,
     }
     return Site(folder, environment(choice.template_dir), context)
 
 
-def _links(*, rows: int, shown: int, named: Collection[int], paged: bool) -> dict[int, str]:
-    """Return the links from the summary to the rows that it names, where a page shows them."""
-    found = ranks(rows=rows, shown=shown, named=named)
-    if not paged:
-        return {row: f"#row-{row}" for row in found}
+def _links(rank: Mapping[int, int], *, one_file: bool) -> dict[int, str]:
+    """Return the links from the summary to rows of these ranks among those that are shown."""
+    if one_file:
+        return {row: f"#row-{row}" for row in rank}
     return {
-        row: f"{PAGES}/{page_name(rank // ROWS_PER_PAGE + 1)}#row-{row}"
-        for row, rank in found.items()
+        row: f"{PAGES}/{page_name(place // ROWS_PER_PAGE + 1)}#row-{row}"
+        for row, place in rank.items()
     }
 
 

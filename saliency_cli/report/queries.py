@@ -14,3 +14,9 @@ def search(*terms: str) -> str:
 def term(name: str, value: str) -> str:
     """Write one term: `label:spam`, or `label:"very good"`."""
     return f"{name}:{value}" if _PLAIN.fullmatch(value) else f'{name}:"{value}"'
+
+
+def phrase(text: str) -> str:
+    """Write a term that finds `text` as it stands, up to a quotation mark: it can hold none."""
+    found, _, _ = text.partition('"')
+    return f'"{found}"'

@@ -1,8 +1,9 @@
 """Records -> what a template is told of a row: its spans, shaded and noted, and where it leads."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.escapes import visible
@@ -10,8 +11,9 @@ from saliency_cli.ranking import judged
 from saliency_cli.records import Record
 from saliency_cli.report.figures import exact, shown
 from saliency_cli.report.palette import shade
+from saliency_cli.report.seen import Shares, leader
 from saliency_cli.summary import FLIPS_WARNED
-from saliency_cli.words import Piece, joined, pieces
+from saliency_cli.words import Piece, joined, pieces, word_key
 
 LABELS_SHOWN = 5
 
@@ -30,7 +32,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The word that bears most of a row's saliency."""
+    """The word that leads a row: the key that all its occurrences share, and their share."""
 
     text: str
     score: float
@@ -110,15 +112,16 @@ def _shading(record: Record) -> Shading:
     )
 
 
-def _lead(words: Iterator[list[Piece]]) -> Lead | None:
-    """Return the word with the largest share, the first of equals; None where there is no word."""
-    best: list[Piece] = []
-    most = 0.0
+def _lead(words: Iterable[list[Piece]]) -> Lead | None:
+    """Return the word that leads, as the findings have it; None where there is none."""
+    found: Shares = {}
     for word in words:
-        score = word[0].score if len(word) == 1 else _sum(word)
-        if not -most <= score <= most and not word[0].special:
-            best, most = word, abs(score)
-    return Lead("".join(piece.text for piece in best).strip(), _sum(best)) if best else None
+        text = "".join(piece.text for piece in word).strip()
+        if text and word[0].tokens and not word[0].special:
+            key = word_key(text)
+            found[key] = found.get(key, 0.0) + _sum(word)
+    best = leader(found)
+    return None if best is None else Lead(best, found[best])
 
 
 def _sum(word: list[Piece]) -> float:
@@ -139,14 +142,20 @@ def _several(word: list[Piece]) -> Span:
 
 
 def _single(piece: Piece) -> Span:
-    text = piece.text if piece.text.isprintable() else shown(piece.text)
     if not piece.tokens:
-        return Span(text, "cut" if piece.cut else "")
+        return _gap(piece.text, cut=piece.cut)
+    text = piece.text if piece.text.isprintable() else shown(piece.text)
     note = exact(piece.score, piece.error)
     if len(piece.tokens) > 1:
         note = f"{note}, {len(piece.tokens)} tokens"
     css = f"t {shade(piece.score)}"
     return Span(text, f"{css} special" if piece.special else css, note)
+
+
+@lru_cache(maxsize=1024)
+def _gap(text: str, *, cut: bool) -> Span:
+    """Return text without a token: nearly always one space, made once."""
+    return Span(shown(text), "cut" if cut else "")
 
 
 def plain(text: str) -> str:
