@@ -106,6 +106,7 @@ def manifest(summary: Summary) -> dict[str, Any]:
         "input": {"name": "made-up.jsonl"},
         "options": {"noise": 0.01, "reduction": "l2"},
         **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "products"), ""),
+        "rounding": 0.0,
         **dict.fromkeys(("streams", "batch_tokens"), ""),
         "hashes": {"input": "", "model": {}, "tokenizer": {}},
         "counts": asdict(summary),
