@@ -177,6 +177,7 @@ def binds(character: str) -> bool:
     return character in _INSIDE or unicodedata.category(character).startswith("M")
 
 
+@lru_cache(maxsize=1 << 14)
 def word_key(text: str) -> str:
     """Return what is the same for the same word elsewhere; see `Word`."""
     key = text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -116,16 +116,16 @@ def _lead(words: Iterable[list[Piece]]) -> Lead | None:
     """Return the word that leads, as the findings have it; None where there is none."""
     found: Shares = {}
     for word in words:
-        text = "".join(piece.text for piece in word).strip()
-        if text and word[0].tokens and not word[0].special:
-            key = word_key(text)
+        if word[0].tokens and not word[0].special:
+            key = word_key("".join([piece.text for piece in word]).strip())
             found[key] = found.get(key, 0.0) + _sum(word)
+    found.pop("", None)
     best = leader(found)
     return None if best is None else Lead(best, found[best])
 
 
 def _sum(word: list[Piece]) -> float:
-    return sum(piece.score for piece in word)
+    return word[0].score if len(word) == 1 else sum(piece.score for piece in word)
 
 
 def _span(word: list[Piece]) -> Span:
