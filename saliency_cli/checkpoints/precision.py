@@ -25,15 +25,14 @@ def settle(classifier: Classifier, compute: Compute) -> Classifier:
     Raises:
         UsageError: the model cannot compute the attention asked for.
     """
-    before = plain_scores(classifier)
     dtype = _dtype(classifier, compute)
-    if dtype != classifier.dtype:
-        products = choose_products(classifier.device, dtype)
-        module = classifier.module.to(dtype)
-        classifier = replace(classifier, module=module, dtype=dtype, products=products)
+    if dtype == classifier.dtype:
+        return _attending(classifier, compute)
+    before = plain_scores(classifier)
+    products = choose_products(classifier.device, dtype)
+    module = classifier.module.to(dtype)
+    classifier = replace(classifier, module=module, dtype=dtype, products=products)
     classifier = _attending(classifier, compute)
-    if dtype == torch.float32:
-        return classifier
     return replace(classifier, rounding=_moved(plain_scores(classifier), before))
 
 
