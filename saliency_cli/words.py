@@ -85,13 +85,20 @@ def _join(found: list[Piece], piece: Piece) -> None:
     if last is None or found[last].special:
         found.append(piece)
         return
-    before = found[last]
-    error = None if before.error is None or piece.error is None else before.error + piece.error
-    found[last] = before._replace(
-        text=before.text + piece.text,
-        score=before.score + piece.score,
-        error=error,
-        tokens=before.tokens + piece.tokens,
+    found[last] = added_up((found[last], piece))
+
+
+def added_up(found: Sequence[Piece]) -> Piece:
+    """Make one piece of several, with the sum of their scores.
+
+    Errors are added too: a bound, since nothing says that they are independent.
+    """
+    errors = [piece.error for piece in found if piece.error is not None]
+    return found[0]._replace(
+        text="".join(piece.text for piece in found),
+        score=sum(piece.score for piece in found),
+        error=sum(errors) if len(errors) == len(found) else None,
+        tokens=tuple(token for piece in found for token in piece.tokens),
     )
 
 

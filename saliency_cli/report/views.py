@@ -13,7 +13,7 @@ from saliency_cli.report.figures import exact, shown
 from saliency_cli.report.palette import shade
 from saliency_cli.report.seen import Shares, leader
 from saliency_cli.summary import FLIPS_WARNED
-from saliency_cli.words import Piece, joined, pieces, word_key
+from saliency_cli.words import Piece, added_up, joined, pieces, word_key
 
 LABELS_SHOWN = 5
 
@@ -134,11 +134,9 @@ def _span(word: list[Piece]) -> Span:
 
 def _several(word: list[Piece]) -> Span:
     """Return a word of several tokens: it has the sum of their scores, and they are its parts."""
-    score = _sum(word)
-    errors = [piece.error for piece in word if piece.error is not None]
-    tokens = sum(len(piece.tokens) for piece in word)
-    note = f"{exact(score, sum(errors) if len(errors) == len(word) else None)}, {tokens} tokens"
-    return Span("", f"w {shade(score)}", note, tuple(map(_single, word)))
+    whole = added_up(word)
+    note = f"{exact(whole.score, whole.error)}, {len(whole.tokens)} tokens"
+    return Span("", f"w {shade(whole.score)}", note, tuple(map(_single, word)))
 
 
 def _single(piece: Piece) -> Span:
