@@ -1,7 +1,7 @@
 """Finding things in a report: search, sort, filters, links and keys, in a real Chromium."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -286,16 +286,25 @@ def pasted(page: Page) -> str:
     return page.locator("#q").input_value()
 
 
+def assert_pasted(page: Page, expected: object, *, read: Callable[[str], object] = str) -> None:
+    """See what is pasted; what was copied may reach the clipboard a moment after the page knows."""
+    for _ in range(30):
+        if read(pasted(page)) == expected:
+            return
+        page.wait_for_timeout(100)
+    assert read(pasted(page)) == expected
+
+
 def test_link_and_record_are_copied(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html", "#sort=conf")
     page.locator("#row-6").get_by_role("button", name="Copy link").click()
     expect(page.locator("#row-6")).to_contain_text("Copied")
-    assert pasted(page) == (report / "index.html").as_uri() + "#row-6"
+    assert_pasted(page, (report / "index.html").as_uri() + "#row-6")
     search(page, "")
     for made in read_records(report):
         page.locator(f"#row-{made['ordinal']}").get_by_role("button", name="Copy record").click()
         expect(page.locator(f"#row-{made['ordinal']}")).to_contain_text("Copied")
-        assert json.loads(pasted(page)) == made
+        assert_pasted(page, made, read=json.loads)
         search(page, "")
 
 
