@@ -12,7 +12,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.escapes import encodable, visible
 from saliency_cli.records import SCHEMA, Record
 from saliency_cli.settings import PageChoice
-from saliency_cli.store import MANIFEST, RunFolder
+from saliency_cli.store import MANIFEST, RECORDS, RunFolder, lines
 from saliency_cli.summary import Summary
 
 Kinds: TypeAlias = tuple[type, ...]
@@ -42,11 +42,12 @@ _MANIFEST: dict[str, Shape] = {
         "title": (str, NoneType),
     },
     "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
-    "counts": {
-        **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
-        **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
-    },
 }
+_COUNTS: Shape = {
+    **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
+    **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
+}
+_SHARDS: Shape = {"rows": (int,), "offsets": (list,), "lines": (list,)}
 _QUARANTINED: Shape = {
     "ordinal": (int,),
     "id": (str, NoneType),
@@ -108,16 +109,15 @@ class Run:
             UsageError: one is damaged, or there are not as many as the manifest says.
         """
         count = 0
-        try:
-            for count, line in enumerate(self.folder.records(), 1):
-                yield _record(line, where=f"{_shown(self.folder.part)}, line {count}")
-        except FileNotFoundError:
-            raise UsageError(f"{_shown(self.folder.part)}: there is no such file") from None
+        for part in self.folder.parts():
+            for number, line in enumerate(lines(part), 1):
+                yield _record(line, where=f"{_shown(part)}, line {number}")
+                count += 1
         rows = self.manifest["counts"]["rows"]
         if count != rows:
-            part = _shown(self.folder.part)
             raise UsageError(
-                f"{part} holds {count} records, and {MANIFEST} counts {rows} rows",
+                f"{_shown(self.folder.path / RECORDS)} holds {count} records, "
+                f"and {MANIFEST} counts {rows} rows",
                 "explain the texts again",
             )
 
@@ -140,20 +140,49 @@ def open_run(path: Path) -> Run:
     if not path.is_dir():
         raise UsageError(f"{_shown(path)}: there is no such folder")
     folder = RunFolder(path)
-    file = path / MANIFEST
-    try:
-        manifest = _parse(file.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
+    manifest = _read(folder)
+    if manifest is None:
         raise UsageError(
             f"{_shown(path)} holds no finished run: it has no {MANIFEST}",
             "name a folder that saliency explain left with --out",
-        ) from None
+        )
+    if type(manifest) is dict and "planned" in manifest and "counts" not in manifest:
+        raise UsageError(
+            f"{_shown(path)} holds a run that is not finished",
+            "go on with it: saliency explain with --resume",
+        )
+    _check(manifest, {**_MANIFEST, "counts": _COUNTS}, folder=folder)
+    return Run(folder, manifest)
+
+
+def read_plan(folder: RunFolder) -> dict[str, Any] | None:
+    """Read the manifest of a run, finished or not, to go on with it; None if none was begun.
+
+    Raises:
+        UsageError: it is damaged, or of another version.
+    """
+    manifest = _read(folder)
+    if manifest is None:
+        return None
+    _check(manifest, {**_MANIFEST, "shards": _SHARDS}, folder=folder)
+    plan: dict[str, Any] = manifest
+    return plan
+
+
+def _read(folder: RunFolder) -> Any:  # noqa: ANN401 - what JSON holds
+    file = folder.path / MANIFEST
+    try:
+        return _parse(file.read_bytes().decode("utf-8"))
+    except FileNotFoundError:
+        return None
     except ValueError as error:
         raise UsageError(f"{_shown(file)} is damaged: {error}", "explain the texts again") from None
-    problem = _manifest_problem(manifest)
+
+
+def _check(manifest: Any, shapes: Mapping[str, Shape], *, folder: RunFolder) -> None:  # noqa: ANN401
+    problem = _manifest_problem(manifest, shapes)
     if problem is not None:
-        raise UsageError(f"{_shown(file)}: {problem}", _hint(manifest))
-    return Run(folder, manifest)
+        raise UsageError(f"{_shown(folder.path / MANIFEST)}: {problem}", _hint(manifest))
 
 
 def _shown(path: Path) -> str:
@@ -181,7 +210,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _manifest_problem(manifest: Any) -> str | None:  # noqa: ANN401 - what JSON holds
+def _manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None:  # noqa: ANN401
     if type(manifest) is not dict:
         return "it is no JSON object"
     if manifest.get("schema") != SCHEMA:
@@ -190,7 +219,7 @@ def _manifest_problem(manifest: Any) -> str | None:  # noqa: ANN401 - what JSON 
         )
     problems = (
         _misshapen(manifest, {part: (dict,)}) or _misshapen(manifest[part], shape, under=f"{part}.")
-        for part, shape in _MANIFEST.items()
+        for part, shape in shapes.items()
     )
     problem = next(filter(None, problems), None) or _misshapen(manifest, _TOP)
     if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):

@@ -25,10 +25,12 @@ def report(
 ) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
     with boundary(debug=debug):
+        from saliency_cli.finishing import finish_if_begun  # noqa: PLC0415 - brings torch
         from saliency_cli.report import check_templates, render  # noqa: PLC0415 - brings Jinja
-        from saliency_cli.store import INDEX  # noqa: PLC0415
+        from saliency_cli.store import INDEX, RunFolder  # noqa: PLC0415
 
         console = Console(quiet=quiet)
+        finish_if_begun(RunFolder(folder))
         run = open_run(folder)
         given = {"html_rows": html_rows, "title": title, "single_file": single_file}
         pages = run.pages(given, template_dir=template_dir)

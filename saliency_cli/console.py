@@ -30,10 +30,9 @@ class _Rows(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """Write both, once there is a rate to speak of."""
-        rows = task.fields["rows"]
-        elapsed = task.finished_time or task.elapsed or 0
-        rate = f", {rows / elapsed:.1f} rows/s" if rows and elapsed else ""
-        return Text(f"{rows} rows{rate}")
+        speed = task.finished_speed or task.speed
+        rate = f", {speed:.1f} rows/s" if speed else ""
+        return Text(f"{task.completed:.0f} rows{rate}")
 
 
 class Console:
@@ -43,8 +42,8 @@ class Console:
         self._rich = RichConsole(stderr=True, highlight=False, quiet=quiet)
 
     @contextmanager
-    def progress(self, what: str, *, size: int | None) -> Iterator[Advance]:
-        """Show a bar by bytes read, on a terminal; yields what to call with each row's bytes."""
+    def progress(self, what: str, *, rows: int) -> Iterator[Advance]:
+        """Show a bar by rows, on a terminal; yields what to call with how many more are done."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -55,13 +54,8 @@ class Console:
         )
         bar = Progress(*columns, console=self._rich, transient=True, disable=not self._live)
         with bar:
-            task = bar.add_task(visible(what), total=size, rows=0)
-
-            def advance(size: int) -> None:
-                rows = bar.tasks[0].fields["rows"] + 1
-                bar.update(task, advance=size, rows=rows)
-
-            yield advance
+            task = bar.add_task(visible(what), total=rows)
+            yield lambda count: bar.advance(task, count)
 
     @property
     def _live(self) -> bool:
@@ -85,6 +79,12 @@ class Console:
     def closing(self, summary: Summary, *, report: str) -> None:
         """Show the run in a few numbers, and where its report is."""
         for name, value in (*_lines(summary), ("report", visible(report))):
+            self._rich.print(Text.assemble((f"{name:<20} ", "dim"), value), soft_wrap=True)
+
+    def closing_share(self, summary: Summary, *, shards: int, of: int) -> None:
+        """Show a part of a run in a few numbers, and what makes it a whole."""
+        rest = "saliency report DIR makes the report once all are there"
+        for name, value in (*_lines(summary), ("shards", f"{shards} of {of}; {rest}")):
             self._rich.print(Text.assemble((f"{name:<20} ", "dim"), value), soft_wrap=True)
 
 

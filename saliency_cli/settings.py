@@ -147,12 +147,33 @@ class PageChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A process's part of the shards: every `count`-th, from the `index`-th on, counted from 1."""
+
+    index: int
+    count: int
+
+    def holds(self, number: int) -> bool:
+        """Say whether the shard with this number, from 0, is part of it."""
+        return number % self.count == self.index - 1
+
+
+@dataclass(frozen=True, slots=True)
 class OutputChoice:
-    """Where the run goes, and what its pages are to be."""
+    """Where the run goes, in place of what or on top of it, and what its pages are to be."""
 
     folder: Path
     overwrite: bool = False
+    resume: bool = False
     pages: PageChoice = PageChoice()
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """How the rows are divided into shards, and which of those are this process's: None for all."""
+
+    shard_rows: int = 2000
+    share: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +186,7 @@ class Request:
     maths: Maths
     output: OutputChoice
     preset: PresetName | None = None
+    division: Division = Division()
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +284,19 @@ def parse_samples(text: str | None) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         raise UsageError(f"--samples {text!r}: give a number of passes, or auto")
     return int(text)
+
+
+def parse_share(text: str | None) -> Share | None:
+    """Read `--shard`: I/N, as in 2/8, or None for all.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if text is None:
+        return None
+    index, _, count = text.partition("/")
+    if all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (index, count)):
+        share = Share(int(index), int(count))
+        if 1 <= share.index <= share.count:
+            return share
+    raise UsageError(f"--shard {text!r}: give I/N, such as 2/8 for the second of eight parts")

@@ -1,15 +1,18 @@
 """The folder that a run leaves: records, manifest, and room for the pages.
 
 DIR/index.html, DIR/pages/     written by `report`
-DIR/records/part-00000.jsonl   one line per input row, in input order
-DIR/manifest.json              written once the records are whole
+DIR/records/part-00000.jsonl   one line per input row, in input order; a file for each shard
+DIR/manifest.json              the plan; once the records are whole, with the counts of the run
+DIR/work/                      what a run under way needs: lock, receipts, journals, spooled input
 """
 
+import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, AnyStr
 
@@ -21,11 +24,14 @@ INDEX = "index.html"
 PAGES = "pages"
 RECORDS = "records"
 MANIFEST = "manifest.json"
+WORK = "work"
 PARTIAL = ".tmp"
-FOLDERS = (PAGES, RECORDS)
+FOLDERS = (PAGES, RECORDS, WORK)
+LOCK = f"{WORK}/lock"
 OURS = re.compile(
-    r"(index\.html|manifest\.json|records/part-\d{5}\.jsonl"
-    r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js))(\.tmp)?"
+    r"(index\.html|manifest\.json|records/part-\d{5,}\.jsonl"
+    r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js)"
+    r"|work/(lock|input|\d{5,}\.(json|journal)))(\.tmp)?"
 )
 """What a run may have left, and only that is ever removed."""
 
@@ -36,11 +42,11 @@ class RunFolder:
 
     path: Path
 
-    def check(self, *, overwrite: bool) -> None:
+    def check(self, *, overwrite: bool = False, going_on: bool = False) -> None:
         """See that a run may be written here; nothing is touched yet.
 
         Raises:
-            UsageError: something is here, and is not to be replaced or not a run's.
+            UsageError: something is here, and is not to be replaced or gone on with, or no run's.
         """
         name = visible(str(self.path))
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
@@ -52,10 +58,16 @@ class RunFolder:
                 f"{name} holds what no run wrote: {listed(foreign)}",
                 "name another folder with --out",
             )
-        if there and not overwrite:
+        if there and not (overwrite or going_on):
+            what = "an unfinished run" if self._unfinished() else "a report"
+            wayout = "add --resume to go on with it, or --overwrite" if self._unfinished() else ""
             raise UsageError(
-                f"{name} already holds a report", "name another with --out, or add --overwrite"
+                f"{name} already holds {what}",
+                wayout or "name another with --out, or add --overwrite",
             )
+
+    def _unfinished(self) -> bool:
+        return (self.path / WORK).exists()
 
     def _files(self) -> list[str]:
         """Return what lies here and in our own folders; bare folders of ours are nothing."""
@@ -71,11 +83,12 @@ class RunFolder:
         return sorted(str(path.relative_to(self.path)) for path in (entries - folders) | inside)
 
     def clear(self) -> None:
-        """Make the folder, empty of an earlier run."""
+        """Make the folder, empty of an earlier run; but a lock that is held stays."""
         with writing(self.path):
-            for file in self._files():  # the manifest, which says that a run is whole, goes early
-                (self.path / file).unlink()
-            for folder in FOLDERS:
+            for file in self._ours():  # the manifest, which says what the rest is, goes early
+                if file != LOCK:
+                    (self.path / file).unlink()
+            for folder in (PAGES, RECORDS):
                 if (self.path / folder).exists():
                     (self.path / folder).rmdir()
             (self.path / RECORDS).mkdir(parents=True)
@@ -90,27 +103,83 @@ class RunFolder:
         pages = self.path / PAGES
         if pages.is_symlink() or (pages.exists() and not pages.is_dir()):
             raise UsageError(f"{visible(str(pages))} is in the way: it is no folder of a run's")
-        ours = [file for file in self._files() if OURS.fullmatch(file)]
         with writing(pages):
-            for file in ours:
+            for file in self._ours():
                 if file.startswith(f"{PAGES}/"):
                     (self.path / file).unlink()
 
+    def clear_work(self) -> None:
+        """Remove what a run under way needs; the lock, which keeps others out, goes last."""
+        with writing(self.path / WORK):
+            for file in sorted(self._ours(), key=LOCK.__eq__):
+                if file.startswith(f"{WORK}/"):
+                    (self.path / file).unlink()
+            if (self.path / WORK).exists():
+                (self.path / WORK).rmdir()
+
+    def clear_partial(self) -> None:
+        """Remove the temporary files of a run that died; nobody may be writing here."""
+        with writing(self.path):
+            for file in self._ours():
+                if file.endswith(PARTIAL):
+                    (self.path / file).unlink()
+
+    def _ours(self) -> list[str]:
+        return [file for file in self._files() if OURS.fullmatch(file)]
+
+    def forsake(self, *, fresh: bool) -> None:
+        """Leave nothing of a run that came to nothing; a plan that is laid, or a report, stays.
+
+        A folder that is `fresh` goes with it.
+        """
+        with suppress(OSError, ValueError):
+            if not (self.path / MANIFEST).exists():
+                self.clear()
+                (self.path / RECORDS).rmdir()
+                self.clear_work()
+                if fresh:
+                    self.path.rmdir()
+            elif "counts" in self.read_manifest():
+                self.clear_work()
+
+    def part(self, number: int) -> Path:
+        """Return the file of a shard's records."""
+        return self.path / RECORDS / f"part-{number:05d}.jsonl"
+
+    def receipt(self, number: int) -> Path:
+        """Return the file that says what a committed shard holds."""
+        return self.path / WORK / f"{number:05d}.json"
+
+    def journal(self, number: int) -> Path:
+        """Return the file that says what is being done in a shard."""
+        return self.path / WORK / f"{number:05d}.journal"
+
     @property
-    def part(self) -> Path:
-        """The file of records."""
-        return self.path / RECORDS / "part-00000.jsonl"
+    def lock(self) -> Path:
+        """The file whose bytes are locked by who writes here."""
+        return self.path / LOCK
+
+    @property
+    def spool(self) -> Path:
+        """The file that an input which can be read only once is copied to."""
+        return self.path / WORK / "input"
 
     @contextmanager
-    def record_writer(self) -> "Iterator[RecordWriter]":
-        """Open the records; they bear their name once all are written."""
-        with committed(self.part) as stream:
-            yield RecordWriter(stream, self.part)
+    def record_writer(self, number: int = 0) -> "Iterator[RecordWriter]":
+        """Open the records of a shard; they bear their name once all are written."""
+        with committed_bytes(self.part(number)) as stream:
+            yield RecordWriter(stream, self.part(number))
+
+    def parts(self) -> list[Path]:
+        """Return the files of records, in input order."""
+        found = (self.path / RECORDS).glob("part-*.jsonl")
+        numbered = {int(path.stem[5:]): path for path in found if path.stem[5:].isdecimal()}
+        return [numbered[number] for number in sorted(numbered)]
 
     def records(self) -> Iterator[str]:
         """Return the lines of the records, unparsed; bytes that are no UTF-8 as surrogates."""
-        with self.part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-            yield from stream
+        for part in self.parts():
+            yield from lines(part)
 
     def read_manifest(self) -> dict[str, Any]:
         """Return the manifest."""
@@ -124,12 +193,13 @@ class RunFolder:
             stream.write(text + "\n")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordWriter:
-    """Writes one line a record: UTF-8 JSON, sorted keys, finite numbers."""
+    """Writes one line a record: UTF-8 JSON, sorted keys, finite numbers; and hashes them."""
 
-    stream: IO[str]
+    stream: IO[bytes]
     path: Path
+    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def write(self, record: Record) -> None:
         """Append one record.
@@ -137,9 +207,16 @@ class RecordWriter:
         Raises:
             OutputError: the disk is full, or gone.
         """
-        line = record_line(record)
+        line = record_line(record).encode()
+        self.sha256.update(line)
         with writing(self.path):
             self.stream.write(line)
+
+
+def lines(part: Path) -> Iterator[str]:
+    """Return the lines of a file of records."""
+    with part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
+        yield from stream
 
 
 def record_line(record: Record) -> str:
@@ -151,21 +228,21 @@ def record_line(record: Record) -> str:
 
 
 def committed(path: Path) -> AbstractContextManager[IO[str]]:
-    """Open a text file that takes its name only when it was written whole.
+    """Open a text file that takes its name only when it was written whole, and is on the disk.
 
     Raises:
         OutputError: it cannot be written.
     """
-    return _committed(path, lambda file: file.open("w", encoding="utf-8", newline="\n"))
+    return _committed(path, lambda file: file.open("x", encoding="utf-8", newline="\n"))
 
 
 def committed_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Open a binary file that takes its name only when it was written whole.
+    """Open a binary file that takes its name only when it was written whole, and is on the disk.
 
     Raises:
         OutputError: it cannot be written.
     """
-    return _committed(path, lambda file: file.open("wb"))
+    return _committed(path, lambda file: file.open("xb"))
 
 
 @contextmanager
@@ -175,12 +252,25 @@ def _committed(path: Path, opened: Callable[[Path], IO[AnyStr]]) -> Iterator[IO[
         stack.callback(_abandon, temporary.unlink)
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            stream = opened(temporary)
+            temporary.unlink(missing_ok=True)  # of a run that died
+            stream = opened(temporary)  # made anew ("x"): never through a link that someone planted
         stack.callback(_abandon, stream.close)
         yield stream
         with writing(path):
+            stream.flush()
+            os.fsync(stream.fileno())
             stream.close()
             temporary.replace(path)
+            _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """See to it that the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _abandon(step: Callable[[], object]) -> None:

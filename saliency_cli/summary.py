@@ -1,6 +1,6 @@
 """A run in a few numbers, added up row by row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from saliency_cli.records import Record
 
@@ -43,6 +43,21 @@ class Tally:
     probability: float = 0.0
     flip_rate: float = 0.0
     special_share: float = 0.0
+    unsettled: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows that were counted."""
+        return self.ok + self.quarantined
+
+    def sums(self) -> dict[str, float]:
+        """Return all that is counted, by name."""
+        return {name: getattr(self, name) for name in _SUMS}
+
+    def join(self, sums: dict[str, float]) -> None:
+        """Count what another tally has."""
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + sums[name])
 
     def add(self, record: Record) -> None:
         """Count one record; gold labels that the model does not know stay out of the accuracy."""
@@ -63,7 +78,7 @@ class Tally:
     def summary(self) -> Summary:
         """Return the summary of what was added."""
         return Summary(
-            rows=self.ok + self.quarantined,
+            rows=self.rows,
             ok=self.ok,
             quarantined=self.quarantined,
             accuracy=_mean(self.right, self.judged),
@@ -73,6 +88,9 @@ class Tally:
             samples=_mean(self.samples, self.ok),
             truncated=self.truncated,
         )
+
+
+_SUMS = tuple(field.name for field in fields(Tally) if field.name != "labels")
 
 
 def _mean(total: float, count: int) -> float | None:

@@ -68,6 +68,9 @@ def _attending(classifier: Classifier, compute: Compute) -> Classifier:
 
 
 def _moved(after: list[Tensor], before: list[Tensor]) -> float:
-    """Return by how much scores have moved, as a share of their size: the root mean square."""
+    """Return by how much scores have moved, as a share of their size: the root mean square.
+
+    To the three digits that the manifest keeps, so that who goes on with a run has the same.
+    """
     off = [(one - other) / sizes(other) for one, other in zip(after, before, strict=True)]
-    return float(torch.cat(off).square().mean().sqrt())
+    return float(f"{float(torch.cat(off).square().mean().sqrt()):.3g}")

@@ -1,0 +1,107 @@
+"""Getting ready to explain shards: the texts opened, the model loaded, the plan laid or found."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from saliency_cli.archive import read_plan
+from saliency_cli.batching import Budget
+from saliency_cli.checkpoints import load
+from saliency_cli.checkpoints.lengths import choose_stride
+from saliency_cli.console import Console
+from saliency_cli.devices import choose_batch_tokens, choose_streams
+from saliency_cli.explain import Engine
+from saliency_cli.heads import check_targets
+from saliency_cli.locks import Lock, locked, sharing
+from saliency_cli.manifest import as_begun, check_same, describe, lay_down
+from saliency_cli.plan import Plan
+from saliency_cli.probes import check_reduction
+from saliency_cli.reading import Source, open_texts
+from saliency_cli.settings import Question, Request
+from saliency_cli.shards import Job
+from saliency_cli.store import RunFolder
+from saliency_cli.streams import replicable
+
+
+@contextmanager
+def begun(request: Request, console: Console) -> Iterator[tuple[Job, Lock]]:
+    """Lock the folder, and lay the plan of the run there or find the one to go on with.
+
+    Raises:
+        SaliencyError: what was asked for cannot be done; nothing is left of it then.
+    """
+    folder, shared = RunFolder(request.output.folder), request.division.share is not None
+    with open_texts(request.texts, spooled=_spooled(folder)) as source:
+        fresh = not folder.path.exists()
+        with locked(folder.lock, shared=shared) as lock:
+            try:
+                with lock.planning():
+                    job = _planned(request, source, folder=folder, console=console)
+            except BaseException:
+                if not shared:
+                    folder.forsake(fresh=fresh)
+                raise
+            yield job, lock
+
+
+@contextmanager
+def joined(request: Request) -> Iterator[tuple[Job, Lock]]:
+    """Work on shards of a run that another process has begun, and has locked the folder for."""
+    folder = RunFolder(request.output.folder)
+    manifest = folder.read_manifest()
+    with (
+        open_texts(request.texts, spooled=_spooled(folder)) as source,
+        sharing(folder.lock) as lock,
+    ):
+        engine = _rounding_as(manifest, build_engine(as_begun(request, manifest)))
+        yield Job(folder, manifest, Plan.of(manifest), source, engine), lock
+
+
+def _planned(request: Request, source: Source, *, folder: RunFolder, console: Console) -> Job:
+    """Return the job of a run that is begun here, or gone on with; others are kept waiting."""
+    before = None if request.output.overwrite else read_plan(folder)
+    if before is not None:
+        request = as_begun(request, before)
+    with console.waiting("loading the model"):
+        engine = build_engine(request)
+    rows = request.division.shard_rows
+    now = describe(request, engine, source, shard_rows=rows)
+    with console.waiting("counting the rows"):
+        if before is None:
+            manifest = lay_down(now, source, folder=folder)
+        else:
+            check_same(before, now, folder=folder, source=source)
+            manifest = {**before, "options": now["options"]}
+            engine = _rounding_as(before, engine)
+    return Job(folder, manifest, Plan.of(manifest), source, engine)
+
+
+def _rounding_as(manifest: Mapping[str, Any], engine: Engine) -> Engine:
+    """Return the engine with what rounding was measured to move when the run was begun."""
+    classifier = replace(engine.classifier, rounding=manifest["rounding"])
+    return replace(engine, classifier=classifier)
+
+
+def _spooled(folder: RunFolder) -> Path | None:
+    """Return the copy of an input that came only once, where there is one."""
+    return folder.spool if folder.spool.is_file() else None
+
+
+def build_engine(request: Request | Question) -> Engine:
+    """Load the model that is asked for, and see that the maths fits it."""
+    classifier = load(request.model, request.compute)
+    check_targets(request.maths, labels=classifier.labels, head=classifier.head)
+    check_reduction(
+        classifier, reduction=request.maths.reduction, objective=request.maths.objective
+    )
+    tokens = choose_batch_tokens(request.compute, classifier.device)
+    budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
+    return Engine(
+        classifier,
+        request.maths,
+        budget,
+        streams=choose_streams(classifier.device) if replicable(classifier) else 1,
+        stride=choose_stride(request.compute, classifier),
+    )

@@ -1,0 +1,121 @@
+"""The local engine: this process explains its shards one after the other.
+
+A shard that has killed two processes is explained by children, whose deaths this one survives.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+
+from saliency_cli import signals
+from saliency_cli.errors import CheckpointError, Interrupted, SaliencyError, UsageError
+from saliency_cli.escapes import listed
+from saliency_cli.jobs import joined
+from saliency_cli.journal import saw_death, suspicious
+from saliency_cli.locks import Lock
+from saliency_cli.records import BadRow, Row
+from saliency_cli.settings import Request
+from saliency_cli.shards import Job, explain_shard
+
+WAIT = 60.0
+"""Seconds to wait for shards that another process is at; one that died has let go of them."""
+PAUSE = 0.2
+
+
+def explain_locally(
+    job: Job, lock: Lock, *, request: Request, numbers: Sequence[int], advance: Callable[[int], None]
+) -> None:
+    """Commit the shards with these numbers; `advance` hears of rows as they are explained.
+
+    Raises:
+        SaliencyError: one of them cannot be explained, or written.
+    """
+
+    def take(number: int) -> bool:
+        if suspicious(job.folder.journal(number)):
+            had = _explained_by_children(job, number, request=request)
+            advance(job.plan.size(number) if had else 0)
+            return had
+        with lock.shard(number) as had:
+            if had:
+                explain_shard(job, number, done=lambda _row: advance(1))
+            return had
+
+    take_in_turn(numbers, take)
+
+
+def take_in_turn(numbers: Sequence[int], take: Callable[[int], bool]) -> None:
+    """Take each number; come back to those that another process has, and wait for them.
+
+    Raises:
+        UsageError: it does not let go of them.
+    """
+    left, since = [*numbers], time.monotonic()
+    while left:
+        busy = [number for number in left if not take(number)]
+        if len(busy) < len(left):
+            since = time.monotonic()
+        elif time.monotonic() - since > WAIT:
+            raise UsageError(
+                f"another process is at the shards {listed([*map(str, busy)])}",
+                "wait until it is done, then add --resume",
+            )
+        if busy:
+            time.sleep(PAUSE)
+        left = busy
+
+
+def _explained_by_children(job: Job, number: int, *, request: Request) -> bool:
+    """Have children explain a shard until one lives; say whether it could be had."""
+    path = job.folder.journal(number)
+    while True:
+        before = path.stat().st_size
+        outcome = _ask_child(request, number)
+        if isinstance(outcome, SaliencyError):
+            raise outcome
+        if outcome is not None:
+            return outcome
+        if path.stat().st_size == before:
+            raise CheckpointError(f"shard {number}: the process dies before its first text")
+        saw_death(path)
+
+
+def _ask_child(request: Request, number: int) -> bool | SaliencyError | None:
+    """Return what a child says of a shard, or None if it dies over it."""
+    context = get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    child = context.Process(target=_explain_alone, args=(request, number, sending), daemon=True)
+    child.start()
+    sending.close()
+    try:
+        outcome: bool | SaliencyError = receiving.recv()
+        child.join()
+    except EOFError:
+        return None
+    else:
+        return outcome
+    finally:
+        child.terminate()
+        child.join()
+
+
+def _explain_alone(request: Request, number: int, answer: Connection) -> None:
+    """Explain a shard in a process of its own, as long as the one that asked for it lives."""
+    signals.catch()
+    parent = os.getppid()
+
+    def go_on(_row: Row | BadRow) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    try:
+        with joined(request) as (job, lock), lock.shard(number) as had:
+            if had:
+                explain_shard(job, number, done=go_on)
+        answer.send(had)
+    except SaliencyError as error:
+        answer.send(error)
+    except Interrupted:
+        raise SystemExit(1) from None

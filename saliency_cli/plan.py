@@ -1,0 +1,30 @@
+"""How the rows of a run are divided into shards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from saliency_cli.records import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the rows of an input are divided: shard n begins at `places[n]`; the last may be short."""
+
+    rows: int
+    shard_rows: int
+    places: tuple[Place, ...]
+
+    @classmethod
+    def of(cls, manifest: Mapping[str, Any]) -> Self:
+        """Read the plan in a manifest."""
+        shards = manifest["shards"]
+        starts = enumerate(zip(shards["offsets"], shards["lines"], strict=True))
+        places = tuple(
+            Place(number * shards["rows"], offset, line) for number, (offset, line) in starts
+        )
+        return cls(manifest["planned"], shards["rows"], places)
+
+    def size(self, number: int) -> int:
+        """Return how many rows a shard has."""
+        return min(self.shard_rows, self.rows - number * self.shard_rows)
