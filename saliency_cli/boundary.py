@@ -1,14 +1,17 @@
 """The one place where errors become a message and an exit code."""
 
-import signal
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from saliency_cli.console import show_error
 from saliency_cli.errors import Interrupted, SaliencyError, UsageError
+from saliency_cli.escapes import visible
 
 
 @contextmanager
@@ -22,18 +25,42 @@ def boundary(*, debug: bool) -> Iterator[None]:
         yield
     except (SaliencyError, Interrupted, OSError) as error:
         if debug:
-            traceback.print_exc()
+            sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
+        if isinstance(error, Interrupted):
+            raise
         known = error if not isinstance(error, OSError) else _unusable(error)
-        if known.exit_code != _READER_GONE:
-            show_error(str(known), getattr(known, "hint", None))
+        show_error(known.message, known.hint)
         raise typer.Exit(known.exit_code) from None
-
-
-_READER_GONE = 128 + signal.SIGPIPE
-"""Whoever ended the reader of a pipe, as `head` does, knows; it is no news."""
 
 
 def _unusable(error: OSError) -> UsageError:
     """Say what the system says of a path that no room expected to fail: too long, forbidden."""
     path = "" if error.filename is None else f"{error.filename}: "
     return UsageError(f"{path}{error.strerror or error}")
+
+
+class Commands(TyperGroup):
+    """The commands; a command line that is refused is quoted as text, which acts on no terminal."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Read the options before the command."""
+        with _quoted():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - whatever a command returns
+        """Read the command and its options, and run it."""
+        with _quoted():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _quoted() -> Iterator[None]:
+    try:
+        yield
+    except _REFUSED as error:
+        error.message = visible(error.message)
+        raise
+
+
+_REFUSED: Any = typer.BadParameter.__base__
+"""Typer's UsageError; its module, like that of a context, is not the same in all versions."""

@@ -1,18 +1,15 @@
 """The command line: parse, call, exit code. torch and transformers are imported only to run."""
 
 import json
-import signal
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from saliency_cli import __version__, commands, options
-from saliency_cli.boundary import boundary
+from saliency_cli.boundary import Commands, boundary
 from saliency_cli.console import Console, show_failure
-from saliency_cli.errors import Interrupted
 from saliency_cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
@@ -26,26 +23,16 @@ from saliency_cli.settings import (
     TextsChoice,
     choose_maths,
 )
+from saliency_cli.stdout import write_data
 
 app = typer.Typer(
     name="saliency",
+    cls=Commands,
     help="Why did my text classifier say that? SmoothGrad over whole files, as HTML pages.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def main() -> None:
-    """Run the command line; SIGINT and SIGTERM end it with a message, a second one at once."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    app()
-
-
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
-    raise Interrupted(number)
 
 
 def _version(wanted: bool) -> None:  # noqa: FBT001 - typer's signature
@@ -165,8 +152,8 @@ def explain(
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need
 
         summary = run(request, Console(quiet=quiet))
-    if as_json:
-        typer.echo(json.dumps(asdict(summary), sort_keys=True))
+        if as_json:
+            write_data([json.dumps(asdict(summary), sort_keys=True).encode() + b"\n"])
     failures = [*filter(None, (gate.failure(summary) for gate in gates))]
     for failure in failures:
         show_failure(failure)
@@ -207,7 +194,8 @@ def inspect_model(
         from saliency_cli.inspection import inspect_checkpoint  # noqa: PLC0415 - brings torch
 
         inspection, error = inspect_checkpoint(choice, compute)
-        typer.echo(inspection.as_json() if as_json else "\n".join(inspection.lines()))
+        shown = inspection.as_json() if as_json else "\n".join(inspection.lines())
+        write_data([shown.encode() + b"\n"])
         if error is not None:
             raise error
 

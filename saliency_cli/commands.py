@@ -4,6 +4,7 @@ from saliency_cli import options
 from saliency_cli.archive import open_run
 from saliency_cli.boundary import boundary
 from saliency_cli.console import Console
+from saliency_cli.escapes import harmless_json
 from saliency_cli.settings import (
     Compute,
     MathsGiven,
@@ -12,6 +13,7 @@ from saliency_cli.settings import (
     TargetChoice,
     choose_maths,
 )
+from saliency_cli.stdout import write_data
 
 
 def report(
@@ -131,8 +133,8 @@ def show(
         )
         from saliency_cli.run import answer  # noqa: PLC0415 - brings torch, which --help does not need
         from saliency_cli.showing import shaded  # noqa: PLC0415
-        from saliency_cli.stdout import write_data  # noqa: PLC0415
         from saliency_cli.store import record_line  # noqa: PLC0415
 
         record = answer(question, Console(quiet=quiet))
-        write_data([(record_line(record) if as_json else shaded(record)).encode()])
+        shown = harmless_json(record_line(record)) if as_json else shaded(record)
+        write_data([shown.encode()])

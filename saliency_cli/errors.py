@@ -6,8 +6,8 @@ SaliencyError
 └── OutputError      74   what was computed could not be written (EX_IOERR of sysexits.h)
 
 Beside it stands Interrupted: 130 for SIGINT, 143 for SIGTERM, and 141 where whoever read standard
-output went away (SIGPIPE). Only `boundary` turns these into messages; a traceback is for whoever
-asks for it with --debug.
+output went away (SIGPIPE). `boundary` turns errors into messages, and `__main__` what interrupts
+them; a traceback is for whoever asks for it with --debug.
 """
 
 import signal
@@ -51,3 +51,5 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.exit_code = 128 + number
+        self.silent = number == signal.SIGPIPE
+        """Whoever ended the reader of a pipe, as `head` does, knows; it is no news."""

@@ -1,5 +1,6 @@
 """Text from anywhere, made fit to be shown: what acts instead of being read becomes an escape."""
 
+import json
 import unicodedata
 from collections.abc import Sequence
 
@@ -19,9 +20,18 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def _escape(character: str) -> str:
-    if unicodedata.category(character) in _ACTING and character not in _JOINERS:
-        return character.encode("unicode_escape").decode("ascii")
-    return character
+    return character.encode("unicode_escape").decode("ascii") if _acts(character) else character
+
+
+def _acts(character: str) -> bool:
+    return unicodedata.category(character) in _ACTING and character not in _JOINERS
+
+
+def harmless_json(line: str) -> str:
+    """Spell what acts, of a line of JSON, as JSON does: the same value, and fit for a terminal."""
+    if line.removesuffix("\n").isprintable():
+        return line
+    return "".join(json.dumps(c)[1:-1] if c != "\n" and _acts(c) else c for c in line)
 
 
 def encodable(text: str) -> bool:

@@ -159,7 +159,9 @@ def test_parquet_needs_a_file_and_says_so(tmp_path: Path) -> None:
 
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
-    program = "import sys; sys.modules['pyarrow'] = None\nfrom saliency_cli.cli import main; main()"
+    program = (
+        "import sys; sys.modules['pyarrow'] = None\nfrom saliency_cli.__main__ import main; main()"
+    )
     arguments = ["export", str(folder), "--format", "parquet", "--output", str(tmp_path / "t")]
     result = subprocess.run(
         [sys.executable, "-c", program, *arguments],
