@@ -11,10 +11,11 @@ from statistics import fmean
 
 from reporting import SAMPLE, add_json_option, aligned, emit, say
 
+from saliency_cli.choosing import parse_samples
 from saliency_cli.explain import Engine, explain
+from saliency_cli.jobs import build_engine
 from saliency_cli.reading import open_texts
 from saliency_cli.records import Attribution, Explanation, Row
-from saliency_cli.run import build_engine
 from saliency_cli.settings import (
     Compute,
     DtypeName,
@@ -24,7 +25,6 @@ from saliency_cli.settings import (
     Request,
     Sampling,
     TextsChoice,
-    parse_samples,
 )
 
 REFERENCE_SEED = 1_000_003

@@ -19,10 +19,10 @@ from reporting import SAMPLE, add_json_option, aligned, emit
 from saliency_cli.encoding import encode
 from saliency_cli.errors import SaliencyError
 from saliency_cli.explain import Engine
+from saliency_cli.jobs import build_engine
 from saliency_cli.probes import at_layer
 from saliency_cli.reading import open_texts
 from saliency_cli.records import Row
-from saliency_cli.run import build_engine
 from saliency_cli.settings import (
     Compute,
     Maths,

@@ -9,19 +9,19 @@ import typer
 
 from saliency_cli import __version__, commands, options
 from saliency_cli.boundary import Commands, boundary
+from saliency_cli.choosing import MathsGiven, check_together, choose_maths, parse_share
 from saliency_cli.console import Console, show_failure
 from saliency_cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
     Compute,
-    MathsGiven,
+    Division,
     ModelChoice,
     OutputChoice,
     PageChoice,
     Request,
     TargetChoice,
     TextsChoice,
-    choose_maths,
 )
 from saliency_cli.stdout import write_data
 
@@ -57,6 +57,9 @@ def explain(
     texts: options.TextsPath,
     out: options.Out = Path("saliency-report"),
     overwrite: options.Overwrite = False,
+    resume: options.Resume = False,
+    shard: options.Shard = None,
+    shard_rows: options.ShardRows = 2000,
     html_rows: options.HtmlRows = 5000,
     fail_on: options.FailOn = None,
     title: options.Title = None,
@@ -140,6 +143,7 @@ def explain(
             output=OutputChoice(
                 folder=out,
                 overwrite=overwrite,
+                resume=resume,
                 pages=PageChoice(
                     title=title,
                     html_rows=html_rows,
@@ -148,7 +152,9 @@ def explain(
                 ),
             ),
             preset=preset,
+            division=Division(shard_rows=shard_rows, share=parse_share(shard)),
         )
+        check_together(request, gated=bool(gates))
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need
 
         summary = run(request, Console(quiet=quiet))

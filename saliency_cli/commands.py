@@ -3,16 +3,10 @@
 from saliency_cli import options
 from saliency_cli.archive import open_run
 from saliency_cli.boundary import boundary
+from saliency_cli.choosing import MathsGiven, choose_maths
 from saliency_cli.console import Console
 from saliency_cli.escapes import harmless_json
-from saliency_cli.settings import (
-    Compute,
-    MathsGiven,
-    ModelChoice,
-    Question,
-    TargetChoice,
-    choose_maths,
-)
+from saliency_cli.settings import Compute, ModelChoice, Question, TargetChoice
 from saliency_cli.stdout import write_data
 
 

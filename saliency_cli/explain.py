@@ -39,15 +39,23 @@ _HELD = 10
 """Gradients held for texts under way, in batches."""
 
 
+def _unwatched(_rows: Sequence[int]) -> None:
+    """Take no note of rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What every text of a run has in common; `streams` of texts are explained side by side."""
+    """What every text of a run has in common; `streams` of texts are explained side by side.
+
+    `watch` hears, in each thread, the ordinals of the rows that the model is about to run on.
+    """
 
     classifier: Classifier
     maths: Maths
     budget: Budget
     streams: int = 1
     stride: int | None = None
+    watch: Callable[[Sequence[int]], None] = _unwatched
 
     @property
     def clean_budget(self) -> Budget:
@@ -86,7 +94,9 @@ def _explain_window(
     for row in window:
         if isinstance(row, Row):
             alike.setdefault(identity(row, engine.maths), []).append(row)
-    texts = _encoded([rows[0] for rows in alike.values()], engine)
+    first = [rows[0] for rows in alike.values()]
+    engine.watch([row.ordinal for row in first])
+    texts = _encoded(first, engine)
     for row, outcome in _explain_sorted(texts, explain_texts):
         for twin in alike[identity(row, engine.maths)]:
             yield twin, handed_to(twin, outcome)
@@ -149,6 +159,11 @@ class _UnderWay:
             self.begun[id(pending)] = begun
             self.queue.extend(_next(pending))
 
+    def rows(self, batch: Sequence[Draws]) -> list[int]:
+        """Return the ordinals of the rows that draws are of."""
+        begun = {id(draws.pending): self.begun[id(draws.pending)] for draws in batch}
+        return [each.text.row.ordinal for each in begun.values()]
+
     def go_on(self, pending: Pending) -> Begun | None:
         """Queue the next draws of what has made its last; return the text if it is done with."""
         more = [*_next(pending)]
@@ -201,6 +216,7 @@ def _go_on(under_way: _UnderWay, engine: Engine) -> tuple[Sequence[tuple[Row, Ou
     Where memory runs out, that is one whose batches are half as large.
     """
     batch = engine.budget.take(under_way.queue)
+    engine.watch(under_way.rows(batch))
     try:
         done = [*map(under_way.go_on, run_draws(batch, engine))]
     except (RuntimeError, MemoryError) as error:
@@ -214,6 +230,7 @@ def _go_on(under_way: _UnderWay, engine: Engine) -> tuple[Sequence[tuple[Row, Ou
 def _begin(texts: deque[Text], engine: Engine) -> Iterator[Begun]:
     """Predict the next texts."""
     batch = engine.clean_budget.take(texts)
+    engine.watch([text.row.ordinal for text in batch])
     cleans = _clean(batch, engine)
     for text in batch:
         own = list(islice(cleans, text.rows))

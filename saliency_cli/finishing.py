@@ -15,9 +15,10 @@ from saliency_cli.summary import Summary, Tally
 
 
 def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int]:
-    """Write the manifest of a run whose shards are all there; return its summary, and what is unsettled.
+    """Write the manifest of a run whose shards are all there; return its summary.
 
-    The folder must be locked. Nothing is left of what the run needed on its way.
+    With it comes how many rows are unsettled. The folder must be locked. What the run needed on its
+    way is removed.
 
     Raises:
         UsageError: shards are missing, or do not hold what was planned.

@@ -25,7 +25,12 @@ PAUSE = 0.2
 
 
 def explain_locally(
-    job: Job, lock: Lock, *, request: Request, numbers: Sequence[int], advance: Callable[[int], None]
+    job: Job,
+    lock: Lock,
+    *,
+    request: Request,
+    numbers: Sequence[int],
+    advance: Callable[[int], None],
 ) -> None:
     """Commit the shards with these numbers; `advance` hears of rows as they are explained.
 

@@ -52,9 +52,7 @@ def describe(
     }
 
 
-def lay_down(
-    description: dict[str, Any], source: Source, *, folder: RunFolder
-) -> dict[str, Any]:
+def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) -> dict[str, Any]:
     """Read the input once, and write the plan: from here on the run can be gone on with.
 
     Raises:
@@ -110,8 +108,9 @@ def check_same(
     if not found and source.seekable and source.sha256() != before["hashes"]["input"]:
         found = [f"{visible(source.name)} is another input"]
     if found:
+        name = visible(str(folder.path))
         raise UsageError(
-            f"the run in {visible(str(folder.path))} cannot be gone on with: {'; '.join(found[:4])}",
+            f"the run in {name} cannot be gone on with: {'; '.join(found[:4])}",
             "ask for the same as before, or begin anew with --overwrite",
         )
 

@@ -54,6 +54,31 @@ Overwrite: TypeAlias = Annotated[
         "--overwrite", help="Replace the report that is in --out.", rich_help_panel=OUTPUT
     ),
 ]
+Resume: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with the unfinished run that is in --out, if there is one.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+ShardRows: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Rows that are committed at once, and done again where a run broke off.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Shard: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Explain only every N-th shard, from the I-th on; others may do the rest meanwhile.",
+        rich_help_panel=OUTPUT,
+    ),
+]
 HtmlRows: TypeAlias = Annotated[
     int,
     typer.Option(

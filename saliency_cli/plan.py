@@ -9,7 +9,7 @@ from saliency_cli.records import Place
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How the rows of an input are divided: shard n begins at `places[n]`; the last may be short."""
+    """How an input is divided: shard n begins at `places[n]`; the last may be short of rows."""
 
     rows: int
     shard_rows: int

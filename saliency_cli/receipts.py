@@ -1,4 +1,4 @@
-"""What says that a shard is committed, and whole: its receipt while the run goes on, then the manifest."""
+"""What says that a shard is committed and whole: its receipt, and once all are, the manifest."""
 
 import json
 from collections.abc import Mapping

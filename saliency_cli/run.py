@@ -92,5 +92,3 @@ def answer(question: Question, console: Console) -> Record:
     for warning in warnings(tally.summary(), unsettled=not outcome.settled):
         console.warn(warning)
     return outcome.record()
-
-

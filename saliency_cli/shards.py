@@ -11,8 +11,8 @@ from saliency_cli.explain import Engine, explain
 from saliency_cli.journal import dying, hopeless, journal, next_step, read_history
 from saliency_cli.plan import Plan
 from saliency_cli.reading import Source
-from saliency_cli.records import BadRow, Explanation, Row
 from saliency_cli.receipts import Receipt, write_receipt
+from saliency_cli.records import BadRow, Explanation, Row
 from saliency_cli.store import RunFolder
 from saliency_cli.summary import Tally
 from saliency_cli.texts import quarantined
@@ -62,7 +62,7 @@ def explain_shard(job: Job, number: int, *, done: Done = lambda _row: None) -> R
 def _probe(job: Job, number: int, *, rows: tuple[int, ...]) -> None:
     """Explain some rows by themselves, to see whether the process lives on."""
     wanted = set(rows)
-    alone = (row for row in _rows(job, number) if row.ordinal in wanted)
+    alone = (row for row in _planned_rows(job, number) if row.ordinal in wanted)
     for _outcome in explain(alone, job.engine):
         signals.check()
 
@@ -70,7 +70,7 @@ def _probe(job: Job, number: int, *, rows: tuple[int, ...]) -> None:
 def _commit(job: Job, number: int, *, guilty: list[int], done: Done) -> Receipt:
     """Write the records of a shard, then its receipt; only with both it counts as done."""
     tally = Tally(job.engine.classifier.labels)
-    rows = _convicted(_rows(job, number), set(guilty))
+    rows = _convicted(_planned_rows(job, number), set(guilty))
     with job.folder.record_writer(number) as writer:
         for outcome in explain(rows, job.engine, done=done):
             signals.check()
@@ -84,7 +84,7 @@ def _commit(job: Job, number: int, *, guilty: list[int], done: Done) -> Receipt:
     return receipt
 
 
-def _rows(job: Job, number: int) -> Iterator[Row | BadRow]:
+def _planned_rows(job: Job, number: int) -> Iterator[Row | BadRow]:
     """Read the rows of a shard.
 
     Raises:

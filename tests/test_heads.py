@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from saliency_cli.checkpoints import load
+from saliency_cli.choosing import ALLENNLP
 from saliency_cli.classifier import Classifier
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.explain import explain
 from saliency_cli.heads import Target, check_targets, choose_targets, decisions, predict, weights
 from saliency_cli.records import BadRow, Explanation, Record, Row
-from saliency_cli.settings import ALLENNLP, Compute, Maths, ModelChoice, TargetChoice
+from saliency_cli.settings import Compute, Maths, ModelChoice, TargetChoice
 
 from .conftest import TEXTS, engine, save_bert
 

@@ -18,9 +18,9 @@ from saliency_cli.classifier import Classifier
 from saliency_cli.cli import app
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.explain import explain
+from saliency_cli.jobs import build_engine
 from saliency_cli.passes import read_logits
 from saliency_cli.records import Explanation, Row
-from saliency_cli.run import build_engine
 from saliency_cli.settings import Compute, Maths, ModelChoice, OutputChoice, Request, TextsChoice
 from saliency_cli.streams import replicable
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
+from saliency_cli.choosing import ALLENNLP
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import Pending
 from saliency_cli.encoding import encode
@@ -24,14 +25,7 @@ from saliency_cli.passes import Clean, clean_passes
 from saliency_cli.probes import at_layer, probe
 from saliency_cli.records import Row
 from saliency_cli.reduction import REDUCTIONS, normalised
-from saliency_cli.settings import (
-    ALLENNLP,
-    Compute,
-    Maths,
-    ModelChoice,
-    Sampling,
-    TargetChoice,
-)
+from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TargetChoice
 
 from .conftest import TEXTS, WORDS, engine, scored
 

@@ -202,7 +202,7 @@ def test_no_change_of_a_record_ends_in_a_traceback(
     changed = records[0] | {data.draw(st.sampled_from(names)): data.draw(values | st.lists(values))}
     RunFolder(folder).clear()
     RunFolder(folder).write_manifest(manifest(records))
-    RunFolder(folder).part.write_text(json.dumps(changed) + "\n", encoding="utf-8")
+    RunFolder(folder).part(0).write_text(json.dumps(changed) + "\n", encoding="utf-8")
     run = open_run(folder)
     if _refused(run):
         with pytest.raises(UsageError, match="line 1"):

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from saliency_cli.choosing import ALLENNLP, preset_maths
 from saliency_cli.classifier import Classifier
 from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, MOST_PASSES
 from saliency_cli.errors import UsageError
 from saliency_cli.explain import explain
 from saliency_cli.records import Attribution, Explanation, Row
 from saliency_cli.reduction import PRIOR, l2, normalised, small_sample_factor, standard_errors
-from saliency_cli.settings import ALLENNLP, Sampling, preset_maths
+from saliency_cli.settings import Sampling
 
 from .conftest import TEXTS, engine
 
