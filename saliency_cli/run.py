@@ -105,7 +105,7 @@ def _explain(
         folder.record_writer() as writer,
         console.progress("explaining", size=source.size) as advance,
     ):
-        for outcome in explain(source.rows, engine, done=lambda row: advance(row.size)):
+        for outcome in explain(source.all_rows(), engine, done=lambda row: advance(row.size)):
             record = outcome.record()
             writer.write(record)
             tally.add(record)
