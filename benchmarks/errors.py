@@ -100,7 +100,7 @@ def prepare(options: argparse.Namespace) -> tuple[Engine, list[Row]]:
     """Load the model, and read texts evenly from the whole file."""
     request = asked(options, dtype=options.dtype)
     with open_texts(request.texts) as source:
-        rows = [row for row in source.rows if isinstance(row, Row)]
+        rows = [row for row in source.all_rows() if isinstance(row, Row)]
     every = max(1, len(rows) // options.limit)
     return build_engine(request), rows[::every][: options.limit]
 

@@ -179,7 +179,7 @@ def load(options: argparse.Namespace, maths: Maths, *, at_block: bool = False) -
 def read(options: argparse.Namespace, engine: Engine) -> tuple[Course, list[int]]:
     """Read the texts; return them sorted by their tokens, and how many those are."""
     with open_texts(TextsChoice(str(options.texts), limit=options.limit)) as source:
-        rows = [row for row in source.rows if isinstance(row, Row)]
+        rows = [row for row in source.all_rows() if isinstance(row, Row)]
     classifier = engine.classifier
     texts = [row.text for row in rows]
     lengths = list(map(len, encode(classifier.tokenizer, texts, max_length=classifier.max_length)))

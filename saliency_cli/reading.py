@@ -1,77 +1,155 @@
-"""CSV, TSV or JSONL -> an iterator of rows, in memory that does not grow with the file.
+"""CSV, TSV or JSONL -> rows, from any place on, in memory that does not grow with the file.
 
 Every row of the input comes out once: as a `Row` or, with its reason, as a `BadRow`. Only an input
 that cannot be read at all, or that lacks the columns asked for, is an error.
 """
 
-import csv
-import itertools
-import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import encodable, excerpt, visible
-from saliency_cli.records import BadRow, Row
+from saliency_cli.escapes import visible
+from saliency_cli.lines import Stretch, delimited, filled, split_lines
+from saliency_cli.parsing import build_row, parse
+from saliency_cli.records import BadRow, Place, Row
 from saliency_cli.settings import Columns, TextsChoice
-from saliency_cli.sources import STDIN, Lines, Tally, open_bytes
+from saliency_cli.sources import STDIN, Chunks, Input, is_regular, open_input
 
 SUFFIXES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS: dict[str, str | None] = {"csv": ",", "tsv": "\t", "jsonl": None}
+"""What parts the fields of a format; a line of JSONL has none."""
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
-JSON_SPACE = " \t\r\n"
-"""What a blank line may hold (RFC 8259, section 2)."""
-FIELD_LIMIT = 8 << 20
-"""Characters in one CSV field; a quote left open swallows no more than this before it is found."""
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
-    """An open input: its name and size for a person, its rows for the engine."""
+    """An open input: its name and size for a person, its rows for the engine.
 
-    name: str
-    size: int | None
-    rows: Iterator[Row | BadRow]
-    _tally: Tally
-    _limited: bool
+    A stream is read once: by `places`, which spools it, and then by `rows`; or by `all_rows`.
+    """
+
+    def __init__(self, data: Input, choice: TextsChoice) -> None:
+        self.count: int | None = None
+        self.length: int | None = None
+        self._input = data
+        self._choice = choice
+        self._delimiter = FORMATS[_format(choice)]
+        self._start = Place(0, 0, 1)
+        self._header: list[str] | None = None
+        self._open: Iterator[Stretch] = iter(())
+        self._reached: int | None = None
+        self._check_head()
+
+    @property
+    def name(self) -> str:
+        """The file's name, "-" for standard input."""
+        return self._input.name
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on the disk, or None for a stream that is not spooled."""
+        return self._input.size
+
+    @property
+    def seekable(self) -> bool:
+        """Whether any place can be read: the input is a regular file, or spooled."""
+        return self._input.seekable
 
     def sha256(self) -> str | None:
         """Return the hash of the whole input, or None for a stream that need not end."""
-        return None if self._limited and self.size is None else self._tally.hexdigest()
+        unended = self._choice.limit is not None and not is_regular(self._choice.path)
+        return None if unended else self._input.sha256()
 
+    def places(self, every: int, *, spool: Path | None = None) -> Iterator[Place]:
+        """Read through the input; yield where every so many-th row begins, up to the limit.
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
-    """What a format made of one row: its columns, or the problem that it had."""
+        A stream is written to `spool` on the way, and its rows are then read from there. At the
+        end `count` is the number of rows, and `length` that of the bytes, unpacked, that they take.
 
-    line: int
-    size: int
-    raw: str
-    values: dict[str, Any]
-    problem: str | None = None
+        Raises:
+            UsageError: there is no row.
+            OutputError: the spool cannot be written.
+        """
+        ordinal, row = -1, None
+        for ordinal, row in enumerate(islice(self._through(spool), self._choice.limit)):
+            if ordinal % every == 0:
+                yield Place(ordinal, row.offset, row.line)
+        if row is None:
+            raise _empty(self.name)
+        self.count, self.length = ordinal + 1, row.offset + row.size
+        self.sha256()  # what is left of a stream that ends is spooled too
+        self._input.sync()
+
+    def rows(self, place: Place, count: int) -> Iterator[Row | BadRow]:
+        """Yield as many rows from a place on, fewer only at the end of the input."""
+        for row in islice(self._from(place), count):
+            self._reached = (self._reached or 0) + 1
+            yield self._row(self._reached - 1, row)
+
+    def all_rows(self) -> Iterator[Row | BadRow]:
+        """Yield all rows up to the limit, reading a stream as it comes."""
+        for ordinal, row in enumerate(islice(self._through(), self._choice.limit)):
+            yield self._row(ordinal, row)
+
+    def _row(self, ordinal: int, row: Stretch) -> Row | BadRow:
+        return build_row(ordinal, row, parse(row, self._header), self._choice.columns)
+
+    def _through(self, spool: Path | None = None) -> Iterator[Stretch]:
+        """Return all rows of all bytes."""
+        rows = self._stretches(self._input.whole(spool), Place(0, 0, 1))
+        if self._header is not None:
+            next(rows, None)
+        return rows
+
+    def _from(self, place: Place) -> Iterator[Stretch]:
+        """Return the rows from a place on; a packed input that is open before it is read on."""
+        behind = None if self._reached is None else place.ordinal - self._reached
+        if behind is None or behind < 0 or (behind > 0 and not self._input.packed):
+            self._open = self._stretches(self._input.at(place.offset), place)
+        elif behind > 0:
+            next(islice(self._open, behind - 1, None), None)
+        self._reached = place.ordinal
+        return self._open
+
+    def _stretches(self, chunks: Chunks, place: Place) -> Iterator[Stretch]:
+        lines = split_lines(chunks, offset=place.offset, line=place.line)
+        if self._delimiter is None:
+            return filled(lines)
+        return delimited(lines, delimiter=self._delimiter)
+
+    def _check_head(self) -> None:
+        """Look at the first rows for the columns asked for.
+
+        Raises:
+            UsageError: the input is no text, holds no row, or lacks a column asked for.
+        """
+        chunks = self._input.head()
+        _check_bytes(chunks, self.name)
+        rows = self._stretches(chunks, self._start)
+        if self._delimiter is not None:
+            self._header = _header(next(rows, None), self.name)
+        head = [parse(row, self._header)[0] for row in islice(rows, HEAD)]
+        if not head and not chunks.cut:
+            raise _empty(self.name)
+        _check_columns(head, columns=self._choice.columns, name=self.name)
 
 
 @contextmanager
-def open_texts(choice: TextsChoice) -> Iterator[Source]:
+def open_texts(choice: TextsChoice, *, spooled: Path | None = None) -> Iterator[Source]:
     """Open the input, and look at its first rows for the columns asked for.
+
+    With `spooled` its bytes are read from that file, which an earlier process wrote.
 
     Raises:
         UsageError: it is not there, is no text, holds no row, or lacks a column asked for.
     """
-    parse = FORMATS[_format(choice)]
-    name = STDIN if choice.path == STDIN else Path(choice.path).name
-    with open_bytes(choice.path) as raw:
-        tally = Tally(raw)
-        lines = Lines(tally, name)
-        parsed = itertools.chain(parse(lines, name), _breakage(lines))
-        head = list(itertools.islice(parsed, HEAD))
-        _check_columns(head, columns=choice.columns, name=name)
-        rows = _rows(itertools.chain(head, parsed), choice.columns)
-        limited = itertools.islice(rows, choice.limit)
-        yield Source(name, _size(choice.path), limited, tally, choice.limit is not None)
+    _format(choice)
+    with open_input(choice.path, spooled=spooled) as data:
+        yield Source(data, choice)
 
 
 def _format(choice: TextsChoice) -> str:
@@ -88,15 +166,32 @@ def _format(choice: TextsChoice) -> str:
     )
 
 
-def _size(path: str) -> int | None:
-    file = Path(path)
-    return file.stat().st_size if path != STDIN and file.is_file() else None
+def _check_bytes(chunks: Chunks, name: str) -> None:
+    start = chunks.peek()
+    if chunks.broken is not None and not start:
+        raise UsageError(f"{visible(name)} is no readable gzip file: {chunks.broken}")
+    if start.startswith(UTF16_MARKS):
+        raise UsageError(f"{visible(name)} is UTF-16, and only UTF-8 is read", "save it as UTF-8")
 
 
-def _check_columns(head: list[_Parsed], *, columns: Columns, name: str) -> None:
-    if not head:
-        raise UsageError(f"{visible(name)} holds no row", "give a file with at least one text")
-    there = list(dict.fromkeys(key for parsed in head for key in parsed.values))
+def _empty(name: str) -> UsageError:
+    return UsageError(f"{visible(name)} holds no row", "give a file with at least one text")
+
+
+def _header(row: Stretch | None, name: str) -> list[str]:
+    if row is None:
+        raise _empty(name)
+    fields = row.fields
+    if fields is None:
+        raise UsageError(f"{visible(name)}: the header is not readable: {row.problem}")
+    for field in fields:
+        if fields.count(field) > 1:
+            raise UsageError(f"{visible(name)}: the column '{visible(field)}' stands twice")
+    return fields
+
+
+def _check_columns(head: Sequence[dict[str, Any]], *, columns: Columns, name: str) -> None:
+    there = list(dict.fromkeys(key for values in head for key in values))
     if not there:
         return
     for column in (columns.text, columns.pair, columns.label, columns.id):
@@ -105,159 +200,3 @@ def _check_columns(head: list[_Parsed], *, columns: Columns, name: str) -> None:
                 f"{visible(name)} has no column '{visible(column)}'",
                 "its columns are " + ", ".join(map(visible, there)),
             )
-
-
-def _rows(parsed: Iterable[_Parsed], columns: Columns) -> Iterator[Row | BadRow]:
-    for ordinal, row in enumerate(parsed):
-        yield _row(ordinal, row, columns)
-
-
-def _row(ordinal: int, parsed: _Parsed, columns: Columns) -> Row | BadRow:
-    identity = _scalar(parsed.values.get(columns.id or "id"))
-    gold = _scalar(parsed.values.get(columns.label or "label"))
-    parts = [columns.text] if columns.pair is None else [columns.text, columns.pair]
-    problems = (_problem(parsed.values, column) for column in parts)
-    problem = parsed.problem or next(filter(None, problems), None) or _surrogate(identity, gold)
-    if problem is not None:
-        known = identity if _surrogate(identity) is None else None
-        return BadRow(ordinal, parsed.line, known, problem, excerpt(parsed.raw), parsed.size)
-    text, *pair = (parsed.values[column] for column in parts)
-    return Row(ordinal, parsed.line, identity, text, gold, parsed.size, *pair)
-
-
-def _problem(values: dict[str, Any], column: str) -> str | None:
-    """Say why the text of a row cannot be explained, or None."""
-    text, shown = values.get(column), visible(column)
-    if text is None:
-        return f"{shown} is missing"
-    if not isinstance(text, str):
-        return f"{shown} is {_kind(text)}, not a string"
-    return f"{shown} is empty" if text == "" else _surrogate(text)
-
-
-def _surrogate(*parts: str | None) -> str | None:
-    """Say so where a part holds what JSON can spell and no encoding can write."""
-    for part in parts:
-        if part is not None and not encodable(part):
-            return "holds a lone surrogate"
-    return None
-
-
-def _scalar(value: object) -> str | None:
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-
-
-def _kind(value: object) -> str:
-    return {bool: "true or false", dict: "an object", list: "a list"}.get(type(value), "a number")
-
-
-def _breakage(lines: Lines) -> Iterator[_Parsed]:
-    """Account for what lies behind a stream that broke off, as one row of its own."""
-    if lines.broken is not None:
-        lines.begin()
-        problem = f"the input breaks off: {lines.broken}"
-        yield _Parsed(lines.first, lines.take_size(), "", {}, problem)
-
-
-def _jsonl(lines: Lines, _name: str) -> Iterator[_Parsed]:
-    lines.begin()
-    for line in lines:
-        if line.strip(JSON_SPACE):
-            values, problem = _parse_json(line)
-            yield _Parsed(lines.first, lines.take_size(), lines.raw(), values, problem)
-        lines.begin()
-
-
-def _parse_json(line: str) -> tuple[dict[str, Any], str | None]:
-    problem = _undecodable(line)
-    if problem is not None:
-        return {}, problem
-    try:
-        value = json.loads(line, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        return {}, f"not JSON: {error.msg} at character {error.pos + 1}"
-    except RecursionError:
-        return {}, "not readable: nested too deeply"
-    except ValueError as error:
-        return {}, f"not readable: {error}"
-    return (value, None) if isinstance(value, dict) else ({}, "not a JSON object")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key '{visible(twice)}' stands twice")
-    return values
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON number")
-
-
-def _undecodable(raw: str) -> str | None:
-    """Say where the bytes of a row are no UTF-8, or None."""
-    if raw.isascii():
-        return None
-    try:
-        raw.encode()
-    except UnicodeEncodeError as error:
-        return f"not UTF-8 at byte {len(raw[: error.start].encode()) + 1} of the row"
-    return None
-
-
-def _csv(lines: Lines, name: str) -> Iterator[_Parsed]:
-    return _delimited(lines, name, delimiter=",")
-
-
-def _tsv(lines: Lines, name: str) -> Iterator[_Parsed]:
-    return _delimited(lines, name, delimiter="\t")
-
-
-def _delimited(lines: Lines, name: str, *, delimiter: str) -> Iterator[_Parsed]:
-    """Read RFC 4180 with a header; a malformed quote costs its own line and no other."""
-    csv.field_size_limit(FIELD_LIMIT)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    while True:
-        lines.begin()
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            lines.give_back()
-            if header is None:
-                raise UsageError(f"{visible(name)}: the header is malformed: {error}") from None
-            yield _Parsed(lines.first, lines.take_size(), lines.raw(), {}, f"malformed: {error}")
-            continue
-        if header is None:
-            header = _header(fields, name) if fields else None
-        elif fields:
-            yield _fields(lines, fields, header)
-
-
-def _header(fields: list[str], name: str) -> list[str]:
-    for field in fields:
-        if fields.count(field) > 1:
-            raise UsageError(f"{visible(name)}: the column '{visible(field)}' stands twice")
-    return fields
-
-
-def _fields(lines: Lines, fields: list[str], header: list[str]) -> _Parsed:
-    raw = lines.raw()
-    problem = _undecodable(raw)
-    if problem is None and len(fields) != len(header):
-        problem = f"{len(fields)} fields where the header has {len(header)}"
-    values = {} if problem else dict(zip(header, fields, strict=True))
-    return _Parsed(lines.first, lines.take_size(), raw, values, problem)
-
-
-FORMATS: dict[str, Callable[[Lines, str], Iterator[_Parsed]]] = {
-    "csv": _csv,
-    "tsv": _tsv,
-    "jsonl": _jsonl,
-}

@@ -10,6 +10,15 @@ Record: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row of the input begins: its `ordinal`, its first byte, unpacked, and its line."""
+
+    ordinal: int
+    offset: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One input row that can be explained; `size` is the bytes of input that it took."""
 

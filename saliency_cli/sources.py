@@ -1,170 +1,318 @@
-"""A path or standard input -> physical lines, counted and hashed as they pass.
+"""A path or standard input -> its bytes, unpacked, counted and hashed as they pass.
 
-Gzip is recognised by its first bytes, whatever the suffix. Bytes that are no UTF-8 come through as
-lone surrogates (PEP 383), so that one bad line costs one row and not the file.
+Gzip is recognised by its first bytes, whatever the suffix. A regular file is read at any place and
+any number of times; a stream once, and what it gave is kept in a spool to be read like a file.
 """
 
 import gzip
 import hashlib
 import io
+import os
+import stat
 import sys
 import zlib
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import visible
+from saliency_cli.store import writing
 
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
-UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+CHUNK = 1 << 18
+"""Bytes unpacked at once. Always the same number: what zlib still gives of a gzip file that is
+damaged depends on how much it is asked for, and a row must not depend on where reading began."""
+HEAD_BYTES = 32 << 20
+"""Bytes that are looked at before a run begins; a stream's are held until they are spooled."""
 
 
-class Tally(io.RawIOBase):
-    """A raw stream that counts and hashes what is read through it."""
+class Bytes(Protocol):
+    """What the rest of this room asks of a raw stream."""
 
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-        self._sha256 = hashlib.sha256()
-        self.count = 0
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - any writable buffer, as io has it
+        """Fill `buffer` as far as one read goes."""
+
+
+class Cursor(io.RawIOBase):
+    """A raw stream over a regular file, with a place of its own: several may read one file."""
+
+    def __init__(self, descriptor: int, start: int = 0) -> None:
+        self._descriptor = descriptor
+        self._at = start
 
     def readable(self) -> bool:
         """Say yes: the buffers above ask."""
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
-        """Fill `buffer`, counting and hashing on the way."""
-        data = self._raw.read1(len(buffer))  # type: ignore[attr-defined] # a pipe gives what it has
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        """Fill `buffer` as far as one read goes."""
+        data = os.pread(self._descriptor, len(buffer), self._at)
         buffer[: len(data)] = data
-        self.count += len(data)
-        self._sha256.update(data)
+        self._at += len(data)
         return len(data)
 
+
+class Stream:
+    """What can be read once, but for its head, which is held and given again."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._held = bytearray(stream.read(len(GZIP_MAGIC)))
+        self._at = 0
+        self._holding = True
+
+    @property
+    def start(self) -> bytes:
+        """The first bytes, from which gzip is known."""
+        return bytes(self._held[: len(GZIP_MAGIC)])
+
+    def again(self) -> None:
+        """Begin again, this time to the end."""
+        self._at, self._holding = 0, False
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        """Fill `buffer` with what is held, then as far as one read goes."""
+        if self._at == len(self._held):
+            self._read(len(buffer))
+        data = self._held[self._at : self._at + len(buffer)]
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def _read(self, count: int) -> None:
+        if self._holding and len(self._held) >= HEAD_BYTES:
+            return
+        if not self._holding:
+            self._held, self._at = bytearray(), 0
+        self._held += self._stream.read1(count)  # type: ignore[attr-defined] # what a pipe has now
+
+
+class Tally(io.RawIOBase):
+    """A raw stream that hashes, and where it is told to keeps, what is read through it."""
+
+    def __init__(self, raw: Bytes, spool: "Spool | None" = None) -> None:
+        self._raw = raw
+        self._spool = spool
+        self._sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Say yes: the buffers above ask."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        """Fill `buffer`, hashing on the way."""
+        count = self._raw.readinto(buffer)
+        data = memoryview(buffer)[:count]
+        self._sha256.update(data)
+        if self._spool is not None:
+            self._spool.write(data)
+        return count
+
     def hexdigest(self) -> str:
-        """Return the SHA-256 of the whole input; a run that stopped early reads to its end here."""
-        while self.read(1 << 20):
+        """Return the SHA-256 of the whole input; what was not read yet is read here."""
+        while self.read(CHUNK):
             pass
         return self._sha256.hexdigest()
 
 
-class Steady(io.RawIOBase):
-    """A raw stream that ends where the one below it breaks, and remembers why.
+class Spool:
+    """A file that keeps what a stream gave, made anew: nothing is written through a link."""
 
-    What was read before is so not lost in the buffers above.
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with writing(path):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.descriptor = os.open(path, flags, 0o666)
+
+    def write(self, data: memoryview) -> None:
+        """Append bytes.
+
+        Raises:
+            OutputError: the disk is full, or gone.
+        """
+        with writing(self._path):
+            while data:
+                data = data[os.write(self.descriptor, data) :]
+
+    def sync(self) -> None:
+        """See that what was written is on the disk."""
+        with writing(self._path):
+            os.fsync(self.descriptor)
+
+
+class Chunks:
+    """The bytes of an input, unpacked, a chunk at a time; one that breaks ends there.
+
+    What was read before is so not lost, and `broken` says why. Of a `head`, no more than that is
+    read: `cut` says that there was more.
     """
 
-    def __init__(self, below: io.BufferedReader | gzip.GzipFile) -> None:
-        self._below = below
+    def __init__(self, raw: io.RawIOBase, *, packed: bool, head: int | None = None) -> None:
+        buffered = io.BufferedReader(raw)
+        self._below = gzip.GzipFile(fileobj=buffered) if packed else buffered
+        self._head = head
+        self._ahead = b""
+        self.count = 0
         self.broken: str | None = None
 
-    def readable(self) -> bool:
-        """Say yes: the buffers above ask."""
-        return True
+    @property
+    def cut(self) -> bool:
+        """Whether all was read that may be."""
+        return self._head is not None and self.count >= self._head
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
-        """Fill `buffer` as far as one read goes."""
-        if self.broken is not None:
-            return 0
+    def read(self) -> bytes:
+        """Return the next bytes, or none at the end."""
+        if self._ahead:
+            data, self._ahead = self._ahead, b""
+            return data
+        if self.broken is not None or self.cut:
+            return b""
         try:
-            data = self._below.read1(len(buffer))
+            data = self._below.read1(CHUNK)
         except (OSError, EOFError, zlib.error) as error:
             self.broken = str(error)
-            return 0
-        buffer[: len(data)] = data
-        return len(data)
+            return b""
+        self.count += len(data)
+        return data
+
+    def peek(self) -> bytes:
+        """Return what the next call will give."""
+        self._ahead = self.read()
+        return self._ahead
+
+    def skip_to(self, offset: int) -> None:
+        """Leave out all that lies before `offset`."""
+        while self.count < offset and (data := self.read()):
+            if self.count > offset:
+                self._ahead = data[offset - self.count :]
 
 
-class Lines:
-    """Physical lines with their ends, counted from 1; those of a row that failed can be reread."""
+class Input:
+    """The bytes of an input, read from their start or from any place, as often as is asked for."""
 
-    def __init__(self, tally: Tally, name: str) -> None:
-        self._tally = tally
-        self._steady = Steady(_unzipped(io.BufferedReader(tally)))
-        self._stream = _decoded(self._steady, name)
-        self._seen = 0
-        self._again: deque[str] = deque()
-        self._row: list[str] = []
-        self.first = 1
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._again.popleft() if self._again else self._read()
-        self._row.append(line)
-        return line
-
-    def _read(self) -> str:
-        line = next(self._stream)
-        if self.broken is not None and not line.endswith(("\n", "\r")):
-            raise StopIteration  # half a line, which is no row
-        return line
+    def __init__(self, name: str, opened: "int | Stream") -> None:
+        self.name = name
+        self._stream = opened if isinstance(opened, Stream) else None
+        self._descriptor = opened if isinstance(opened, int) else None
+        self._tally: Tally | None = None
+        self._spool: Spool | None = None
+        start = opened.start if isinstance(opened, Stream) else os.pread(opened, 2, 0)
+        self.packed = start == GZIP_MAGIC
 
     @property
-    def broken(self) -> str | None:
-        """Why the input ended before its end, or None."""
-        return self._steady.broken
+    def seekable(self) -> bool:
+        """Whether any place of it can be read: it is a regular file, or is spooled by now."""
+        return self._descriptor is not None
 
-    def begin(self) -> None:
-        """Start a row at the next line."""
-        self.first += len(self._row)
-        self._row = []
+    @property
+    def size(self) -> int | None:
+        """Bytes on the disk, or None for a stream."""
+        return None if self._descriptor is None else os.fstat(self._descriptor).st_size
 
-    def give_back(self) -> None:
-        """Keep the first line of the row that was begun, and have the others read again."""
-        self._again.extendleft(reversed(self._row[1:]))
-        del self._row[1:]
+    def head(self) -> Chunks:
+        """Return its first bytes, which will be read again."""
+        raw = Tally(self._stream or Cursor(self._known))
+        return Chunks(raw, packed=self.packed, head=HEAD_BYTES)
 
-    def raw(self) -> str:
-        """Return the row's lines as they stand in the file."""
-        return "".join(self._row).rstrip("\r\n")
+    def whole(self, spool: Path | None = None) -> Chunks:
+        """Return all of its bytes, which are hashed and, if told to, kept in a file on the way.
 
-    def take_size(self) -> int:
-        """Return how many bytes of the file were read since the last call."""
-        size, self._seen = self._tally.count - self._seen, self._tally.count
-        return size
+        A stream has them once; with a spool any place of it can then be read.
+
+        Raises:
+            OutputError: the spool cannot be written.
+        """
+        if self._stream is not None:
+            self._stream.again()
+        raw = self._stream or Cursor(self._known)
+        if spool is not None:
+            self._spool = Spool(spool)
+            self._descriptor, self._stream = self._spool.descriptor, None
+        self._tally = Tally(raw, self._spool)
+        return Chunks(self._tally, packed=self.packed)
+
+    def at(self, offset: int) -> Chunks:
+        """Return its bytes from a place on; `offset` is counted in unpacked bytes."""
+        chunks = Chunks(Cursor(self._known, 0 if self.packed else offset), packed=self.packed)
+        if self.packed:
+            chunks.skip_to(offset)
+        return chunks
+
+    @property
+    def _known(self) -> int:
+        if self._descriptor is None:
+            raise RuntimeError("a stream has no places until it is spooled")
+        return self._descriptor
+
+    def sha256(self) -> str:
+        """Return the hash of all of its bytes, packed as they are; they are read to the end.
+
+        Raises:
+            UsageError: they cannot be.
+        """
+        tally = self._tally or Tally(Cursor(self._known))
+        try:
+            return tally.hexdigest()
+        except OSError as error:
+            raise _unreadable(self.name, error) from None
+
+    def sync(self) -> None:
+        """See that what was spooled is on the disk.
+
+        Raises:
+            OutputError: it is not.
+        """
+        if self._spool is not None:
+            self._spool.sync()
+
+    def close(self) -> None:
+        """Close what was opened here."""
+        if self._spool is not None:
+            os.close(self._spool.descriptor)
 
 
 @contextmanager
-def open_bytes(path: str) -> Iterator[BinaryIO]:
-    """Open a file, or standard input for "-".
+def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
+    """Open a file, or standard input for "-"; with `spooled`, the file that keeps its bytes.
 
     Raises:
         UsageError: it is not there, or may not be read.
     """
-    if path == STDIN:
-        yield sys.stdin.buffer
-        return
-    with _open(path) as stream:
-        yield stream
+    name = STDIN if path == STDIN else Path(path).name
+    with ExitStack() as stack:
+        try:
+            data = Input(name, _opened(path, spooled, stack))
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        stack.callback(data.close)
+        yield data
 
 
-def _open(path: str) -> io.BufferedReader:
+def _opened(path: str, spooled: Path | None, stack: ExitStack) -> int | Stream:
+    """Return a regular file's descriptor, or the stream that anything else is."""
+    if path == STDIN and spooled is None:
+        return Stream(sys.stdin.buffer)
+    stream = stack.enter_context((spooled or Path(path)).open("rb"))
+    regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    return stream.fileno() if regular else Stream(stream)
+
+
+def is_regular(path: str) -> bool:
+    """Say whether a path names a regular file, and not standard input, a FIFO or a device."""
+    return path != STDIN and Path(path).is_file()
+
+
+def _input(name: str, stream: BinaryIO, *, seekable: bool) -> Input:
     try:
-        return Path(path).open("rb")
-    except FileNotFoundError:
-        raise UsageError(f"{visible(path)}: there is no such file") from None
+        return Input(name, stream.fileno() if seekable else Stream(stream))
     except OSError as error:
-        raise UsageError(f"{visible(path)} cannot be read: {error.strerror}") from None
+        raise _unreadable(name, error) from None
 
 
-def _unzipped(buffered: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
-    return gzip.GzipFile(fileobj=buffered) if buffered.peek(2)[:2] == GZIP_MAGIC else buffered
-
-
-def _decoded(steady: Steady, name: str) -> io.TextIOWrapper:
-    """Return the text of a raw stream, its line ends untouched.
-
-    Raises:
-        UsageError: it is UTF-16, or says that it is gzip and is not.
-    """
-    buffered = io.BufferedReader(steady)
-    head = buffered.peek(2)[:2]
-    if steady.broken is not None and not head:
-        raise UsageError(f"{visible(name)} is no readable gzip file: {steady.broken}")
-    if head in UTF16_MARKS:
-        raise UsageError(f"{visible(name)} is UTF-16, and only UTF-8 is read", "save it as UTF-8")
-    return io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _unreadable(path: str, error: OSError) -> UsageError:
+    if isinstance(error, FileNotFoundError):
+        return UsageError(f"{visible(path)}: there is no such file")
+    return UsageError(f"{visible(path)} cannot be read: {error.strerror or error}")

@@ -21,7 +21,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from saliency_cli import reading
 from saliency_cli.errors import UsageError
 from saliency_cli.reading import HEAD, Source, open_texts
 from saliency_cli.records import BadRow, Row
@@ -90,12 +89,13 @@ def opened(data: bytes, form: FormatName, **choice: Any) -> Iterator[Source]:  #
 def read(data: bytes, form: FormatName = "jsonl", **choice: Any) -> list[Row | BadRow]:  # noqa: ANN401
     """Read all of `data`, and see what holds of every input."""
     with opened(data, form, **choice) as source:
-        rows = list(source.rows)
+        rows = list(source.all_rows())
     assert [row.ordinal for row in rows] == list(range(len(rows)))
     lines = [row.line for row in rows]
     assert lines == sorted(set(lines))
     assert min(row.size for row in rows) >= 0
-    assert sum(row.size for row in rows) <= len(data)
+    if not data.startswith(b"\x1f\x8b"):
+        assert sum(row.size for row in rows) <= len(data)
     for row in rows:
         written = row.text if isinstance(row, Row) else json.dumps(row.record(), ensure_ascii=False)
         written.encode("utf-8")
@@ -357,20 +357,14 @@ def test_a_quote_left_open_costs_its_own_line_and_no_other() -> None:
     assert unsized([rows[0], *rows[2:]]) == [Row(0, 2, "0", "first"), *rest]
 
 
-def test_a_quote_left_open_does_not_read_a_stream_to_its_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(reading, "FIELD_LIMIT", 1 << 14)
-    default = csv.field_size_limit()
-    try:
-        with (
-            stdin(io.BufferedReader(Endless(b"more\n", first=b'text\n"open\n'))),
-            open_texts(TextsChoice("-", "csv")) as source,
-        ):
-            open_quote, *rows = itertools.islice(source.rows, 2 * HEAD)
-    finally:
-        csv.field_size_limit(default)
+def test_a_quote_left_open_does_not_read_a_stream_to_its_end() -> None:
+    with (
+        stdin(io.BufferedReader(Endless(b"more\n", first=b'text\n"open\n'))),
+        open_texts(TextsChoice("-", "csv")) as source,
+    ):
+        open_quote, *rows = itertools.islice(source.all_rows(), 2 * HEAD)
     assert isinstance(open_quote, BadRow)
+    assert "10,000 lines" in open_quote.reason
     assert unsized(rows) == [Row(n, n + 2, None, "more") for n in range(1, 2 * HEAD)]
 
 
@@ -456,7 +450,7 @@ def test_gzip_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(b"text\na\n"))
     for path in (plain, packed):
         with open_texts(TextsChoice(str(path))) as source:
-            assert unsized(list(source.rows))[0] == Row(0, 1 + (path is packed), None, "a")
+            assert unsized(list(source.all_rows()))[0] == Row(0, 1 + (path is packed), None, "a")
 
 
 def test_what_only_begins_like_gzip_is_refused_by_that_name() -> None:
@@ -510,7 +504,7 @@ def test_labels_and_ids_become_strings(value: str, told: str | None) -> None:
 
 def test_standard_input_is_jsonl_unless_told() -> None:
     with stdin(io.BytesIO(b'{"text": "a"}\n')), open_texts(TextsChoice("-")) as source:
-        assert [row.line for row in source.rows] == [1]
+        assert [row.line for row in source.all_rows()] == [1]
         assert (source.name, source.size) == ("-", None)
     assert good(b"text\na\n", "csv").text == "a"
 
@@ -521,7 +515,7 @@ def test_the_suffix_names_the_format(suffix: str, tmp_path: Path) -> None:
     data = b'{"text": "a"}' if "json" in suffix else b"text\na\n"
     path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
     with open_texts(TextsChoice(str(path))) as source:
-        assert unsized(list(source.rows)) == [Row(0, 1 + ("json" not in suffix), None, "a")]
+        assert unsized(list(source.all_rows())) == [Row(0, 1 + ("json" not in suffix), None, "a")]
 
 
 @pytest.mark.parametrize("name", ["texts", "texts.txt", "texts.gz", "texts.json", "jsonl"])
@@ -533,7 +527,7 @@ def test_a_suffix_that_names_no_format_is_refused_unless_the_format_is_told(
     with pytest.raises(UsageError, match="suffix"), open_texts(TextsChoice(str(path))):
         pass
     with open_texts(TextsChoice(str(path), "jsonl")) as source:
-        assert len(list(source.rows)) == 1
+        assert len(list(source.all_rows())) == 1
 
 
 def test_a_folder_is_no_input(tmp_path: Path) -> None:
@@ -562,17 +556,17 @@ def test_the_hash_is_that_of_the_whole_file(
     path.write_bytes(data)
     with open_texts(TextsChoice(str(path), limit=limit)) as source:
         assert source.size == len(data)
-        assert len(list(source.rows)) == (limit or 5000)
+        assert len(list(source.all_rows())) == (limit or 5000)
         assert source.sha256() == hashlib.sha256(data).hexdigest()
 
 
 def test_the_hash_of_a_stream_is_known_only_when_it_was_read_to_its_end() -> None:
     data = b'{"text": "a"}\n{"text": "b"}\n'
     with opened(data, "jsonl") as source:
-        list(source.rows)
+        list(source.all_rows())
         assert source.sha256() == hashlib.sha256(data).hexdigest()
     with opened(data, "jsonl", limit=1) as source:
-        list(source.rows)
+        list(source.all_rows())
         assert source.sha256() is None
 
 
@@ -585,7 +579,7 @@ def test_rows_come_before_the_input_ends(form: FormatName) -> None:
         stdin(io.BufferedReader(stream)),
         open_texts(TextsChoice("-", form)) as source,
     ):
-        rows = list(itertools.islice(source.rows, taken))
+        rows = list(itertools.islice(source.all_rows(), taken))
         assert len(rows) == taken
         assert stream.served < len(line) * taken + (1 << 17)
 
@@ -597,5 +591,5 @@ def test_a_limit_does_not_wait_for_the_end_of_a_stream(form: FormatName) -> None
         stdin(io.BufferedReader(Endless(line))),
         open_texts(TextsChoice("-", form, limit=2 * HEAD)) as source,
     ):
-        assert len(list(source.rows)) == 2 * HEAD
+        assert len(list(source.all_rows())) == 2 * HEAD
         assert source.sha256() is None
