@@ -56,15 +56,6 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row begins in the input; `offset` in bytes, of what is in a gzip file."""
-
-    ordinal: int
-    offset: int
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class Encoding:
     """A text as the model reads it: L tokens, none of them padding.
 

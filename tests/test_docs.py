@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from saliency_cli import settings
+from saliency_cli.choosing import PRESETS
 from saliency_cli.cli import app
 from saliency_cli.devices import DTYPES
 from saliency_cli.exports import EXPORTS
@@ -77,7 +78,7 @@ def test_help_tells_every_option(command: str) -> None:
         (settings.ObjectiveName, OBJECTIVES),
         (settings.FormatName, FORMATS),
         (settings.DtypeName, {"auto", *DTYPES}),
-        (settings.PresetName, settings.PRESETS),
+        (settings.PresetName, PRESETS),
         (settings.ExportName, EXPORTS),
     ],
 )

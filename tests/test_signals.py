@@ -79,7 +79,7 @@ def test_a_report_is_stopped_at_any_moment(tmp_path: Path) -> None:
             time.sleep(moment)
             assert process.poll() is None
             stopped(process, signal.SIGTERM)
-    assert not [path for path in folder.rglob("*.tmp")]
+    assert not list(folder.rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("number", CODES)
