@@ -109,7 +109,7 @@ class Run:
             UsageError: one is damaged, or there are not as many as the manifest says.
         """
         count = 0
-        for part in self.folder.parts():
+        for part in self._parts():
             for number, line in enumerate(lines(part), 1):
                 yield _record(line, where=f"{_shown(part)}, line {number}")
                 count += 1
@@ -120,6 +120,15 @@ class Run:
                 f"and {MANIFEST} counts {rows} rows",
                 "explain the texts again",
             )
+
+    def _parts(self) -> Iterator[Path]:
+        """Yield the files of records, having seen that none is missing."""
+        shards = self.manifest.get("shards", {"offsets": [0]})
+        for part in map(self.folder.part, range(len(shards["offsets"]))):
+            if not part.is_file():
+                problem = f"{_shown(part)}: there is no such file"
+                raise UsageError(problem, "explain the texts again")
+            yield part
 
     def check(self) -> None:
         """See that every record can be read, before something is made of the first.
@@ -151,7 +160,8 @@ def open_run(path: Path) -> Run:
             f"{_shown(path)} holds a run that is not finished",
             "go on with it: saliency explain with --resume",
         )
-    _check(manifest, {**_MANIFEST, "counts": _COUNTS}, folder=folder)
+    shards = {"shards": _SHARDS} if type(manifest) is dict and "shards" in manifest else {}
+    _check(manifest, {**_MANIFEST, **shards, "counts": _COUNTS}, folder=folder)
     return Run(folder, manifest)
 
 

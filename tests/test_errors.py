@@ -16,6 +16,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from typer.testing import CliRunner
+
+from saliency_cli.cli import app
 
 from .conftest import save_gpt2
 from .shell import CHECKPOINT, DONE, OUTPUT, USAGE, Outcome, Shell, run
@@ -399,8 +402,10 @@ def test_a_disk_that_fills_up_is_an_error_of_its_own(
     original = Path.open
     part = shell.out / f"{name}.tmp"
 
-    def full(path: Path, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Path.open
-        return original(Path("/dev/full") if path == part else path, *args, **kwargs)
+    def full(path: Path, mode: str = "r", **kwargs: Any) -> Any:  # noqa: ANN401 - as Path.open
+        if path == part:
+            return original(Path("/dev/full"), mode.replace("x", "w"), **kwargs)
+        return original(path, mode, **kwargs)
 
     monkeypatch.setattr(Path, "open", full)
     outcome = shell.explain()
@@ -521,7 +526,7 @@ def test_a_folder_that_the_tokenizers_cannot_open_is_refused_in_one_line(shell: 
 
 @pytest.fixture
 def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a run on a standard input that stays open, and wait until its records are begun."""
+    """Start a run that takes some seconds, and wait until its records are begun."""
     process = subprocess.Popen(
         [sys.executable, "-m", "saliency_cli", *shell.arguments(texts="-")],
         stdin=subprocess.PIPE,
@@ -530,8 +535,8 @@ def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
     )
     try:
         assert process.stdin is not None
-        process.stdin.write(b'{"text": "you won a prize, call now"}\n' * 1000)
-        process.stdin.flush()
+        process.stdin.writelines(b'{"text": "you won prize %d"}\n' % n for n in range(20_000))
+        process.stdin.close()
         part = shell.out / "records" / "part-00000.jsonl.tmp"
         begun = time.monotonic()
         while not part.exists():
@@ -541,7 +546,8 @@ def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        with process:  # closes its pipes
+            pass
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -555,4 +561,5 @@ def test_a_run_that_is_stopped_ends_in_one_line_and_leaves_nothing_that_looks_wh
     assert under_way.stderr is not None
     told = Outcome(exit_code, under_way.stdout.read().decode(), under_way.stderr.read().decode())
     assert number.name in told.refusal()
-    assert [path for path in shell.out.rglob("*") if path.is_file()] == []
+    assert not [*shell.out.rglob("*.tmp"), *shell.out.rglob("*.html")]
+    assert CliRunner().invoke(app, ["report", str(shell.out)]).exit_code == USAGE

@@ -12,7 +12,7 @@ def select(lines: Iterable[T], *, rows: int, shown: int, named: Collection[int])
 
     Where not all named ones fit, the first of them are shown. The same lines each time.
     """
-    first = frozenset(islice((place for place in named if place < rows), shown))
+    first = frozenset(islice((place for place in named if 0 <= place < rows), shown))
     others, room = rows - len(first), shown - len(first)
     passed = 0
     for place, line in enumerate(lines):
