@@ -1,7 +1,6 @@
 """A text that is too long is not read to its end, and what is kept of it is what ever was."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -47,7 +46,7 @@ def side(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def tokenizer(
     request: pytest.FixtureRequest, side: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
+) -> Any:  # noqa: ANN401
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     MADE[request.param]().save_pretrained(folder)
     loaded = load_tokenizer(folder, None)
