@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, TypeAlias
 
+from saliency_cli.cutting import Span, deciding_spans
 from saliency_cli.records import Encoded, Encoding, Row, Window
 
 TEXT, PAIR = 0, 1
@@ -30,11 +31,18 @@ def encode_rows(
     max_length: int,
     stride: int | None = None,
 ) -> list[Encoded]:
-    """Encode rows, in pairs where they are; what is too long is cut or, with a stride, windowed."""
+    """Encode rows, in pairs where they are; what is too long is cut or, with a stride, windowed.
+
+    A text that is cut is not read much further than where it is.
+    """
     if not rows:
         return []
-    found = _call(tokenizer, [*map(_given, rows)], truncation=True, max_length=max_length)
-    encodings = map(_encoding, found, map(_halves, rows))
+    spans = [
+        _spans(tokenizer, row, max_length=max_length if stride is None else None) for row in rows
+    ]
+    given = [*map(_given, rows, spans)]
+    found = _call(tokenizer, given, truncation=True, max_length=max_length)
+    encodings = map(_encoding, found, map(_halves, rows), spans)
     return [
         _windowed(tokenizer, row, max_length=max_length, stride=stride) or _single(encoding)
         if encoding.truncated and stride is not None
@@ -47,9 +55,28 @@ def _halves(row: Row) -> tuple[str, ...]:
     return (row.text,) if row.pair is None else (row.text, row.pair)
 
 
-def _given(row: Row) -> str | tuple[str, ...]:
-    """Return a row's text or pair as transformers takes it."""
-    return row.text if row.pair is None else _halves(row)
+def _spans(tokenizer: Any, row: Row, *, max_length: int | None) -> tuple[Span, ...]:  # noqa: ANN401
+    """Return the parts of a row's halves that are read: all, unless a length decides."""
+    halves = _halves(row)
+    if max_length is None:
+        return tuple((0, len(half)) for half in halves)
+    return deciding_spans(
+        tokenizer,
+        halves,
+        max_length=max_length,
+        tokenize=lambda parts: _call(tokenizer, [_shaped(parts)])[0],
+    )
+
+
+def _given(row: Row, spans: Sequence[Span]) -> str | tuple[str, ...]:
+    """Return those parts of a row's text or pair as transformers takes them."""
+    return _shaped(
+        tuple(half[start:end] for half, (start, end) in zip(_halves(row), spans, strict=True))
+    )
+
+
+def _shaped(parts: tuple[str, ...]) -> str | tuple[str, ...]:
+    return parts if len(parts) > 1 else parts[0]
 
 
 def _single(encoding: Encoding) -> Encoded:
@@ -67,8 +94,9 @@ def _windowed(
 
     Of a pair the longer half is divided, and each window holds the whole of the other.
     """
-    (found,) = _call(tokenizer, [_given(row)])
-    full = _encoding(found, _halves(row))
+    halves = _halves(row)
+    (found,) = _call(tokenizer, [_shaped(halves)])
+    full = _encoding(found, halves)
     counts = [content(full, segment) for segment in (TEXT, PAIR)]
     divided = TEXT if counts[TEXT] >= counts[PAIR] else PAIR
     if max_length - (len(full) - counts[divided]) <= stride:
@@ -76,13 +104,13 @@ def _windowed(
     with _cutting_at_the_end(tokenizer):
         found = _call(
             tokenizer,
-            [_given(row)],
+            [_shaped(halves)],
             truncation=ONLY[divided],
             max_length=max_length,
             stride=stride,
             return_overflowing_tokens=True,
         )
-    windows = [_encoding(encoding, _halves(row)) for encoding in found]
+    windows = [_encoding(encoding, halves) for encoding in found]
     return _joined(windows, full, divided=divided, stride=stride)
 
 
@@ -134,10 +162,20 @@ def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:
     return list(batch.encodings)
 
 
-def _encoding(encoding: Any, halves: Sequence[str]) -> Encoding:  # noqa: ANN401 - tokenizers has no types
+def _encoding(
+    encoding: Any,  # noqa: ANN401 - tokenizers has no types
+    halves: Sequence[str],
+    spans: Sequence[Span] | None = None,
+) -> Encoding:
+    """Return what the model reads, with offsets in the halves, of which `spans` were encoded."""
+    starts = [0] * len(halves) if spans is None else [start for start, _ in spans]
     special = tuple(bool(flag) for flag in encoding.special_tokens_mask)
     segments = tuple(_segments(encoding.sequence_ids))
-    told = zip(encoding.offsets, segments, special, strict=True)
+    moved = (
+        (start + starts[half], end + starts[half])
+        for (start, end), half in zip(encoding.offsets, segments, strict=True)
+    )
+    told = zip(moved, segments, special, strict=True)
     return Encoding(
         ids=tuple(encoding.ids),
         type_ids=tuple(encoding.type_ids),

@@ -113,7 +113,7 @@ def filled(lines: Iterator[Stretch]) -> Iterator[Stretch]:
 
 def delimited(lines: Iterator[Stretch], *, delimiter: str) -> Iterator[Stretch]:
     """Yield rows of RFC 4180; a malformed quote costs the line that the row begins at, no other."""
-    csv.field_size_limit(LINE_LIMIT)
+    csv.field_size_limit(max(LINE_LIMIT, csv.field_size_limit()))
     feed = _Feed(lines, delimiter)
     reader = csv.reader(feed, delimiter=delimiter, strict=True)
     while (first := feed.begin()) is not None:

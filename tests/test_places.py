@@ -37,8 +37,8 @@ def read_shards(source: Source, every: int, spool: Path | None = None) -> list[R
 
 
 @given(hostile, forms, st.integers(1, 3), st.booleans())
-@example(b'a","\n' * 9, "csv", 2, True)
-@example(b'"a\r\n"\rb\n\r\n"open\n', "csv", 1, False)
+@example(data=b'a","\n' * 9, form="csv", every=2, packed=True)
+@example(data=b'"a\r\n"\rb\n\r\n"open\n', form="csv", every=1, packed=False)
 def test_reading_from_every_place_is_reading_through(
     data: bytes, form: FormatName, every: int, packed: bool
 ) -> None:
