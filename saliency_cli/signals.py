@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM: each ends what the process is doing once, whatever that is.
 
 The handler raises `Interrupted` there and then. Python drops what a handler raises inside a
-destructor or a callback, and a careless `except` may swallow it; so the signal is remembered, an
-alarm raises it again outside the destructor, and `check` does so at points that are safe.
+destructor or a callback, and some libraries' `except` swallow it while they are imported. So an
+alarm looks again and again whether the process is on its way out, and raises it anew if not.
 """
 
 import signal
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 0.01
-"""Seconds from a signal that was dropped to the alarm; a destructor is mostly over by then."""
+AGAIN = 0.05
+"""Seconds between two looks."""
 
 _caught: list[int] = []
 
@@ -26,7 +26,7 @@ def catch() -> None:
     """Have the first signal raise `Interrupted`, and leave the second to the system."""
     for number in STOPPING:
         signal.signal(number, _interrupt)
-    signal.signal(signal.SIGALRM, _remind)
+    signal.signal(signal.SIGALRM, _look)
     sys.unraisablehook = _dropped
 
 
@@ -37,35 +37,38 @@ def release() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def check() -> None:
-    """Raise the signal that came, if it got lost on its way; cheap enough for every row.
-
-    Raises:
-        Interrupted: a signal came.
-    """
-    if _caught:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        raise Interrupted(_caught[0])
-
-
 def caught() -> Interrupted | None:
     """Return the signal that came, whatever has become of it since."""
     return Interrupted(_caught[0]) if _caught else None
 
 
+def check() -> None:
+    """Raise the signal that came, if it was lost on its way; cheap enough for every row.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    if _caught:
+        raise Interrupted(_caught[0])
+
+
 def _interrupt(number: int, _frame: FrameType | None) -> None:
     release()
     _caught.append(number)
+    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
     raise Interrupted(number)
 
 
-def _remind(_number: int, _frame: FrameType | None) -> None:
-    check()
+def _look(_number: int, _frame: FrameType | None) -> None:
+    """Raise the signal anew, unless what runs here is the cleaning up after it."""
+    error = sys.exception()
+    while error is not None and not isinstance(error, Interrupted):
+        error = error.__context__
+    if error is None:
+        check()
 
 
 def _dropped(lost: "UnraisableHookArgs") -> None:
-    """Hear what Python is about to drop; it would show the traceback of any other exception."""
-    if isinstance(lost.exc_value, Interrupted):
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
-    else:
+    """Keep quiet of a signal that Python drops; of anything else, say what it always says."""
+    if not isinstance(lost.exc_value, Interrupted):
         sys.__unraisablehook__(lost)
