@@ -14,6 +14,7 @@ from saliency_cli.settings import (
     Share,
     TargetChoice,
 )
+from saliency_cli.sources import STDIN
 
 # The article's port of AllenNLP Interpret: cross-entropy of the predicted label, ten independent
 # samples of noise at a hundredth of the range, |sum| over the dimension (docs/maths.md).
@@ -128,5 +129,7 @@ def check_together(request: Request, *, gated: bool) -> None:
         raise UsageError("--resume goes on with what --overwrite would replace; give one of them")
     if part and output.overwrite:
         raise UsageError("--overwrite would remove what the other --shard runs have done")
+    if part and request.texts.path == STDIN:
+        raise UsageError("--shard reads a file: each process has a standard input of its own")
     if part and gated:
         raise UsageError("--fail-on judges a whole run, and --shard is a part of one")

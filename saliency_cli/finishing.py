@@ -48,7 +48,7 @@ def finish_if_begun(folder: RunFolder) -> None:
     Raises:
         UsageError: shards are missing, or another process is writing.
     """
-    manifest = read_plan(folder) if folder.lock.exists() else None
+    manifest = read_plan(folder) if folder.under_way else None
     if manifest is not None:
         with locked(folder.lock):
             finish(folder, manifest)

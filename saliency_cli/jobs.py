@@ -21,7 +21,7 @@ from saliency_cli.probes import check_reduction
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.settings import Question, Request
 from saliency_cli.shards import Job
-from saliency_cli.store import RunFolder
+from saliency_cli.store import MANIFEST, RunFolder
 from saliency_cli.streams import replicable
 
 
@@ -85,8 +85,9 @@ def _rounding_as(manifest: Mapping[str, Any], engine: Engine) -> Engine:
 
 
 def _spooled(folder: RunFolder) -> Path | None:
-    """Return the copy of an input that came only once, where there is one."""
-    return folder.spool if folder.spool.is_file() else None
+    """Return the copy of an input that came only once; without a plan it may not be whole."""
+    whole = folder.spool.is_file() and (folder.path / MANIFEST).exists()
+    return folder.spool if whole else None
 
 
 def build_engine(request: Request | Question) -> Engine:

@@ -59,15 +59,17 @@ class RunFolder:
                 "name another folder with --out",
             )
         if there and not (overwrite or going_on):
-            what = "an unfinished run" if self._unfinished() else "a report"
-            wayout = "add --resume to go on with it, or --overwrite" if self._unfinished() else ""
+            if self.under_way:
+                hint = "add --resume to go on with it, or --overwrite"
+                raise UsageError(f"{name} already holds an unfinished run", hint)
             raise UsageError(
-                f"{name} already holds {what}",
-                wayout or "name another with --out, or add --overwrite",
+                f"{name} already holds a report", "name another with --out, or add --overwrite"
             )
 
-    def _unfinished(self) -> bool:
-        return (self.path / WORK).exists()
+    @property
+    def under_way(self) -> bool:
+        """Whether a run is being written here, or was and broke off."""
+        return (self.path / WORK).is_dir()
 
     def _files(self) -> list[str]:
         """Return what lies here and in our own folders; bare folders of ours are nothing."""
