@@ -1,12 +1,15 @@
 """A text under way: which draws of its gradient are still to be made, and what they add up to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from saliency_cli.classifier import Classifier
 from saliency_cli.heads import Target
-from saliency_cli.passes import Clean
+from saliency_cli.methods import METHODS
+from saliency_cli.passes import Aim, Clean, Gradients, gradient_passes
 from saliency_cli.records import Attribution
 from saliency_cli.reduction import REDUCTIONS, normalised, standard_errors, with_rounding
 from saliency_cli.settings import Maths
@@ -147,3 +150,30 @@ class Draws:
         """Divide into the draws of the first `rows` passes and the rest."""
         first, rest = self.numbers[: rows // self.grain], self.numbers[rows // self.grain :]
         return replace(self, numbers=first), replace(self, numbers=rest)
+
+
+def gradients_of(batch: Sequence[Draws], classifier: Classifier) -> Gradients:
+    """Make a batch of draws; nothing is added up yet."""
+    maths = batch[0].pending.maths
+    aims = [Aim(draws.pending.clean, draws.pending.target, len(draws.numbers)) for draws in batch]
+    each = [draws.pending.clean for draws in batch for _ in draws.numbers]
+    numbers = [number for draws in batch for number in draws.numbers]
+    return gradient_passes(
+        classifier,
+        aims,
+        METHODS[maths.method](each, numbers, maths.sampling),
+        objective=maths.objective,
+        antithetic=maths.sampling.passes_per_draw == 2,
+    )
+
+
+def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Pending]:
+    """Add a batch's gradients to its texts; return those whose round is over with it."""
+    first = 0
+    for draws in batch:
+        mine = slice(first, first + len(draws.numbers))
+        flips = sum(gradients.flips[mine])
+        draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
+        first = mine.stop
+    over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
+    return [*over.values()]

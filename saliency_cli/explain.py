@@ -6,23 +6,22 @@ so that a batch may hold the last draws of one text and the first of the next.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby, islice
 from typing import TypeAlias
 
 from saliency_cli.allocator import ran_out, release
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
-from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, Pending
+from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, add_up, gradients_of
 from saliency_cli.encoding import encode_rows
-from saliency_cli.methods import METHODS
-from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes
+from saliency_cli.passes import Clean, Gradients, clean_passes
 from saliency_cli.records import BadRow, Encoding, Row
 from saliency_cli.settings import Maths
-from saliency_cli.streams import merged, replica, threads
+from saliency_cli.streams import Job, Made, Streams, side_by_side
 from saliency_cli.texts import (
-    Begun,
     Outcome,
     Text,
     begin,
@@ -32,11 +31,13 @@ from saliency_cli.texts import (
     quarantined,
     without_token,
 )
+from saliency_cli.under_way import UnderWay
 
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
-ExplainTexts: TypeAlias = Callable[[Sequence[Text]], Iterator[tuple[Row, Outcome]]]
 _HELD = 10
 """Gradients held for texts under way, in batches."""
+_SMALLEST = 4
+"""The last draws of a window are divided among the streams, down to this part of a batch."""
 
 
 def _unwatched(_rows: Sequence[int]) -> None:
@@ -45,7 +46,7 @@ def _unwatched(_rows: Sequence[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What every text of a run has in common; `streams` of texts are explained side by side.
+    """What every text of a run has in common; `streams` of batches are made side by side.
 
     `watch` hears, in each thread, the ordinals of the rows that the model is about to run on.
     """
@@ -75,10 +76,10 @@ def explain(
 
     A row that cannot be explained comes out as a BadRow, in its place.
     """
-    with _side_by_side(engine) as explain_texts:
+    with side_by_side(engine.classifier, engine.streams) as streams:
         for window in windows(rows):
             outcomes: dict[int, Outcome] = {}
-            for row, outcome in _explain_window(window, engine, explain_texts):
+            for row, outcome in _explain_window(window, engine, streams):
                 outcomes[row.ordinal] = outcome
                 done(row)
             yield from (outcomes[row.ordinal] for row in window)
@@ -86,7 +87,7 @@ def explain(
 
 
 def _explain_window(
-    window: Sequence[Row | BadRow], engine: Engine, explain_texts: ExplainTexts
+    window: Sequence[Row | BadRow], engine: Engine, streams: Streams
 ) -> Iterator[Finished]:
     """Explain the rows of a window; the same text is explained once, for all rows that hold it."""
     yield from ((row, row) for row in window if isinstance(row, BadRow))
@@ -97,23 +98,9 @@ def _explain_window(
     first = [rows[0] for rows in alike.values()]
     engine.watch([row.ordinal for row in first])
     texts = _encoded(first, engine)
-    for row, outcome in _explain_sorted(texts, explain_texts):
+    for row, outcome in _explain_texts(texts, engine, streams):
         for twin in alike[identity(row, engine.maths)]:
             yield twin, handed_to(twin, outcome)
-
-
-def _explain_sorted(
-    texts: Sequence[Text], explain_texts: ExplainTexts
-) -> Iterator[tuple[Row, Outcome]]:
-    full = []
-    for text in texts:
-        problem = without_token(text)
-        if problem is None:
-            full.append(text)
-        else:
-            yield text.row, quarantined(text.row, problem)
-    full.sort(key=lambda text: (-text.length, text.row.ordinal))
-    yield from explain_texts(full)
 
 
 def _encoded(rows: Sequence[Row], engine: Engine) -> list[Text]:
@@ -124,148 +111,133 @@ def _encoded(rows: Sequence[Row], engine: Engine) -> list[Text]:
     return [Text(row, each) for row, each in zip(rows, encoded, strict=True)]
 
 
-@contextmanager
-def _side_by_side(engine: Engine) -> Iterator[ExplainTexts]:
-    """Give the function that explains sorted texts, dealt out evenly to the engine's streams.
-
-    Who gets which text follows from their order alone, and so do the batches.
-    """
-    count = engine.streams
-    if count == 1:
-        yield lambda texts: _explain_texts(deque(texts), engine)
-        return
-    engines = [replace(engine, classifier=replica(engine.classifier)) for _ in range(count)]
-    with threads(count) as pool:
-        yield lambda texts: merged(
-            [_explain_texts(deque(texts[n::count]), own) for n, own in enumerate(engines)], pool
-        )
+def _explain_texts(
+    texts: Sequence[Text], engine: Engine, streams: Streams
+) -> Iterator[tuple[Row, Outcome]]:
+    full = []
+    for text in texts:
+        problem = without_token(text)
+        if problem is None:
+            full.append(text)
+        else:
+            yield text.row, quarantined(text.row, problem)
+    full.sort(key=lambda text: (-text.length, text.row.ordinal))
+    flow = _Flow(deque(full), engine, streams)
+    while flow.fill():
+        yield from flow.hear()
 
 
 @dataclass(frozen=True, slots=True)
-class _UnderWay:
-    """The texts that are begun, and their draws still to be made, longest texts first."""
+class _Beginning:
+    """Texts whose clean passes are being made."""
 
-    queue: deque[Draws] = field(default_factory=deque)
-    begun: dict[int, Begun] = field(default_factory=dict)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the draws still to be made."""
-        return sum(draws.rows * draws.length for draws in self.queue)
-
-    def add(self, begun: Begun) -> None:
-        """Queue the first draws of a text, of each of its targets and windows."""
-        for pending in begun.pendings:
-            self.begun[id(pending)] = begun
-            self.queue.extend(_next(pending))
-
-    def rows(self, batch: Sequence[Draws]) -> list[int]:
-        """Return the ordinals of the rows that draws are of."""
-        begun = {id(draws.pending): self.begun[id(draws.pending)] for draws in batch}
-        return [each.text.row.ordinal for each in begun.values()]
-
-    def go_on(self, pending: Pending) -> Begun | None:
-        """Queue the next draws of what has made its last; return the text if it is done with."""
-        more = [*_next(pending)]
-        self.queue.extendleft(more)
-        if more:
-            return None
-        begun = self.begun.pop(id(pending))
-        return None if any(id(part) in self.begun for part in begun.pendings) else begun
-
-    def without_room(self, batch: Sequence[Draws]) -> Iterator[tuple[Row, Outcome]]:
-        """Put a batch back that memory ran out on; a text that by itself is too much is let go."""
-        first = batch[0]
-        if len(batch) > 1 or first.rows > first.grain:
-            self.queue.extendleft(reversed(batch))
-            return
-        begun = self.begun[id(first.pending)]
-        dropped = {id(pending) for pending in begun.pendings}
-        kept = [draws for draws in self.queue if id(draws.pending) not in dropped]
-        self.queue.clear()
-        self.queue.extend(kept)
-        for key in dropped:
-            self.begun.pop(key, None)
-        reason = f"memory ran out on one pass over its {first.length} tokens"
-        yield begun.text.row, quarantined(begun.text.row, reason)
+    texts: Sequence[Text]
+    made: Future[list[Clean]]
 
 
-def _next(pending: Pending) -> Iterator[Draws]:
-    draws = pending.next_round()
-    if draws is not None:
-        yield draws
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Draws that are being made, and the budget that they were taken with."""
+
+    draws: Sequence[Draws]
+    budget: Budget
+    made: Future[Gradients]
 
 
-def _explain_texts(texts: deque[Text], engine: Engine) -> Iterator[tuple[Row, Outcome]]:
-    """Keep the batches full: begin texts when draws run short, go on with those not done."""
-    under_way = _UnderWay()
-    while texts or under_way.queue:
-        while texts and under_way.tokens < engine.budget.tokens:
-            for begun in _begin(texts, engine):
-                under_way.add(begun)
-                if not begun.pendings:
-                    yield begun.text.row, finished(begun)
-        if under_way.queue:
-            outcomes, engine = _go_on(under_way, engine)
-            yield from outcomes
+@dataclass(slots=True)
+class _Flow:
+    """The texts of a window on their way through the streams.
 
-
-def _go_on(under_way: _UnderWay, engine: Engine) -> tuple[Sequence[tuple[Row, Outcome]], Engine]:
-    """Make a batch of draws; return what is explained by it, and the engine to go on with.
-
-    Where memory runs out, that is one whose batches are half as large.
+    What is begun next follows from what came of all that was begun before, but for the last few
+    jobs, which are still being made. They are heard in the order in which they were begun, so that
+    the batches depend on the texts alone and never on which stream was done first.
     """
-    batch = engine.budget.take(under_way.queue)
-    engine.watch(under_way.rows(batch))
-    try:
-        done = [*map(under_way.go_on, run_draws(batch, engine))]
-    except (RuntimeError, MemoryError) as error:
-        if not ran_out(error):
-            raise
-        halved = replace(engine, budget=engine.budget.halved())
-        return [*under_way.without_room(batch)], halved
-    return [(begun.text.row, finished(begun)) for begun in done if begun is not None], engine
+
+    texts: deque[Text]
+    engine: Engine
+    streams: Streams
+    under_way: UnderWay = field(default_factory=UnderWay)
+    making: deque[_Beginning | _Batch] = field(default_factory=deque)
+
+    def fill(self) -> bool:
+        """Give the streams enough to do; return whether there is anything to hear of."""
+        while len(self.making) < self.streams.ahead and self._start():
+            pass
+        return bool(self.making)
+
+    def _start(self) -> bool:
+        """Begin texts when draws run short, else make a batch of draws; False: nothing to start."""
+        tokens, budget = self.under_way.tokens, self.engine.budget
+        beginning = any(isinstance(job, _Beginning) for job in self.making)
+        if self.texts and not beginning and tokens < self.streams.ahead * budget.tokens:
+            texts = self.engine.clean_budget.take(self.texts)
+            rows = [text.row.ordinal for text in texts]
+            cleans = self._watched(rows, partial(_clean, texts, self.engine.clean_budget))
+            self.making.append(_Beginning(texts, cleans))
+        elif tokens >= budget.tokens or (tokens and not beginning):
+            budget = budget if self.texts or beginning else self._share(tokens)
+            draws = budget.take(self.under_way.queue)
+            gradients = self._watched(self.under_way.rows(draws), partial(gradients_of, draws))
+            self.making.append(_Batch(draws, budget, gradients))
+        else:
+            return False
+        return True
+
+    def _watched(self, rows: Sequence[int], job: Job[Made]) -> Future[Made]:
+        """Start a job, whose thread first tells which rows it is about."""
+
+        def run(classifier: Classifier) -> Made:
+            self.engine.watch(rows)
+            return job(classifier)
+
+        return self.streams.start(run)
+
+    def _share(self, tokens: int) -> Budget:
+        """Divide the last draws evenly, lest one stream make them while the others wait."""
+        budget = self.engine.budget
+        share = max(-(-tokens // self.streams.count), budget.tokens // _SMALLEST)
+        return replace(budget, tokens=min(budget.tokens, share))
+
+    def hear(self) -> Iterator[tuple[Row, Outcome]]:
+        """Wait for the job that was begun first; yield the texts that are explained with it."""
+        job = self.making.popleft()
+        if isinstance(job, _Batch):
+            yield from self._drawn(job)
+            return
+        cleans = iter(job.made.result())
+        for text in job.texts:
+            own = list(islice(cleans, text.rows))
+            begun = begin(text, own, classifier=self.engine.classifier, maths=self.engine.maths)
+            self.under_way.add(begun)
+            if not begun.pendings:
+                yield text.row, finished(begun)
+
+    def _drawn(self, batch: _Batch) -> Iterator[tuple[Row, Outcome]]:
+        """Add a batch up; where memory ran out on it, go on with batches half as large."""
+        try:
+            gradients = batch.made.result()
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            tokens = min(self.engine.budget.tokens, batch.budget.halved().tokens)
+            self.engine = replace(self.engine, budget=replace(batch.budget, tokens=tokens))
+            for begun in self.under_way.without_room(batch.draws):
+                reason = f"memory ran out on one pass over its {begun.text.length} tokens"
+                yield begun.text.row, quarantined(begun.text.row, reason)
+            return
+        for pending in add_up(batch.draws, gradients):
+            done = self.under_way.go_on(pending)
+            if done is not None:
+                yield done.text.row, finished(done)
 
 
-def _begin(texts: deque[Text], engine: Engine) -> Iterator[Begun]:
-    """Predict the next texts."""
-    batch = engine.clean_budget.take(texts)
-    engine.watch([text.row.ordinal for text in batch])
-    cleans = _clean(batch, engine)
-    for text in batch:
-        own = list(islice(cleans, text.rows))
-        yield begin(text, own, classifier=engine.classifier, maths=engine.maths)
-
-
-def _clean(texts: Sequence[Text], engine: Engine) -> Iterator[Clean]:
+def _clean(texts: Sequence[Text], budget: Budget, classifier: Classifier) -> list[Clean]:
     """Make the clean passes of all windows; those of a single long text may fill many batches."""
-    budget = engine.clean_budget
     encodings = [window.encoding for text in texts for window in text.encoded.windows]
     size = max(1, budget.tokens // max(map(len, encodings)))
     alike: Callable[[Encoding], int] = len if budget.equal_lengths else lambda _encoding: 0
+    made: list[Clean] = []
     for _length, group in groupby(encodings, key=alike):
         while part := list(islice(group, size)):
-            yield from clean_passes(engine.classifier, part)
-
-
-def run_draws(batch: Sequence[Draws], engine: Engine) -> list[Pending]:
-    """Make a batch of draws; return the texts whose round is over with it."""
-    sampling = engine.maths.sampling
-    aims = [Aim(draws.pending.clean, draws.pending.target, len(draws.numbers)) for draws in batch]
-    each = [draws.pending.clean for draws in batch for _ in draws.numbers]
-    numbers = [number for draws in batch for number in draws.numbers]
-    gradients = gradient_passes(
-        engine.classifier,
-        aims,
-        METHODS[engine.maths.method](each, numbers, sampling),
-        objective=engine.maths.objective,
-        antithetic=sampling.passes_per_draw == 2,
-    )
-    first = 0
-    for draws in batch:
-        mine = slice(first, first + len(draws.numbers))
-        flips = sum(gradients.flips[mine])
-        draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
-        first = mine.stop
-    over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
-    return [*over.values()]
+            made += clean_passes(classifier, part)
+    return made

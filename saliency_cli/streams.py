@@ -1,22 +1,22 @@
-"""Texts side by side: each stream has a thread, and a copy of the module, of its own.
+"""Batches side by side: each stream has a thread, and a copy of the module, of its own.
 
 The operations of a small model are too short to be divided among cores; whole batches are not.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from threading import Event
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 
 from saliency_cli.classifier import Classifier
 
-Item = TypeVar("Item")
+Made = TypeVar("Made")
+Job: TypeAlias = Callable[[Classifier], Made]
 
 
 def replica(classifier: Classifier) -> Classifier:
@@ -40,41 +40,57 @@ def replicable(classifier: Classifier) -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """What runs jobs on a classifier; without a pool, each at once in the thread that asks."""
+
+    count: int
+    free: SimpleQueue[Classifier]
+    pool: ThreadPoolExecutor | None = None
+
+    @property
+    def ahead(self) -> int:
+        """Jobs to have started: one in each stream, and one for each to go on with."""
+        return 1 if self.pool is None else 2 * self.count
+
+    def start(self, job: Job[Made]) -> Future[Made]:
+        """Start a job on whichever replica is free next; jobs are started in order."""
+        if self.pool is not None:
+            return self.pool.submit(self._run, job)
+        made: Future[Made] = Future()
+        try:
+            made.set_result(self._run(job))
+        except Exception as error:  # noqa: BLE001 - raised where the result is asked for
+            made.set_exception(error)
+        return made
+
+    def _run(self, job: Job[Made]) -> Made:
+        classifier = self.free.get()
+        try:
+            return job(classifier)
+        finally:
+            self.free.put(classifier)
+
+
 @contextmanager
-def threads(streams: int) -> Iterator[ThreadPoolExecutor]:
-    """Open a thread per stream; torch's own threads are divided among them."""
-    each = max(1, torch.get_num_threads() // streams)
-    pool = ThreadPoolExecutor(streams, initializer=torch.set_num_threads, initargs=(each,))
+def side_by_side(classifier: Classifier, count: int) -> Iterator[Streams]:
+    """Open so many streams; torch's own threads are divided among them.
+
+    Who leaves early waits for the jobs that run, and for no other.
+    """
+    free: SimpleQueue[Classifier] = SimpleQueue()
+    if count == 1:
+        free.put(classifier)
+        yield Streams(count, free)
+        return
+    for _ in range(count):
+        free.put(replica(classifier))
+    threads = torch.get_num_threads()
+    each = max(1, threads // count)
+    pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(each,))
+    torch.set_num_threads(each)  # what this thread adds up must not get in the streams' way
     try:
-        yield pool
+        yield Streams(count, free, pool)
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def merged(sources: Sequence[Iterable[Item]], pool: ThreadPoolExecutor) -> Iterator[Item]:
-    """Run through all `sources` at once, a thread each, and yield what comes as it comes.
-
-    What one of them raises is raised here; the others then stop at their next item.
-    """
-    came: SimpleQueue[Item | Future[None]] = SimpleQueue()
-    stopped = Event()
-
-    def run(source: Iterable[Item]) -> None:
-        for item in source:
-            if stopped.is_set():
-                return
-            came.put(item)
-
-    running = [pool.submit(run, source) for source in sources]
-    for future in running:
-        future.add_done_callback(came.put)
-    try:
-        while running:
-            item = came.get()
-            if isinstance(item, Future):
-                item.result()
-                running.remove(item)
-            else:
-                yield item
-    finally:
-        stopped.set()
+        torch.set_num_threads(threads)

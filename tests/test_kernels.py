@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from saliency_cli.classifier import Classifier
-from saliency_cli.kernels import FEWEST_ROWS, choose_products, multiplying
+from saliency_cli.kernels import FEWEST_ROWS, choose_products, multiplying, pulled_back
 
 from .conftest import TEXTS, engine, scored
 
@@ -72,6 +72,32 @@ def test_product_and_gradient_are_torchs(
         found = run()
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+@given(
+    texts=st.integers(1, 12),
+    length=st.integers(1, 24),
+    read=st.sets(st.integers(0, 23), max_size=4),
+)
+def test_rows_that_nothing_was_read_from_are_left_out_and_change_nothing(
+    texts: int, length: int, read: set[int]
+) -> None:
+    generator = torch.Generator().manual_seed(length)
+    weight = torch.randn(7, 5, generator=generator)
+    pull = torch.zeros(texts, length, 7)
+    for place in read & {*range(length)}:
+        pull[:, place] = torch.randn(texts, 7, generator=generator)
+    torch.testing.assert_close(pulled_back(pull, weight), pull @ weight, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_left_out(value: float) -> None:
+    pull = torch.zeros(4, 8, 7)
+    pull[2, 3, 1] = value
+    pulled = pulled_back(pull, torch.ones(7, 5))
+    assert not pulled[2, 3].isfinite().any()
 
 
 @needs_onednn

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saliency_cli import explain as engine_room
+from saliency_cli import draws as engine_room
 from saliency_cli.allocator import ran_out
 from saliency_cli.classifier import Classifier
 from saliency_cli.explain import explain

@@ -16,9 +16,9 @@ from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.choosing import ALLENNLP
 from saliency_cli.classifier import Classifier
-from saliency_cli.draws import Pending
+from saliency_cli.draws import Pending, add_up, gradients_of
 from saliency_cli.encoding import encode
-from saliency_cli.explain import Engine, explain, run_draws
+from saliency_cli.explain import Engine, explain
 from saliency_cli.heads import Target
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import Clean, clean_passes
@@ -37,7 +37,7 @@ def pending(engine: Engine, text: str) -> Pending:
     predicted = int(clean.logits.argmax())
     made = Pending(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
     while draws := made.next_round():
-        run_draws([draws], engine)
+        add_up([draws], gradients_of([draws], engine.classifier))
     return made
 
 

@@ -1,19 +1,23 @@
-"""Texts side by side: the same scores, and an end to all threads whatever happens."""
+"""Batches side by side: the same scores, and an end to all threads whatever happens."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 
+from saliency_cli import draws as engine_room
 from saliency_cli.classifier import Classifier
 from saliency_cli.explain import explain
+from saliency_cli.passes import Gradients, gradient_passes
 from saliency_cli.records import Explanation, Row
-from saliency_cli.streams import merged, replica, threads
+from saliency_cli.streams import replica, side_by_side
 
-from .conftest import TEXTS, engine, scored
+from .conftest import TEXTS, WORDS, engine, scored
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
@@ -39,6 +43,29 @@ def test_the_same_bytes_twice(sample: Classifier) -> None:
     assert first == records()
 
 
+def test_the_batches_do_not_depend_on_who_is_done_first(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(engine(bert, tokens=60, noise=0.05), streams=2)
+    texts = [f"{text} {word}" for text in TEXTS for word in WORDS[:6]]
+
+    def batches(delay: Callable[[int], float]) -> list[tuple[tuple[int, ...], ...]]:
+        made: list[tuple[tuple[int, ...], ...]] = []
+
+        def delayed(classifier: Classifier, aims: Any, shift: Any, **rest: Any) -> Gradients:  # noqa: ANN401
+            time.sleep(delay(len(made)))
+            made.append(tuple((*aim.clean.encoding.ids, aim.draws) for aim in aims))
+            return gradient_passes(classifier, aims, shift, **rest)
+
+        monkeypatch.setattr(engine_room, "gradient_passes", delayed)
+        scored(run, texts)
+        return sorted(made)
+
+    first = batches(lambda number: 0.005 * (number % 2))
+    assert len(first) > 2 * len(texts)
+    assert batches(lambda number: 0.005 * (number % 3 == 0)) == first
+
+
 def test_a_replica_shares_the_weights_and_nothing_else(bert: Classifier) -> None:
     copy = replica(bert)
     assert copy.module is not bert.module
@@ -51,37 +78,49 @@ def test_a_replica_shares_the_weights_and_nothing_else(bert: Classifier) -> None
     assert tensors[0] == tensors[1]
 
 
-def test_all_that_comes_is_passed_on() -> None:
-    with threads(3) as pool:
-        found = list(merged([range(5), range(5, 9), range(0)], pool))
-    assert sorted(found) == list(range(9))
-    assert [number for number in found if number < 5] == list(range(5))
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_job_is_run_on_a_classifier_of_its_own(bert: Classifier, count: int) -> None:
+    used: set[int] = set()
+
+    def job(classifier: Classifier, number: int) -> int:
+        assert id(classifier) not in used
+        used.add(id(classifier))
+        time.sleep(0.001)
+        used.remove(id(classifier))
+        return number
+
+    with side_by_side(bert, count) as streams:
+        made = [streams.start(partial(job, number=number)) for number in range(20)]
+        assert [each.result() for each in made] == [*range(20)]
 
 
-def test_torchs_threads_are_divided() -> None:
-    def told() -> Iterator[int]:
-        yield torch.get_num_threads()
+def test_torchs_threads_are_divided_and_given_back(bert: Classifier) -> None:
+    before = torch.get_num_threads()
+    with side_by_side(bert, 2) as streams:
+        told = streams.start(lambda _classifier: torch.get_num_threads()).result()
+        assert told == torch.get_num_threads() == max(1, before // 2)
+    assert torch.get_num_threads() == before
 
-    with threads(2) as pool:
-        assert list(merged([told(), told()], pool)) == [max(1, torch.get_num_threads() // 2)] * 2
 
-
-def test_an_error_comes_through_and_ends_the_others() -> None:
-    def failing() -> Iterator[int]:
-        yield 1
+@pytest.mark.parametrize("streams", [1, 2])
+def test_an_error_comes_through_and_ends_all_threads(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, streams: int
+) -> None:
+    def failing(*_args: object, **_rest: object) -> Gradients:
         raise LookupError("here")
 
+    monkeypatch.setattr(engine_room, "gradient_passes", failing)
     before = threading.active_count()
-    with pytest.raises(LookupError, match="here"), threads(2) as pool:
-        for _ in merged([failing(), count()], pool):
-            pass
+    with pytest.raises(LookupError, match="here"):
+        scored(replace(engine(bert, samples=8), streams=streams), TEXTS)
     assert threading.active_count() == before
 
 
-def test_who_stops_listening_ends_them_all() -> None:
+def test_who_stops_listening_ends_them_all(bert: Classifier) -> None:
     before = threading.active_count()
-    with threads(2) as pool:
-        endless = merged([count(), count()], pool)
-        next(endless)
-        endless.close()  # type: ignore[attr-defined]
+    rows = [Row(number, number, None, text) for number, text in enumerate(TEXTS)]
+    outcomes = explain(rows, replace(engine(bert, samples=8), streams=2))
+    next(outcomes)
+    assert threading.active_count() > before
+    outcomes.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
