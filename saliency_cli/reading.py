@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import visible
+from saliency_cli.escapes import excerpt, listed, visible
 from saliency_cli.lines import Stretch, delimited, filled, split_lines
-from saliency_cli.parsing import build_row, parse
+from saliency_cli.parsing import build_row, first_twice, parse
 from saliency_cli.records import BadRow, Place, Row
 from saliency_cli.settings import Columns, TextsChoice
 from saliency_cli.sources import STDIN, Chunks, Input, is_regular, open_input
@@ -23,6 +23,7 @@ FORMATS: dict[str, str | None] = {"csv": ",", "tsv": "\t", "jsonl": None}
 """What parts the fields of a format; a line of JSONL has none."""
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
+COLUMNS_TOLD = 30
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -184,9 +185,9 @@ def _header(row: Stretch | None, name: str) -> list[str]:
     fields = row.fields
     if fields is None:
         raise UsageError(f"{visible(name)}: the header is not readable: {row.problem}")
-    for field in fields:
-        if fields.count(field) > 1:
-            raise UsageError(f"{visible(name)}: the column '{visible(field)}' stands twice")
+    twice = first_twice(fields)
+    if twice is not None:
+        raise UsageError(f"{visible(name)}: the column '{excerpt(twice)}' stands twice")
     return fields
 
 
@@ -198,5 +199,5 @@ def _check_columns(head: Sequence[dict[str, Any]], *, columns: Columns, name: st
         if column is not None and column not in there:
             raise UsageError(
                 f"{visible(name)} has no column '{visible(column)}'",
-                "its columns are " + ", ".join(map(visible, there)),
+                "its columns are " + listed(there, most=COLUMNS_TOLD),
             )
