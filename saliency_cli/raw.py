@@ -47,6 +47,7 @@ class Stream:
         self._held = bytearray(stream.read(START))
         self._at = 0
         self._holding = True
+        self._ended = False
 
     @property
     def start(self) -> bytes:
@@ -67,11 +68,13 @@ class Stream:
         return len(data)
 
     def _read(self, count: int) -> None:
-        if self._holding and len(self._held) >= self._most:
+        if self._ended or (self._holding and len(self._held) >= self._most):
             return
         if not self._holding:
             self._held, self._at = bytearray(), 0
-        self._held += self._stream.read1(count)  # type: ignore[attr-defined] # what a pipe has now
+        data = self._stream.read1(count)  # type: ignore[attr-defined] # what a pipe has now
+        self._ended = not data  # a terminal would ask for its end a second time
+        self._held += data
 
 
 class Tally(io.RawIOBase):

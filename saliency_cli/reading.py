@@ -24,6 +24,7 @@ FORMATS: dict[str, str | None] = {"csv": ",", "tsv": "\t", "jsonl": None}
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
 COLUMNS_TOLD = 30
+BEGINNING = Place(0, 0, 1)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -39,7 +40,6 @@ class Source:
         self._input = data
         self._choice = choice
         self._delimiter = FORMATS[_format(choice)]
-        self._start = Place(0, 0, 1)
         self._header: list[str] | None = None
         self._open: Iterator[Stretch] = iter(())
         self._reached: int | None = None
@@ -101,7 +101,7 @@ class Source:
 
     def _through(self, spool: Path | None = None) -> Iterator[Stretch]:
         """Return all rows of all bytes."""
-        rows = self._stretches(self._input.whole(spool), Place(0, 0, 1))
+        rows = self._stretches(self._input.whole(spool), BEGINNING)
         if self._header is not None:
             next(rows, None)
         return rows
@@ -130,7 +130,7 @@ class Source:
         """
         chunks = self._input.head()
         _check_bytes(chunks, self.name)
-        rows = self._stretches(chunks, self._start)
+        rows = self._stretches(chunks, BEGINNING)
         if self._delimiter is not None:
             self._header = _header(next(rows, None), self.name)
         head = [parse(row, self._header)[0] for row in islice(rows, HEAD)]

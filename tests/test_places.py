@@ -82,7 +82,7 @@ def test_a_spooled_stream_is_read_like_a_file(
             assert list(again.rows(Place(0, *_start(whole, form, data)), len(whole))) == whole
 
 
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(forms, st.floats(0.01, 0.99), st.integers(1, 255))
 def test_a_damaged_gzip_file_has_the_same_rows_from_every_place(
     form: FormatName, where: float, flipped: int
@@ -129,6 +129,24 @@ def test_a_fifo_is_spooled_though_it_has_a_name(tmp_path: Path) -> None:
     writer.join()
     assert len(rows) == 5
     assert (tmp_path / "input").read_bytes() == data
+
+
+class Terminal(io.BytesIO):
+    """Standard input whose end is asked for once: a person would have to type it again."""
+
+    ended = False
+
+    def read1(self, size: int | None = -1) -> bytes:
+        data = super().read1(size)
+        assert data or not self.ended
+        self.ended = not data
+        return data
+
+
+def test_the_end_of_a_terminal_is_asked_for_once(tmp_path: Path) -> None:
+    with stdin(Terminal(b'{"text": "a"}\n')), open_texts(TextsChoice("-")) as source:
+        assert len(read_shards(source, 2, tmp_path / "input")) == 1
+        assert source.sha256()
 
 
 def test_nothing_is_spooled_through_a_link_or_over_a_file(tmp_path: Path) -> None:
