@@ -1,6 +1,7 @@
 """A stretch of the input -> a `Row` or, with its reason, a `BadRow`."""
 
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn, TypeAlias
 
 from saliency_cli.escapes import encodable, excerpt, visible
@@ -87,11 +88,20 @@ def _parse_json(line: str) -> Parsed:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
-    if len(values) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key '{visible(twice)}' stands twice")
+    twice = first_twice([key for key, _ in pairs]) if len(values) < len(pairs) else None
+    if twice is not None:
+        raise ValueError(f"the key '{excerpt(twice)}' stands twice")
     return values
+
+
+def first_twice(names: Iterable[str]) -> str | None:
+    """Return the first name that has stood there before, or None."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import visible
+from saliency_cli.escapes import excerpt, listed, visible
 from saliency_cli.lines import Stretch, delimited, filled, split_lines
-from saliency_cli.parsing import build_row, parse
+from saliency_cli.parsing import build_row, first_twice, parse
 from saliency_cli.records import BadRow, Place, Row
 from saliency_cli.settings import Columns, TextsChoice
 from saliency_cli.sources import STDIN, Chunks, Input, is_regular, open_input
@@ -23,6 +23,8 @@ FORMATS: dict[str, str | None] = {"csv": ",", "tsv": "\t", "jsonl": None}
 """What parts the fields of a format; a line of JSONL has none."""
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
+COLUMNS_TOLD = 30
+BEGINNING = Place(0, 0, 1)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -38,7 +40,6 @@ class Source:
         self._input = data
         self._choice = choice
         self._delimiter = FORMATS[_format(choice)]
-        self._start = Place(0, 0, 1)
         self._header: list[str] | None = None
         self._open: Iterator[Stretch] = iter(())
         self._reached: int | None = None
@@ -100,7 +101,7 @@ class Source:
 
     def _through(self, spool: Path | None = None) -> Iterator[Stretch]:
         """Return all rows of all bytes."""
-        rows = self._stretches(self._input.whole(spool), Place(0, 0, 1))
+        rows = self._stretches(self._input.whole(spool), BEGINNING)
         if self._header is not None:
             next(rows, None)
         return rows
@@ -129,7 +130,7 @@ class Source:
         """
         chunks = self._input.head()
         _check_bytes(chunks, self.name)
-        rows = self._stretches(chunks, self._start)
+        rows = self._stretches(chunks, BEGINNING)
         if self._delimiter is not None:
             self._header = _header(next(rows, None), self.name)
         head = [parse(row, self._header)[0] for row in islice(rows, HEAD)]
@@ -184,9 +185,9 @@ def _header(row: Stretch | None, name: str) -> list[str]:
     fields = row.fields
     if fields is None:
         raise UsageError(f"{visible(name)}: the header is not readable: {row.problem}")
-    for field in fields:
-        if fields.count(field) > 1:
-            raise UsageError(f"{visible(name)}: the column '{visible(field)}' stands twice")
+    twice = first_twice(fields)
+    if twice is not None:
+        raise UsageError(f"{visible(name)}: the column '{excerpt(twice)}' stands twice")
     return fields
 
 
@@ -198,5 +199,5 @@ def _check_columns(head: Sequence[dict[str, Any]], *, columns: Columns, name: st
         if column is not None and column not in there:
             raise UsageError(
                 f"{visible(name)} has no column '{visible(column)}'",
-                "its columns are " + ", ".join(map(visible, there)),
+                "its columns are " + listed(there, most=COLUMNS_TOLD),
             )

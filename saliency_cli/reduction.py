@@ -36,9 +36,12 @@ REDUCTIONS: dict[str, Reduction] = {"l2": l2, "dot": dot, "sum": absolute_sum}
 
 
 def normalised(raw: Tensor) -> Tensor:
-    """Divide scores [..., L] by Σ|s|, so that they are shares; all zero stays all zero."""
+    """Divide scores [..., L] by Σ|s|, so that they are shares; all zero stays all zero.
+
+    Where one is not finite, neither is the outcome.
+    """
     total = raw.abs().sum(dim=-1, keepdim=True)
-    return torch.where(total > 0, raw / total, torch.zeros_like(raw))
+    return torch.where(total == 0, torch.zeros_like(raw), raw / total)
 
 
 def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ any number of times; a stream once, and what it gave is kept in a spool to be re
 """
 
 import gzip
-import hashlib
 import io
 import os
 import stat
@@ -14,11 +13,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
 
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import visible
-from saliency_cli.store import writing
+from saliency_cli.raw import START, Cursor, Spool, Stream, Tally
 
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
@@ -27,120 +25,6 @@ CHUNK = 1 << 18
 damaged depends on how much it is asked for, and a row must not depend on where reading began."""
 HEAD_BYTES = 32 << 20
 """Bytes that are looked at before a run begins; a stream's are held until they are spooled."""
-
-
-class Bytes(Protocol):
-    """What the rest of this room asks of a raw stream."""
-
-    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - any writable buffer, as io has it
-        """Fill `buffer` as far as one read goes."""
-
-
-class Cursor(io.RawIOBase):
-    """A raw stream over a regular file, with a place of its own: several may read one file."""
-
-    def __init__(self, descriptor: int, start: int = 0) -> None:
-        self._descriptor = descriptor
-        self._at = start
-
-    def readable(self) -> bool:
-        """Say yes: the buffers above ask."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer` as far as one read goes."""
-        data = os.pread(self._descriptor, len(buffer), self._at)
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-
-class Stream:
-    """What can be read once, but for its head, which is held and given again."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._held = bytearray(stream.read(len(GZIP_MAGIC)))
-        self._at = 0
-        self._holding = True
-
-    @property
-    def start(self) -> bytes:
-        """The first bytes, from which gzip is known."""
-        return bytes(self._held[: len(GZIP_MAGIC)])
-
-    def again(self) -> None:
-        """Begin again, this time to the end."""
-        self._at, self._holding = 0, False
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer` with what is held, then as far as one read goes."""
-        if self._at == len(self._held):
-            self._read(len(buffer))
-        data = self._held[self._at : self._at + len(buffer)]
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)
-
-    def _read(self, count: int) -> None:
-        if self._holding and len(self._held) >= HEAD_BYTES:
-            return
-        if not self._holding:
-            self._held, self._at = bytearray(), 0
-        self._held += self._stream.read1(count)  # type: ignore[attr-defined] # what a pipe has now
-
-
-class Tally(io.RawIOBase):
-    """A raw stream that hashes, and where it is told to keeps, what is read through it."""
-
-    def __init__(self, raw: Bytes, spool: "Spool | None" = None) -> None:
-        self._raw = raw
-        self._spool = spool
-        self._sha256 = hashlib.sha256()
-
-    def readable(self) -> bool:
-        """Say yes: the buffers above ask."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer`, hashing on the way."""
-        count = self._raw.readinto(buffer)
-        data = memoryview(buffer)[:count]
-        self._sha256.update(data)
-        if self._spool is not None:
-            self._spool.write(data)
-        return count
-
-    def hexdigest(self) -> str:
-        """Return the SHA-256 of the whole input; what was not read yet is read here."""
-        while self.read(CHUNK):
-            pass
-        return self._sha256.hexdigest()
-
-
-class Spool:
-    """A file that keeps what a stream gave, made anew: nothing is written through a link."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with writing(path):
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self.descriptor = os.open(path, flags, 0o666)
-
-    def write(self, data: memoryview) -> None:
-        """Append bytes.
-
-        Raises:
-            OutputError: the disk is full, or gone.
-        """
-        with writing(self._path):
-            while data:
-                data = data[os.write(self.descriptor, data) :]
-
-    def sync(self) -> None:
-        """See that what was written is on the disk."""
-        with writing(self._path):
-            os.fsync(self.descriptor)
 
 
 class Chunks:
@@ -199,7 +83,7 @@ class Input:
         self._descriptor = opened if isinstance(opened, int) else None
         self._tally: Tally | None = None
         self._spool: Spool | None = None
-        start = opened.start if isinstance(opened, Stream) else os.pread(opened, 2, 0)
+        start = opened.start if isinstance(opened, Stream) else os.pread(opened, START, 0)
         self.packed = start == GZIP_MAGIC
 
     @property
@@ -286,7 +170,7 @@ def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
         try:
             data = Input(name, _opened(path, spooled, stack))
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise _unreadable(str(spooled or path), error) from None
         stack.callback(data.close)
         yield data
 
@@ -294,22 +178,17 @@ def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
 def _opened(path: str, spooled: Path | None, stack: ExitStack) -> int | Stream:
     """Return a regular file's descriptor, or the stream that anything else is."""
     if path == STDIN and spooled is None:
-        return Stream(sys.stdin.buffer)
+        if sys.stdin is None:
+            raise UsageError("standard input is closed", "give a file, or a pipe")
+        return Stream(sys.stdin.buffer, most=HEAD_BYTES)
     stream = stack.enter_context((spooled or Path(path)).open("rb"))
     regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    return stream.fileno() if regular else Stream(stream)
+    return stream.fileno() if regular else Stream(stream, most=HEAD_BYTES)
 
 
 def is_regular(path: str) -> bool:
     """Say whether a path names a regular file, and not standard input, a FIFO or a device."""
     return path != STDIN and Path(path).is_file()
-
-
-def _input(name: str, stream: BinaryIO, *, seekable: bool) -> Input:
-    try:
-        return Input(name, stream.fileno() if seekable else Stream(stream))
-    except OSError as error:
-        raise _unreadable(name, error) from None
 
 
 def _unreadable(path: str, error: OSError) -> UsageError:

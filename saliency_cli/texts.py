@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import isfinite
 from typing import TypeAlias
 
@@ -86,6 +87,8 @@ def begin(text: Text, cleans: Sequence[Clean], *, classifier: Classifier, maths:
 
 def finished(begun: Begun) -> Outcome:
     """Return the explanation of a text whose draws are all made, or why there is none."""
+    if not _finite(begun.prediction.probabilities, [begun.prediction.value]):
+        return quarantined(begun.text.row, "the prediction is not finite")
     if not begun.parts:
         reason = "the gold label is missing, or is no label of the model"
         return quarantined(begun.text.row, reason)
@@ -93,9 +96,15 @@ def finished(begun: Begun) -> Outcome:
     attributions = {
         target: _attribution(text.encoded, parts) for target, parts in begun.parts.items()
     }
-    if not all(isfinite(score) for each in attributions.values() for score in each.scores):
+    numbers = ((each.scores, each.errors or ()) for each in attributions.values())
+    if not _finite(*chain.from_iterable(numbers)):
         return quarantined(text.row, "the gradient is not finite")
     return Explanation(text.row, text.encoded.whole, begun.prediction, attributions, text.rows)
+
+
+def _finite(*numbers: Sequence[float | None]) -> bool:
+    """Say whether all numbers that there are can be written as JSON."""
+    return all(number is None or isfinite(number) for each in numbers for number in each)
 
 
 def _attribution(encoded: Encoded, parts: Sequence[Pending]) -> Attribution:

@@ -63,7 +63,7 @@ def encoded(tokenizer: Any, text: str, pair: str | None, *, characters: int) -> 
 
 
 @EVERY
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(text=texts, pair=st.none() | texts)
 @example(text="a" * 99, pair=None)
 @example(text="a" * 200 + " b", pair="a" * 99)
@@ -90,12 +90,11 @@ def test_a_million_characters_take_seconds_at_most(tokenizer: Any, name: str) ->
 
 @EVERY
 def test_of_a_long_text_of_words_little_is_read(tokenizer: Any, side: str) -> None:  # noqa: ANN401
-    if (side, tokenizer.name_or_path) == ("left", PLAIN):
-        pytest.skip("all of it is one word, which may begin anywhere")
     text = "free call now " * 70_000
     with patch.object(cutting, "_safe_counts", side_effect=cutting._safe_counts) as counted:
         (found,) = encode_rows(tokenizer, [Row(0, 1, None, text)], max_length=64)
     assert found.whole.truncated
-    assert counted.call_count == 1
+    one_word_that_may_begin_anywhere = (side, tokenizer.name_or_path) == ("left", PLAIN)
+    assert (counted.call_count == 1) != one_word_that_may_begin_anywhere
     reached = [end for _, end in found.whole.offsets if end]
     assert max(reached) >= len(text) - 1 if side == "left" else min(reached) <= len("free")

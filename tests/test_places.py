@@ -3,19 +3,27 @@
 import gzip
 import hashlib
 import io
+import os
+import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
-from hypothesis import example, given
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from saliency_cli import sources
+from saliency_cli.errors import OutputError, UsageError
 from saliency_cli.reading import Source, open_texts
 from saliency_cli.records import BadRow, Place, Row
 from saliency_cli.settings import FormatName, TextsChoice
+from saliency_cli.sources import Input
 
-from .test_reading import FORMATS, hostile, stdin
+from .test_reading import FORMATS, Endless, hostile, stdin
 
 HEADS: dict[FormatName, bytes] = {"csv": b"text\n", "tsv": b"text\n", "jsonl": b'{"text": "a"}\n'}
 forms = st.sampled_from(FORMATS)
@@ -72,6 +80,140 @@ def test_a_spooled_stream_is_read_like_a_file(
             assert (again.name, again.seekable) == ("-", True)
             assert again.sha256() == hashed
             assert list(again.rows(Place(0, *_start(whole, form, data)), len(whole))) == whole
+
+
+@settings(max_examples=5)
+@given(forms, st.floats(0.01, 0.99), st.integers(1, 255))
+def test_a_damaged_gzip_file_has_the_same_rows_from_every_place(
+    form: FormatName, where: float, flipped: int
+) -> None:
+    texts = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(10_000)]
+    lines = [f'{{"text": "{text}"}}' for text in texts] if form == "jsonl" else texts
+    packed = bytearray(gzip.compress(HEADS[form] + "\n".join(lines).encode()))
+    packed[int(where * len(packed))] ^= flipped
+    with opened_file(bytes(packed), form) as source:
+        whole = list(source.all_rows())
+        assert read_shards(source, 700) == whole
+        for place in list(source.places(3000))[::-1]:
+            assert list(source.rows(place, 2)) == whole[place.ordinal :][:2]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_planning_stops_at_the_limit_and_spools_what_it_read(
+    form: FormatName, tmp_path: Path
+) -> None:
+    line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
+    stream = Endless(line)
+    choice = TextsChoice("-", form, limit=1000)
+    with stdin(io.BufferedReader(stream)), open_texts(choice) as source:
+        places = list(source.places(300, spool=tmp_path / "input"))
+        assert [place.ordinal for place in places] == [0, 300, 600, 900]
+        assert source.count == 1000
+        assert source.sha256() is None
+        rows = list(source.rows(places[3], 100))
+        assert [row.ordinal for row in rows] == list(range(900, 1000))
+    spooled = (tmp_path / "input").read_bytes()
+    assert len(spooled) == stream.served
+    assert spooled.startswith(line * 1000)
+
+
+def test_a_fifo_is_spooled_though_it_has_a_name(tmp_path: Path) -> None:
+    fifo = tmp_path / "texts.jsonl"
+    os.mkfifo(fifo)
+    data = b'{"text": "a"}\n' * 5
+    writer = threading.Thread(target=fifo.write_bytes, args=[data])
+    writer.start()
+    with open_texts(TextsChoice(str(fifo))) as source:
+        assert (source.name, source.size, source.seekable) == ("texts.jsonl", None, False)
+        rows = read_shards(source, 2, tmp_path / "input")
+    writer.join()
+    assert len(rows) == 5
+    assert (tmp_path / "input").read_bytes() == data
+
+
+class Terminal(io.BytesIO):
+    """Standard input whose end is asked for once: a person would have to type it again."""
+
+    ended = False
+
+    def read1(self, size: int | None = -1) -> bytes:
+        data = super().read1(size)
+        assert data or not self.ended
+        self.ended = not data
+        return data
+
+
+def test_the_end_of_a_terminal_is_asked_for_once(tmp_path: Path) -> None:
+    with stdin(Terminal(b'{"text": "a"}\n')), open_texts(TextsChoice("-")) as source:
+        assert len(read_shards(source, 2, tmp_path / "input")) == 1
+        assert source.sha256()
+
+
+def test_nothing_is_spooled_through_a_link_or_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"theirs")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("there", "link"):
+        with (
+            stdin(io.BytesIO(b'{"text": "a"}\n')),
+            open_texts(TextsChoice("-")) as source,
+            pytest.raises(OutputError, match=name),
+        ):
+            list(source.places(1, spool=tmp_path / name))
+    assert (tmp_path / "there").read_bytes() == b"theirs"
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_spool_that_finds_no_room_is_an_output_error(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with stdin(io.BytesIO(b'{"text": "a"}\n' * 9)), open_texts(TextsChoice("-")) as source:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        try:
+            with pytest.raises(OutputError, match="too large"):
+                list(source.places(1, spool=tmp_path / "input"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_shards_of_gzip_that_ascend_are_unpacked_once() -> None:
+    data = gzip.compress(b"".join(b'{"text": "%d"}\n' % n for n in range(1000)))
+    with opened_file(data, "jsonl") as source:
+        places = list(source.places(10))
+        with patch.object(Input, "at", autospec=True, side_effect=Input.at) as opened:
+            rows = [row for place in places[::3] for row in source.rows(place, 10)]
+            assert opened.call_count == 1
+            assert [row.ordinal for row in source.rows(places[1], 10)] == list(range(10, 20))
+            assert opened.call_count == 2
+    assert [row.ordinal for row in rows] == [n for n in range(1000) if n // 10 % 3 == 0]
+
+
+def test_an_input_that_shrank_gives_fewer_rows(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b'{"text": "a"}\n' * 4)
+    with open_texts(TextsChoice(str(path))) as source:
+        places = list(source.places(2))
+        path.write_bytes(b'{"text": "a"}\n' * 3)
+        assert [len(list(source.rows(place, 2))) for place in places] == [2, 1]
+
+
+def test_blank_lines_without_end_are_found_out_when_it_is_planned(tmp_path: Path) -> None:
+    path = tmp_path / "texts.jsonl"
+    path.write_bytes(b"\n" * 100)
+    with (
+        patch.object(sources, "HEAD_BYTES", 10),
+        open_texts(TextsChoice(str(path))) as source,
+        pytest.raises(UsageError, match="holds no row"),
+    ):
+        list(source.places(1))
+
+
+def test_the_head_that_is_held_of_a_stream_is_bounded(tmp_path: Path) -> None:
+    data = b'{"text": "%s"}\n' % (b"a" * 9000)
+    with patch.object(sources, "HEAD_BYTES", 10_000):
+        stream = Endless(data)
+        choice = TextsChoice("-", limit=3)
+        with stdin(io.BufferedReader(stream)), open_texts(choice) as source:
+            assert stream.served < 40_000
+            assert len(read_shards(source, 2, tmp_path / "input")) == 3
 
 
 def _start(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple[int, int]:

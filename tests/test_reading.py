@@ -509,6 +509,20 @@ def test_standard_input_is_jsonl_unless_told() -> None:
     assert good(b"text\na\n", "csv").text == "a"
 
 
+def test_a_closed_standard_input_is_refused() -> None:
+    with (
+        patch.object(sys, "stdin", None),
+        pytest.raises(UsageError, match="closed"),
+        open_texts(TextsChoice("-")),
+    ):
+        pass
+
+
+def test_a_line_of_many_keys_of_which_one_stands_twice_is_judged_at_once() -> None:
+    keys = ",".join(f'"{index}": 1' for index in range(300_000))
+    assert bad(b'{"text": "a", %s, "z": 1, "z": 1}' % keys.encode()).reason.endswith("twice")
+
+
 @pytest.mark.parametrize("suffix", ["csv", "CSV", "tsv", "jsonl", "ndjson", "csv.gz", "ndjson.gz"])
 def test_the_suffix_names_the_format(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.b.{suffix}"

@@ -140,10 +140,17 @@ FILES = (
         told="the line is longer than 8 MiB",
     ),
 )
-NOT_FINITE = Case(
-    "a gradient that is not finite",
-    b'{"text": "free"}',
-    told="the gradient is not finite",
+OVERFLOWING = (
+    Case(
+        "a prediction that is not finite",
+        b'{"text": "free"}',
+        told="the prediction is not finite",
+    ),
+    Case(
+        "a gradient that is not finite",
+        b'{"text": "prize"}',
+        told="the gradient is not finite",
+    ),
 )
 REFUSALS = (
     Case("UTF-16", '{"text": "a"}'.encode("utf-16"), REFUSED, "is UTF-16, and only UTF-8 is read"),
@@ -164,7 +171,7 @@ REFUSALS = (
     Case("no row", b"\n", REFUSED, "holds no row"),
     Case("what only begins like gzip", b"\x1f\x8b, no more", REFUSED, "is no readable gzip file"),
 )
-CASES = (*JSONL, *CSV, *FILES, NOT_FINITE, *REFUSALS)
+CASES = (*JSONL, *CSV, *FILES, *OVERFLOWING, *REFUSALS)
 
 
 def by_name(cases: tuple[Case, ...]) -> pytest.MarkDecorator:
@@ -271,14 +278,16 @@ def test_what_becomes_of_a_file(home: Shell, case: Case) -> None:
     assert_became(case, records[-1])
 
 
-def test_a_gradient_that_is_not_finite_costs_its_row(shell: Shell) -> None:
+@by_name(OVERFLOWING)
+def test_a_number_that_is_not_finite_costs_its_row(shell: Shell, case: Case) -> None:
     weights = shell.weights()
     vocabulary = load_tokenizer(shell.model, None).vocab
-    weights["bert.embeddings.word_embeddings.weight"][vocabulary["free"]] = 3e38
+    embeddings = weights["bert.embeddings.word_embeddings.weight"]
+    embeddings[vocabulary["free"]] = 3e38
+    embeddings[vocabulary["prize"]] = embeddings[vocabulary["prize"]].sign() * 1e25
     save_file(weights, shell.model / "model.safetensors", metadata={"format": "pt"})
-    data = NOT_FINITE.data + b'\n{"text": "call"}\n'
-    record, other = explained(shell, "texts.jsonl", data)
-    assert_became(NOT_FINITE, record)
+    record, other = explained(shell, "texts.jsonl", case.data + b'\n{"text": "call"}\n')
+    assert_became(case, record)
     assert other["status"] == "ok"
 
 
