@@ -39,6 +39,7 @@ class Source:
         self.length: int | None = None
         self._input = data
         self._choice = choice
+        self._unended = choice.limit is not None and not is_regular(choice.path)
         self._delimiter = FORMATS[_format(choice)]
         self._header: list[str] | None = None
         self._open: Iterator[Stretch] = iter(())
@@ -62,8 +63,7 @@ class Source:
 
     def sha256(self) -> str | None:
         """Return the hash of the whole input, or None for a stream that need not end."""
-        unended = self._choice.limit is not None and not is_regular(self._choice.path)
-        return None if unended else self._input.sha256()
+        return None if self._unended else self._input.sha256()
 
     def places(self, every: int, *, spool: Path | None = None) -> Iterator[Place]:
         """Read through the input; yield where every so many-th row begins, up to the limit.

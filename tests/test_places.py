@@ -6,6 +6,7 @@ import io
 import os
 import resource
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,3 +222,12 @@ def _start(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple[int
     with opened_file(data, form, len(rows)) as source:
         place = next(source.places(1))
     return place.offset, place.line
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_hundred_thousand_rows_are_planned_in_a_second(form: FormatName) -> None:
+    line = b'{"text": "free call now"}\n' if form == "jsonl" else b'"free ""call"" now"\n'
+    with opened_file(HEADS[form] + line * 100_000, form) as source:
+        start = time.process_time()
+        assert len(list(source.places(2000))) in {50, 51}
+        assert time.process_time() - start < 1
