@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from saliency_cli import __version__, commands, options
+from saliency_cli import __version__, commands, options, signals
 from saliency_cli.boundary import Commands, boundary
 from saliency_cli.choosing import MathsGiven, check_together, choose_maths, parse_share
 from saliency_cli.console import Console, show_failure
@@ -157,6 +157,7 @@ def explain(
         check_together(request, gated=bool(gates))
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need
 
+        signals.unwind()
         summary = run(request, Console(quiet=quiet))
         if as_json:
             write_data([json.dumps(asdict(summary), sort_keys=True).encode() + b"\n"])
@@ -199,6 +200,7 @@ def inspect_model(
         compute = Compute(device=device, dtype=dtype, max_length=max_length)
         from saliency_cli.inspection import inspect_checkpoint  # noqa: PLC0415 - brings torch
 
+        signals.unwind()
         inspection, error = inspect_checkpoint(choice, compute)
         shown = inspection.as_json() if as_json else "\n".join(inspection.lines())
         write_data([shown.encode() + b"\n"])

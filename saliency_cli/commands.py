@@ -1,6 +1,6 @@
 """The commands beside `explain`: parse, call, exit code. Only `show` brings torch."""
 
-from saliency_cli import options
+from saliency_cli import options, signals
 from saliency_cli.archive import open_run
 from saliency_cli.boundary import boundary
 from saliency_cli.choosing import MathsGiven, choose_maths
@@ -25,6 +25,7 @@ def report(
         from saliency_cli.report import check_templates, render  # noqa: PLC0415 - brings Jinja
         from saliency_cli.store import INDEX, RunFolder  # noqa: PLC0415
 
+        signals.unwind()
         console = Console(quiet=quiet)
         finish_if_begun(RunFolder(folder))
         run = open_run(folder)
@@ -50,6 +51,7 @@ def export(
     with boundary(debug=debug):
         from saliency_cli.exports.writing import left_out, write  # noqa: PLC0415 - csv, XML, heaps
 
+        signals.unwind()
         run = open_run(folder)
         write(run, format_name, output=output)
         missing = left_out(run, format_name)
@@ -129,6 +131,7 @@ def show(
         from saliency_cli.showing import shaded  # noqa: PLC0415
         from saliency_cli.store import record_line  # noqa: PLC0415
 
+        signals.unwind()
         record = answer(question, Console(quiet=quiet))
         shown = harmless_json(record_line(record)) if as_json else shaded(record)
         write_data([shown.encode()])

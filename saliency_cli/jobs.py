@@ -33,7 +33,8 @@ def begun(request: Request, console: Console) -> Iterator[tuple[Job, Lock]]:
         SaliencyError: what was asked for cannot be done; nothing is left of it then.
     """
     folder, shared = RunFolder(request.output.folder), request.division.share is not None
-    with open_texts(request.texts, spooled=_spooled(folder)) as source:
+    spooled = None if request.output.overwrite else _spooled(folder)
+    with open_texts(request.texts, spooled=spooled) as source:
         fresh = not folder.path.exists()
         with locked(folder.lock, shared=shared) as lock:
             try:

@@ -1,14 +1,16 @@
 """SIGINT and SIGTERM: each ends what the process is doing once, whatever that is.
 
-The handler raises `Interrupted` there and then. Python drops what a handler raises inside a
-destructor or a callback, and some libraries' `except` swallow it while they are imported. So an
-alarm looks again and again whether the process is on its way out, and raises it anew if not.
+As long as there is nothing to clean up, the handler ends the process. Then it raises `Interrupted`,
+but not while a module is imported: through some libraries' C++ no exception finds its way. Python
+drops what is raised inside a destructor, and a careless `except` may swallow it. So an alarm looks
+again and again whether the process is on its way out, and raises the signal if not.
 """
 
+import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from saliency_cli.errors import Interrupted
 
@@ -19,15 +21,22 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 0.05
 """Seconds between two looks."""
 
+_IMPORTING = "<frozen importlib"
 _caught: list[int] = []
+_unwinding: list[bool] = []
 
 
 def catch() -> None:
-    """Have the first signal raise `Interrupted`, and leave the second to the system."""
+    """Have the first signal end the process with its line, and leave the second to the system."""
     for number in STOPPING:
         signal.signal(number, _interrupt)
     signal.signal(signal.SIGALRM, _look)
     sys.unraisablehook = _dropped
+
+
+def unwind() -> None:
+    """From here on there is something to clean up: a signal raises `Interrupted`."""
+    _unwinding.append(True)
 
 
 def release() -> None:
@@ -52,20 +61,40 @@ def check() -> None:
         raise Interrupted(_caught[0])
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
+def leave(stopped: Interrupted) -> NoReturn:
+    """End without Python's last steps, which flush to pipes that nobody may read.
+
+    They would also tear down libraries that the signal found half imported.
+    """
+    release()
+    if not stopped.silent:
+        os.write(2, f"error: {stopped}\n".encode())
+    os._exit(stopped.exit_code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
     release()
     _caught.append(number)
+    if not _unwinding:
+        leave(Interrupted(number))
     signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
-    raise Interrupted(number)
+    if not _importing(frame):
+        raise Interrupted(number)
 
 
-def _look(_number: int, _frame: FrameType | None) -> None:
-    """Raise the signal anew, unless what runs here is the cleaning up after it."""
+def _look(_number: int, frame: FrameType | None) -> None:
+    """Raise the signal, unless what runs here is an import, or the cleaning up after it."""
     error = sys.exception()
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
-    if error is None:
+    if error is None and not _importing(frame):
         check()
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith(_IMPORTING):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _dropped(lost: "UnraisableHookArgs") -> None:

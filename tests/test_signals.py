@@ -171,7 +171,11 @@ def where_an_error_is_made_of_it():
     except BaseException as error:
         raise RuntimeError("careless") from error
 
-cli.app = NAME
+def app():
+    signals.unwind()
+    NAME()
+
+cli.app = app
 main()
 """
 
@@ -202,7 +206,7 @@ def test_a_signal_that_python_drops_is_not_lost(scene: str, number: signal.Signa
 
 UNDISTURBED = """
 import os, time
-from saliency_cli import cli
+from saliency_cli import cli, signals
 from saliency_cli.__main__ import main
 
 def inner():
@@ -217,6 +221,7 @@ def inner():
             os.write(1, b"2")
 
 def app():
+    signals.unwind()
     steps = inner()
     next(steps)
     try:
@@ -243,10 +248,11 @@ def test_the_cleaning_up_is_not_disturbed() -> None:
 
 CLEANING = """
 import os, time
-from saliency_cli import cli
+from saliency_cli import cli, signals
 from saliency_cli.__main__ import main
 
 def app():
+    signals.unwind()
     try:
         os.write(1, b"1")
         time.sleep(20)
