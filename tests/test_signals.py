@@ -64,7 +64,7 @@ MOMENTS = [*(0.3 * n / 24 for n in range(24)), *(0.3 + 2.2 * n / 16 for n in ran
 
 @pytest.mark.slow
 def test_a_run_is_stopped_at_any_moment_from_its_first(tmp_path: Path) -> None:
-    chance = random.Random(0)
+    chance = random.Random(0)  # noqa: S311
     for moment in MOMENTS:
         out = tmp_path / str(moment)
         with started(ENTRY, "explain", SAMPLE / "model.pt", "-", "--out", out) as process:
