@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.resource_tracker import ensure_running
 
 from saliency_cli import signals
 from saliency_cli.errors import CheckpointError, Interrupted, SaliencyError, UsageError
@@ -91,8 +92,14 @@ def _ask_child(request: Request, number: int) -> bool | SaliencyError | None:
     """Return what a child says of a shard, or None if it dies over it."""
     context = get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    child = context.Process(target=_explain_alone, args=(request, number, sending), daemon=True)
-    child.start()
+    orders = (request, number, sending, os.getpid())
+    child = context.Process(target=_explain_alone, args=orders, daemon=True)
+    ensure_running()  # which unblocks signals
+    signals.block_interrupts()
+    try:
+        child.start()
+    finally:
+        signals.block_interrupts(block=False)
     sending.close()
     try:
         outcome: bool | SaliencyError = receiving.recv()
@@ -106,16 +113,17 @@ def _ask_child(request: Request, number: int) -> bool | SaliencyError | None:
         child.join()
 
 
-def _explain_alone(request: Request, number: int, answer: Connection) -> None:
+def _explain_alone(request: Request, number: int, answer: Connection, parent: int) -> None:
     """Explain a shard in a process of its own, as long as the one that asked for it lives."""
-    signals.catch()
-    parent = os.getppid()
 
-    def go_on(_row: Row | BadRow) -> None:
+    def go_on(_row: Row | BadRow | None = None) -> None:
         if os.getppid() != parent:
             raise SystemExit(1)
 
     try:
+        signals.catch()
+        signals.unwind()
+        go_on()  # whoever asked may have died while torch was imported
         with joined(request) as (job, lock), lock.shard(number) as had:
             if had:
                 explain_shard(job, number, done=go_on)

@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
 
 from saliency_cli.errors import Interrupted
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the module `typing` takes longer to import than all that stands here
     from sys import UnraisableHookArgs
+    from typing import NoReturn
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 AGAIN = 0.05
@@ -37,6 +38,15 @@ def catch() -> None:
 def unwind() -> None:
     """From here on there is something to clean up: a signal raises `Interrupted`."""
     _unwinding.append(True)
+
+
+def block_interrupts(*, block: bool = True) -> None:
+    """Hold SIGINT back from this thread, and from any process that it starts meanwhile for good.
+
+    A terminal sends it to all processes at once; the one that started the others answers for them.
+    """
+    how = signal.SIG_BLOCK if block else signal.SIG_UNBLOCK
+    signal.pthread_sigmask(how, [signal.SIGINT])
 
 
 def release() -> None:
@@ -61,7 +71,7 @@ def check() -> None:
         raise Interrupted(_caught[0])
 
 
-def leave(stopped: Interrupted) -> NoReturn:
+def leave(stopped: Interrupted) -> "NoReturn":
     """End without Python's last steps, which flush to pipes that nobody may read.
 
     They would also tear down libraries that the signal found half imported.

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -121,10 +122,10 @@ def wait_for(there: Callable[[], object], running: Running) -> None:
         time.sleep(0.001)
 
 
-def frozen(desk: Desk, out: Path, *, part: int, **places: Path | str) -> Running:
+def frozen(desk: Desk, out: Path, *, part: int) -> Running:
     """Start a run, and stop it with SIGSTOP while it writes that part."""
-    running = desk.start(out, **places)
     temporary = out / "records" / f"part-{part:05d}.jsonl.tmp"
+    running = desk.start(out)
     wait_for(temporary.exists, running)
     running.kill(signal.SIGSTOP)
     return running
@@ -677,6 +678,57 @@ def test_a_row_that_kills_its_process_is_found_and_no_other_is_touched(
         desk.warm.run(own_arguments(calm, texts, out, "--resume", module="killer")).exit_code == 4
     )
     same(files(out), before)
+
+
+def with_child(desk: Desk, out: Path) -> tuple[Running, Running]:
+    """Kill a shard's process twice, and return the third with the child that it lets try."""
+    journal = out / "work" / "00000.journal"
+    for deaths in (1, 2):
+        running = desk.start(out, "--resume")
+        wait_for(partial(begun, journal, deaths), running)
+        running.kill()
+        running.outcome()
+    parent = desk.start(out, "--resume")
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+    wait_for(lambda: "multiprocessing.spawn" in last_command(children), parent)
+    return parent, Running(int(children.read_text().split()[-1]), out, desk.warm)
+
+
+def test_a_child_does_nothing_once_its_parent_is_dead(desk: Desk, out: Path) -> None:
+    parent, child = with_child(desk, out)
+    wait_a_while(parent, 0.5)
+    parent.kill()
+    assert parent.outcome().exit_code == -signal.SIGKILL
+    wait_a_while(child, 60)
+    assert child.ended
+    assert not [*(out / "records").glob("*.jsonl")]
+    desk.resumed(out)
+
+
+@pytest.mark.parametrize("seconds", [0.2, 2.5])
+def test_a_terminal_that_stops_parent_and_child_is_told_once(
+    desk: Desk, out: Path, seconds: float
+) -> None:
+    parent, child = with_child(desk, out)
+    wait_a_while(child, seconds)
+    child.kill(signal.SIGINT)
+    time.sleep(0.1)
+    parent.kill(signal.SIGINT)
+    outcome = parent.outcome()
+    assert (outcome.exit_code, outcome.stderr) == (INTERRUPTED, "error: stopped by SIGINT\n")
+    assert child.ended
+
+
+def begun(journal: Path, attempts: int) -> bool:
+    """Say whether so many attempts at a shard have come to some of its rows."""
+    told = journal.read_text().split('"attempt"') if journal.exists() else []
+    return sum('"rows"' in each for each in told) >= attempts
+
+
+def last_command(children: Path) -> str:
+    """Return the command line of the child that was started last."""
+    pids = children.read_text().split()
+    return Path(f"/proc/{pids[-1]}/cmdline").read_text() if pids else ""
 
 
 def lines_of(out: Path) -> list[str]:

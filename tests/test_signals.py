@@ -48,13 +48,13 @@ def stopped(
 ) -> None:
     """Send a signal; see that the process ends with its one line and its exit code.
 
-    An early one may come before Python has read a line of ours.
+    An early one may come before `main` has begun, while Python does as it always does.
     """
     process.send_signal(number)
     assert process.stderr is not None
     told = process.stderr.read().decode()
     process.wait(timeout=30)
-    if early and "saliency_cli/" not in told and process.returncode == -number:
+    if early and "in main" not in told and process.returncode == -number:
         return
     assert (process.returncode, told) == (CODES[number], f"error: stopped by {number.name}\n")
 
