@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -32,6 +32,9 @@ from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling
 
 from .chromium import Watched, launched_browser
 from .shell import Shell
+
+if TYPE_CHECKING:
+    from .faults import Desk
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "sample_data"
@@ -166,6 +169,19 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shell(pristine: Path, tmp_path: Path) -> Shell:
     return Shell.beside(pristine, tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Desk]":
+    from .faults import laid  # noqa: PLC0415 - which imports what stands here
+
+    with laid(tmp_path_factory.mktemp("faults")) as made:
+        yield made
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
 
 
 @pytest.fixture
