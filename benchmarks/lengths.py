@@ -8,18 +8,17 @@ import argparse
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from time import perf_counter, process_time
 
 import torch
 from contenders import NOISE
 from products import alone, operations, products_of
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit, say
 from transformers import BertConfig, BertForSequenceClassification
 
 from saliency_cli.explain import Engine, explain
@@ -105,11 +104,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--streams", type=int, metavar="N", help="batches side by side (the tool's rule)"
     )
-    parser.add_argument(
-        "--cpu-time",
-        action="store_true",
-        help="count the processor's time: for one thread, on a machine that does other work too",
-    )
+    add_clock_option(parser)
     add_json_option(parser)
     return parser.parse_args()
 
@@ -165,15 +160,15 @@ def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: i
     engine = replace(engine, classifier=replace(engine.classifier, max_length=length))
     rows = made_up(max(engine.streams, options.tokens // length), length)
     products = products_of(rows, engine)
-    clock: Callable[[], float] = process_time if options.cpu_time else perf_counter
+    now = clock(options)
     reset_peak()
     seconds, shares = [], []
     for _ in range(options.rounds):
-        started = clock()
+        started = now()
         for _outcome in explain(rows, engine):
             pass
-        seconds.append(clock() - started)
-        shares.append(alone(products, streams=engine.streams, clock=clock) / seconds[-1])
+        seconds.append(now() - started)
+        shares.append(alone(products, streams=engine.streams, clock=now) / seconds[-1])
     return Cell(name, length, len(rows), seconds, shares, operations(products), peak())
 
 

@@ -5,7 +5,7 @@ what counts is the ratio within each round. See README.md beside this file.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from statistics import fmean, median
 import torch
 from contenders import NOISE, ArticleLoop, CaptumTunnel, Shape, Tool
 from racing import Course, Entry, Lap, fastest
-from reporting import SAMPLE, add_json_option, aligned, emit
+from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit
 
 from saliency_cli.encoding import encode
 from saliency_cli.errors import SaliencyError
@@ -103,7 +103,7 @@ def benchmark(options: argparse.Namespace) -> None:
         samples=options.samples,
         texts=options.calibration_texts,
     )
-    entries = [*enter(options, engine, shape=shape), *enter_by_rule(options, engine)]
+    entries = enter(options, engine, shape=shape)
     laps = course.race(entries, rounds=options.rounds)
     errors: list[float | None] = [None] * len(entries)
     if options.error_texts > 0:
@@ -154,6 +154,7 @@ def parse() -> argparse.Namespace:
         "--batch-tokens", type=positive, metavar="N", help="as of saliency explain (its own rule)"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
+    add_clock_option(parser)
     add_json_option(parser)
     return parser.parse_args()
 
@@ -192,7 +193,8 @@ def read(options: argparse.Namespace, engine: Engine) -> tuple[Course, list[int]
     texts = [row.text for row in rows]
     lengths = list(map(len, encode(classifier.tokenizer, texts, max_length=classifier.max_length)))
     order = sorted(range(len(rows)), key=lengths.__getitem__)
-    return Course([rows[index] for index in order], classifier.device), sorted(lengths)
+    course = Course([rows[index] for index in order], classifier.device, clock(options))
+    return course, sorted(lengths)
 
 
 def enter(options: argparse.Namespace, engine: Engine, *, shape: Shape) -> list[Entry]:
@@ -201,26 +203,25 @@ def enter(options: argparse.Namespace, engine: Engine, *, shape: Shape) -> list[
     truth = Tool(with_sampling(engine, reference))
     article = load(options, ARTICLE, at_block=True).classifier
     block = replace(engine, classifier=at_layer(engine.classifier, article.embedding_name))
+    by_rule = load(options, engine.maths, dtype="auto")
     article_truth = Tool(replace(block, maths=replace(ARTICLE, sampling=reference)))
-    auto, pair = Sampling(noise=NOISE), Sampling(samples=2, noise=NOISE)
     return [
         Entry("saliency", Tool(engine), truth),
         Entry("article's loop", ArticleLoop(article, options.samples), article_truth),
         Entry("captum", CaptumTunnel(engine.classifier, options.samples, shape), truth),
-        Entry("saliency --samples auto", Tool(with_sampling(engine, auto)), truth),
-        Entry("saliency --samples 2", Tool(with_sampling(engine, pair)), truth),
+        *shorter(engine, truth),
+        *(shorter(by_rule, truth) if by_rule.classifier.dtype != torch.float32 else ()),
     ]
 
 
-def enter_by_rule(options: argparse.Namespace, engine: Engine) -> list[Entry]:
-    """Line up a pair in the number format that `--dtype auto` takes, where that is another one."""
-    pair = Sampling(samples=2, noise=NOISE)
-    chosen = load(options, replace(engine.maths, sampling=pair), dtype="auto")
-    if chosen.classifier.dtype == engine.classifier.dtype:
-        return []
-    name = str(chosen.classifier.dtype).removeprefix("torch.")
-    truth = Tool(with_sampling(engine, Sampling(samples=options.reference, noise=NOISE)))
-    return [Entry(f"saliency --samples 2, {name}", Tool(chosen), truth)]
+def shorter(engine: Engine, truth: Tool) -> Iterator[Entry]:
+    """Line up the tool as it is by default, and with few passes, in the engine's number format."""
+    dtype = str(engine.classifier.dtype).removeprefix("torch.")
+    name = "saliency" if dtype == "float32" else f"saliency, {dtype},"
+    for samples in (None, 2, 4):
+        sampling = Sampling(samples=samples, noise=NOISE)
+        tool = Tool(with_sampling(engine, sampling))
+        yield Entry(f"{name} --samples {samples or 'auto'}", tool, truth)
 
 
 def with_sampling(engine: Engine, sampling: Sampling) -> Engine:
@@ -252,13 +253,13 @@ def to_the_same_error(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     Only those count that are as close to the long run as the first entry, which makes as many
     passes as the others do.
     """
-    first, article, captum, *shorter = results
+    first, article, captum, *others = results
     return {
         one.name: {
             other.name: median(a / b for a, b in zip(other.seconds, one.seconds, strict=True))
             for other in (article, captum)
         }
-        for one in shorter
+        for one in others
         if first.error is not None and one.error is not None and one.error <= first.error
     }
 
@@ -269,6 +270,7 @@ def describe(
     """Say under what conditions the figures were taken, in names that any machine knows."""
     return {
         "batch_tokens": engine.budget.tokens,
+        "cpu_time": options.cpu_time,
         "captum_shape": {"samples": shape.samples, "texts": shape.texts},
         "device": engine.classifier.device.type,
         "dtype": "float32",
