@@ -16,8 +16,8 @@ BFLOAT16_WIDTH = 256
 """Dimensions of the embedding from which on bfloat16 is worth its rounding: 128 gain 1.2 times the
 speed for 5 times the error of `--samples auto`, 384 gain 1.7 times (AMD EPYC)."""
 BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}
-"""Tokens per batch, at most. On a CPU, twice as many are 6 % faster for a model 128 wide, 4 % slower
-for one of 384, and leave gaps in memory that grow; CUDA is not measured."""
+"""Tokens per batch, at most. On a CPU, twice as many are 6 % faster for a model 128 wide and 4 %
+slower for one of 384, and leave gaps in memory that grow. CUDA is not measured."""
 CUDA_SHARE = 0.5
 """Part of a CUDA device's memory that the passes of a batch may take by the estimate of them."""
 
