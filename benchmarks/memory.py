@@ -1,4 +1,4 @@
-"""Peak resident memory of `saliency explain` for few rows and for many: it should not grow.
+"""Peak memory and time of `saliency explain` for few rows and for many: neither should grow.
 
 Each run is a process of its own, whose peak the system reports. See README.md beside this file.
 """
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice, product
 from pathlib import Path
 from time import perf_counter
@@ -23,16 +23,22 @@ from reporting import SAMPLE, add_json_option, aligned, emit, say
 WORDS_KEPT = 3
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 """The unit of `ru_maxrss`."""
-HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s")
+HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s", "ms/row")
+START_ROWS = 50
+"""Rows of the run whose time counts as that of the start: enough for pages to be rendered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of `saliency explain` took; `seconds` counts its start and its pages too."""
+    """What one run of `saliency explain` took; `seconds` counts its start and its pages too.
+
+    `ms_per_row` is what each row took that the short run at the beginning did not have.
+    """
 
     rows: int
     peak_mib: float
     seconds: float
+    ms_per_row: float = 0.0
 
     @property
     def rows_per_second(self) -> float:
@@ -43,7 +49,8 @@ class Run:
 def main() -> None:
     """Measure each number of rows, and compare with the first."""
     options = parse()
-    runs = [measure(options, rows) for rows in options.rows]
+    start = measure(options, START_ROWS)
+    runs = [beyond(start, measure(options, rows)) for rows in options.rows]
     cells = [
         [
             f"{run.rows:,}",
@@ -51,6 +58,7 @@ def main() -> None:
             f"{run.peak_mib / runs[0].peak_mib:.3f}",
             f"{run.seconds:.1f}",
             f"{run.rows_per_second:.1f}",
+            f"{run.ms_per_row:.3f}",
         ]
         for run in runs
     ]
@@ -64,11 +72,19 @@ def main() -> None:
     emit(aligned(HEADER, cells), figures, target=options.json)
 
 
+def beyond(start: Run, run: Run) -> Run:
+    """Return a run with the time of each row that `start` did not have."""
+    if run.rows <= start.rows:
+        return run
+    seconds = (run.seconds - start.seconds) / (run.rows - start.rows)
+    return replace(run, ms_per_row=1000 * seconds)
+
+
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
-    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 100_000], metavar="N")
+    parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
     parser.add_argument("--samples", default="1", metavar="N", help="as of explain (%(default)s)")
     parser.add_argument(
         "--html-rows", type=int, default=500, metavar="N", help="as of explain (%(default)s)"

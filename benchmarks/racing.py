@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import fmean
 from time import perf_counter
@@ -43,16 +43,17 @@ class Course:
 
     rows: Sequence[Row]
     device: torch.device
+    clock: Callable[[], float] = perf_counter
 
     def lap(self, contender: Contender, *, seed: int) -> Lap:
         """Time one contender over all texts."""
         gc.collect()
         with _determinism(self.device, wanted=contender.deterministic):
             _synchronise(self.device)
-            started = perf_counter()
+            started = self.clock()
             scored = contender(self.rows, seed=seed)
             _synchronise(self.device)
-            return Lap(perf_counter() - started, scored)
+            return Lap(self.clock() - started, scored)
 
     def race(self, entries: Sequence[Entry], *, rounds: int) -> list[list[Lap]]:
         """Return the laps of each entry; each round begins with another one."""
@@ -100,7 +101,8 @@ def fastest(
 ) -> Shape:
     """Find Captum's best shape on about so many texts: all are tried once, the best ones thrice."""
     sizes = TEXTS_AT_ONCE[course.device.type]
-    part = Course(_stretches(course.rows, length=max(sizes), total=texts), course.device)
+    stretches = _stretches(course.rows, length=max(sizes), total=texts)
+    part = replace(course, rows=stretches)
     at_once = sorted({samples, -(-samples // 2), min(2, samples), 1})
     shapes = [Shape(*shape) for shape in product(sizes, at_once) if shape[0] <= len(part.rows)]
     part.lap(make(shapes[0]), seed=0)

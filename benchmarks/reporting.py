@@ -1,10 +1,11 @@
-"""What both benchmarks print: a table for people, one JSON object for machines."""
+"""What the benchmarks have in common: clock, table for people, JSON object for machines."""
 
 import json
 import sys
-from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import perf_counter, process_time
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample_data"
 STDOUT = "-"
@@ -15,6 +16,20 @@ def add_json_option(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json", nargs="?", const=STDOUT, metavar="FILE", help="write the figures (-: stdout)"
     )
+
+
+def add_clock_option(parser: ArgumentParser) -> None:
+    """Add `--cpu-time`, whose ratios other programs on the machine hardly change."""
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count the processor's time: for one thread, on a machine that does other work too",
+    )
+
+
+def clock(options: Namespace) -> Callable[[], float]:
+    """Return the clock that was asked for."""
+    return process_time if options.cpu_time else perf_counter
 
 
 def say(text: str) -> None:

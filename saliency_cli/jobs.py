@@ -98,7 +98,7 @@ def build_engine(request: Request | Question) -> Engine:
     check_reduction(
         classifier, reduction=request.maths.reduction, objective=request.maths.objective
     )
-    tokens = choose_batch_tokens(request.compute, classifier.device)
+    tokens = choose_batch_tokens(request.compute, classifier.device, classifier.module)
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
     return Engine(
         classifier,

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
+from saliency_cli.devices import sent
 from saliency_cli.embedding import Tap, tapped
 from saliency_cli.errors import CheckpointError
 from saliency_cli.heads import Target, decisions, weights
@@ -95,14 +96,14 @@ def gradient_passes(
     leaf of its own, so the gradient of their sum is the gradient of each.
     """
     passes = 2 if antithetic else 1
-    displacement = displacement.to(classifier.device)
+    displacement = sent(displacement, classifier.device)
     if antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
     repeats = torch.tensor([aim.draws * passes for aim in aims])
     with torch.enable_grad(), _tapped(classifier, displacement) as tap:
         logits = _logits(classifier, [aim.clean.encoding for aim in aims], repeats=repeats)
     wanted = _repeated(weights([aim.target for aim in aims], labels=logits.shape[1]), repeats)
-    total = OBJECTIVES[objective](logits, wanted.to(classifier.device)).sum()
+    total = OBJECTIVES[objective](logits, sent(wanted, classifier.device)).sum()
     (values,) = torch.autograd.grad(total, tap.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
@@ -150,7 +151,7 @@ def _logits(
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
     for name, tensor in inputs.items():
         rows = tensor if repeats is None else _repeated(tensor, repeats)
-        inputs[name] = rows.to(classifier.device)
+        inputs[name] = sent(rows, classifier.device)
     with multiplying(classifier.products):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
     logits = read_logits(output).float()

@@ -1,4 +1,4 @@
-"""Who multiplies, and that it is the same product whoever does."""
+"""Who multiplies, and that it is the same product whoever does; how much fits into memory."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from saliency_cli.classifier import Classifier
+from saliency_cli.devices import bytes_per_token, fitting_tokens
 from saliency_cli.kernels import FEWEST_ROWS, choose_products, multiplying, pulled_back
 
 from .conftest import TEXTS, engine, scored
@@ -118,3 +119,19 @@ def test_scores_are_the_same_whoever_multiplies(request: pytest.FixtureRequest, 
     )
     for one, other in zip(ours, theirs, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+
+
+def test_a_batch_that_fits_is_a_power_of_two_and_halves_with_the_memory(bert: Classifier) -> None:
+    each = bytes_per_token(bert.module)
+    assert [fitting_tokens(bert.module, tokens * each) for tokens in (0, 1, 1000, 2000)] == [
+        1,
+        1,
+        512,
+        1024,
+    ]
+
+
+def test_what_a_token_holds_follows_from_the_products_and_the_number_format() -> None:
+    module = nn.Sequential(nn.Embedding(1000, 8), nn.Linear(8, 32), nn.Linear(32, 8))
+    assert bytes_per_token(module) == 4 * (8 + 32 + 32 + 8)
+    assert bytes_per_token(module.to(torch.bfloat16)) == 2 * (8 + 32 + 32 + 8)
