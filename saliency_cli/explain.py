@@ -129,9 +129,10 @@ def _explain_texts(
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """Texts whose clean passes are being made."""
+    """Texts whose clean passes are being made, and the budget that they were taken with."""
 
     texts: Sequence[Text]
+    budget: Budget
     made: Future[list[Clean]]
 
 
@@ -173,7 +174,7 @@ class _Flow:
             texts = self.engine.clean_budget.take(self.texts)
             rows = [text.row.ordinal for text in texts]
             cleans = self._watched(rows, partial(_clean, texts, self.engine.clean_budget))
-            self.making.append(_Beginning(texts, cleans))
+            self.making.append(_Beginning(texts, budget, cleans))
         elif tokens >= budget.tokens or (tokens and not beginning):
             budget = budget if self.texts or beginning else self._share(tokens)
             draws = budget.take(self.under_way.queue)
@@ -199,11 +200,22 @@ class _Flow:
         return replace(budget, tokens=min(budget.tokens, share))
 
     def hear(self) -> Iterator[tuple[Row, Outcome]]:
-        """Wait for the job that was begun first; yield the texts that are explained with it."""
+        """Wait for the job that was begun first; yield the texts that are explained with it.
+
+        Where memory ran out on it, go on with batches half as large.
+        """
         job = self.making.popleft()
-        if isinstance(job, _Batch):
-            yield from self._drawn(job)
+        try:
+            job.made.result()
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+            yield from self._without_room(job)
             return
+        yield from self._begun(job) if isinstance(job, _Beginning) else self._drawn(job)
+
+    def _begun(self, job: _Beginning) -> Iterator[tuple[Row, Outcome]]:
+        """Predict texts, and queue their first draws."""
         cleans = iter(job.made.result())
         for text in job.texts:
             own = list(islice(cleans, text.rows))
@@ -213,28 +225,41 @@ class _Flow:
                 yield text.row, finished(begun)
 
     def _drawn(self, batch: _Batch) -> Iterator[tuple[Row, Outcome]]:
-        """Add a batch up; where memory ran out on it, go on with batches half as large."""
-        try:
-            gradients = batch.made.result()
-        except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
-                raise
-            tokens = min(self.engine.budget.tokens, batch.budget.halved().tokens)
-            self.engine = replace(self.engine, budget=replace(batch.budget, tokens=tokens))
-            for begun in self.under_way.without_room(batch.draws):
-                reason = f"memory ran out on one pass over its {begun.text.length} tokens"
-                yield begun.text.row, quarantined(begun.text.row, reason)
-            return
-        for pending in add_up(batch.draws, gradients):
+        """Add a batch up."""
+        for pending in add_up(batch.draws, batch.made.result()):
             done = self.under_way.go_on(pending)
             if done is not None:
                 yield done.text.row, finished(done)
+
+    def _without_room(self, job: _Beginning | _Batch) -> Iterator[tuple[Row, Outcome]]:
+        """Put back what was too much at once; what is too much by itself is quarantined."""
+        tokens = min(self.engine.budget.tokens, job.budget.halved().tokens)
+        before, self.engine = self.engine, _with_tokens(self.engine, tokens)
+        if isinstance(job, _Batch):
+            dropped = [begun.text for begun in self.under_way.without_room(job.draws)]
+        elif len(job.texts) == 1 and _passes_at_once(job.texts, before.clean_budget) == 1:
+            dropped = [*job.texts]
+        else:
+            dropped = []
+            self.texts.extendleft(reversed(job.texts))
+        for text in dropped:
+            reason = f"memory ran out on one pass over its {text.length} tokens"
+            yield text.row, quarantined(text.row, reason)
+
+
+def _with_tokens(engine: Engine, tokens: int) -> Engine:
+    return replace(engine, budget=replace(engine.budget, tokens=tokens))
+
+
+def _passes_at_once(texts: Sequence[Text], budget: Budget) -> int:
+    """Return how many clean passes a budget has room for, or one."""
+    return max(1, budget.tokens // max(text.length for text in texts))
 
 
 def _clean(texts: Sequence[Text], budget: Budget, classifier: Classifier) -> list[Clean]:
     """Make the clean passes of all windows; those of a single long text may fill many batches."""
     encodings = [window.encoding for text in texts for window in text.encoded.windows]
-    size = max(1, budget.tokens // max(map(len, encodings)))
+    size = _passes_at_once(texts, budget)
     alike: Callable[[Encoding], int] = len if budget.equal_lengths else lambda _encoding: 0
     made: list[Clean] = []
     for _length, group in groupby(encodings, key=alike):

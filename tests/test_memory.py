@@ -1,6 +1,6 @@
 """Memory runs out: the batches get smaller, the scores stay; only what never fits is let go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from saliency_cli import draws as engine_room
+from saliency_cli import explain as flow
 from saliency_cli.allocator import ran_out
 from saliency_cli.classifier import Classifier
 from saliency_cli.explain import explain
-from saliency_cli.passes import Gradients, gradient_passes
-from saliency_cli.records import BadRow, Row
+from saliency_cli.passes import Clean, Gradients, clean_passes, gradient_passes
+from saliency_cli.records import BadRow, Encoding, Row
 
 from .conftest import TEXTS, engine, scored
 
@@ -75,3 +76,38 @@ def test_another_error_is_not_taken_for_want_of_memory(
     with pytest.raises(RuntimeError, match="sizes"):
         scored(engine(bert, samples=2), TEXTS)
     assert not ran_out(ValueError("can't allocate memory"))
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_clean_passes_are_halved_too(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    run = engine(bert, samples=4, tokens=400)
+    whole = scored(run, TEXTS)
+    tried = clean_room(monkeypatch, room)
+    for one, other in zip(scored(run, TEXTS), whole, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+    assert max(tried) > room
+
+
+def test_a_text_that_cannot_even_be_predicted_is_quarantined(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean_room(monkeypatch, 0)
+    rows = [Row(n, n, None, text) for n, text in enumerate(TEXTS)]
+    outcomes = [*explain(rows, engine(bert, samples=4))]
+    assert all(isinstance(each, BadRow) and "memory ran out" in each.reason for each in outcomes)
+
+
+def clean_room(monkeypatch: pytest.MonkeyPatch, passes: int) -> list[int]:
+    """Inject a failure into every batch of more clean passes than so many."""
+    tried: list[int] = []
+
+    def limited(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
+        tried.append(len(encodings))
+        if len(encodings) > passes:
+            raise torch.OutOfMemoryError("CUDA")
+        return clean_passes(classifier, encodings)
+
+    monkeypatch.setattr(flow, "clean_passes", limited)
+    return tried
