@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice, product
 from pathlib import Path
+from resource import struct_rusage
 from time import perf_counter
 
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, say
 
 # Nothing large is imported here: Linux counts the memory of the process that starts another one as
 # the other's first peak.
@@ -63,6 +64,7 @@ def main() -> None:
         for run in runs
     ]
     figures = {
+        "cpu_time": options.cpu_time,
         "html_rows": options.html_rows,
         "model": options.model.resolve().name,
         "ratio": runs[-1].peak_mib / runs[0].peak_mib,
@@ -89,6 +91,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--html-rows", type=int, default=500, metavar="N", help="as of explain (%(default)s)"
     )
+    add_clock_option(parser)
     add_json_option(parser)
     return parser.parse_args()
 
@@ -104,18 +107,21 @@ def measure(options: argparse.Namespace, rows: int) -> Run:
         command += ["--out", Path(folder) / "report", "--samples", options.samples]
         command += ["--html-rows", str(options.html_rows), "--device", "cpu", "--quiet"]
         started = perf_counter()
-        peak = peak_of(command)
-        return Run(rows, peak / 2**20, perf_counter() - started)
+        usage = run(command)
+        seconds = perf_counter() - started
+        if options.cpu_time:
+            seconds = usage.ru_utime + usage.ru_stime
+        return Run(rows, usage.ru_maxrss * MAXRSS_BYTES / 2**20, seconds)
 
 
-def peak_of(command: Sequence[str | Path]) -> int:
-    """Run a command to its end, and return its peak resident memory in bytes."""
+def run(command: Sequence[str | Path]) -> struct_rusage:
+    """Run a command to its end, and return what it took of the machine."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         raise SystemExit(f"saliency explain ended with exit code {process.returncode}")
-    return usage.ru_maxrss * MAXRSS_BYTES
+    return usage
 
 
 def short_texts(count: int) -> list[str]:

@@ -6,15 +6,16 @@ what counts is the ratio within each round. See README.md beside this file.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean, median
+from statistics import fmean
 
 import torch
 from contenders import NOISE, ArticleLoop, CaptumTunnel, Shape, Tool
-from racing import Course, Entry, Lap, fastest
+from racing import Course, Entry, fastest
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit
+from results import HEADER, Result, conclude, to_the_same_error, told
 
 from saliency_cli.encoding import encode
 from saliency_cli.errors import SaliencyError
@@ -34,53 +35,7 @@ from saliency_cli.settings import (
     TextsChoice,
 )
 
-HEADER = ("contender", "texts/s", "s/round", "× saliency's time", "min–max", "passes", "L1 error")
 ARTICLE = Maths(reduction="sum", objective="loss")
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What the rounds showed of one contender; `ratios` are to this tool, in the same round."""
-
-    name: str
-    texts: int
-    seconds: list[float]
-    ratios: list[float]
-    passes: float
-    error: float | None
-
-    @property
-    def texts_per_second(self) -> float:
-        """Texts per second in the median round."""
-        return self.texts / median(self.seconds)
-
-    def figures(self) -> dict[str, object]:
-        """Return the result as JSON."""
-        return {
-            "error": self.error,
-            "name": self.name,
-            "passes": self.passes,
-            "ratio": {
-                "max": max(self.ratios),
-                "median": median(self.ratios),
-                "min": min(self.ratios),
-            },
-            "seconds": self.seconds,
-            "seconds_median": median(self.seconds),
-            "texts_per_second": self.texts_per_second,
-        }
-
-    def cells(self) -> list[str]:
-        """Return the result as a line of the table."""
-        return [
-            self.name,
-            f"{self.texts_per_second:.1f}",
-            f"{median(self.seconds):.3f}",
-            f"{median(self.ratios):.2f}",
-            f"{min(self.ratios):.2f}–{max(self.ratios):.2f}",
-            f"{self.passes:.1f}",
-            "–" if self.error is None else f"{self.error:.4f}",
-        ]
 
 
 def main() -> None:
@@ -229,41 +184,6 @@ def with_sampling(engine: Engine, sampling: Sampling) -> Engine:
     return replace(engine, maths=replace(engine.maths, sampling=sampling))
 
 
-def conclude(
-    entries: Sequence[Entry], laps: Sequence[Sequence[Lap]], *, errors: Sequence[float | None]
-) -> list[Result]:
-    """Sum up the laps; the first entry is what the others are compared with, round by round."""
-    own = [lap.seconds for lap in laps[0]]
-    return [
-        Result(
-            name=entry.name,
-            texts=len(of_entry[0].scored),
-            seconds=[lap.seconds for lap in of_entry],
-            ratios=[lap.seconds / base for lap, base in zip(of_entry, own, strict=True)],
-            passes=fmean(scored.passes for lap in of_entry for scored in lap.scored),
-            error=error,
-        )
-        for entry, of_entry, error in zip(entries, laps, errors, strict=True)
-    ]
-
-
-def to_the_same_error(results: Sequence[Result]) -> dict[str, dict[str, float]]:
-    """Return how much faster each of the tool's shorter ways is than the other programs.
-
-    Only those count that are as close to the long run as the first entry, which makes as many
-    passes as the others do.
-    """
-    first, article, captum, *others = results
-    return {
-        one.name: {
-            other.name: median(a / b for a, b in zip(other.seconds, one.seconds, strict=True))
-            for other in (article, captum)
-        }
-        for one in others
-        if first.error is not None and one.error is not None and one.error <= first.error
-    }
-
-
 def describe(
     options: argparse.Namespace, engine: Engine, *, lengths: Sequence[int], shape: Shape
 ) -> dict[str, object]:
@@ -303,15 +223,7 @@ def report(
         f"errors over {setting['error_texts']} texts, against {setting['reference']} passes"
     )
     table = aligned(HEADER, [result.cells() for result in results])
-    return "\n".join([head, "", table, *_lines(gains, error=results[0].error)])
-
-
-def _lines(gains: dict[str, dict[str, float]], *, error: float | None) -> list[str]:
-    lines = [
-        f"  {name}: " + ", ".join(f"{times:.1f} × {other}" for other, times in than.items())
-        for name, than in gains.items()
-    ]
-    return ["", f"to an error of {error:.4f} or less, speed of", *lines] if lines else []
+    return "\n".join([head, "", table, *told(gains, error=results[0].error)])
 
 
 if __name__ == "__main__":

@@ -11,8 +11,15 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from saliency_cli.classifier import Classifier
-from saliency_cli.devices import bytes_per_token, fitting_tokens
+from saliency_cli.devices import (
+    BATCH_TOKENS,
+    LEAST_TOKENS,
+    bytes_per_token,
+    choose_batch_tokens,
+    fitting_tokens,
+)
 from saliency_cli.kernels import FEWEST_ROWS, choose_products, multiplying, pulled_back
+from saliency_cli.settings import Compute
 
 from .conftest import TEXTS, engine, scored
 
@@ -135,3 +142,12 @@ def test_what_a_token_holds_follows_from_the_products_and_the_number_format() ->
     module = nn.Sequential(nn.Embedding(1000, 8), nn.Linear(8, 32), nn.Linear(32, 8))
     assert bytes_per_token(module) == 4 * (8 + 32 + 32 + 8)
     assert bytes_per_token(module.to(torch.bfloat16)) == 2 * (8 + 32 + 32 + 8)
+
+
+@pytest.mark.parametrize(("width", "tokens"), [(8, 1024), (4096, 512), (65536, 256)])
+def test_a_large_model_gets_smaller_batches(width: int, tokens: int) -> None:
+    assert LEAST_TOKENS <= tokens <= BATCH_TOKENS["cpu"]
+    with torch.device("meta"):
+        module = nn.Sequential(*(nn.Linear(width, width) for _ in range(20)))
+    assert choose_batch_tokens(Compute(), CPU, module) == tokens
+    assert choose_batch_tokens(Compute(batch_tokens=77), CPU, module) == 77
