@@ -8,6 +8,7 @@ has the shard next follows the journal.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from saliency_cli import signals
 from saliency_cli.engines.work import Work
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.escapes import excerpt
 from saliency_cli.journal import gave_up, saw_death
 
 POLL = 0.2
@@ -24,7 +26,8 @@ MOST_LOSSES = 5
 """Times that a shard's worker is lost without a proof against a row: its machine went with it, or
 it died before its first text."""
 MOST_STILLBORN = 3
-"""Workers in a row that die before they are ready."""
+"""Workers in a row, for each place, that die before they are ready; those that were on their way to
+a node when it was lost are among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Crew:
             raise
         except self._ray.exceptions.RayError as error:
             self._ray.kill(worker)
-            self._died(task, error)
+            self._died_early(error) if task is None else self._died(task, error)
             return
         if isinstance(outcome, Exception):
             raise outcome
@@ -136,36 +139,46 @@ class Crew:
         self._idle.append(task.member)
         self._work.advance(self._work.job.plan.size(task.number))
 
-    def _died(self, task: Task | None, error: Exception) -> None:
-        """Note a death, and have the shard done again; within bounds.
+    def _died_early(self, error: Exception) -> None:
+        """Count the death of a worker that was not ready.
+
+        Raises:
+            CheckpointError: there were too many.
+        """
+        self._stillborn += 1
+        if self._stillborn >= MOST_STILLBORN * self._size:
+            reason = excerpt(str(error).strip().splitlines()[-1])
+            raise CheckpointError(
+                f"{self._stillborn} workers died before they were ready; Ray says {reason}",
+                "give them more memory, and see that saliency is installed on every node",
+            )
+
+    def _died(self, task: Task, error: Exception) -> None:
+        """Note the death of a worker over its shard, and have that done again.
 
         Raises:
             CheckpointError: too many died, and it is no row's fault.
         """
-        if task is None:
-            self._stillborn += 1
-            if self._stillborn >= MOST_STILLBORN:
-                reason = str(error).strip().splitlines()[-1]
-                raise CheckpointError(
-                    f"{self._stillborn} workers died before they were ready: {reason}",
-                    "give them more memory, and see that saliency is installed on every node",
-                )
-            return
         path = self._work.job.folder.journal(task.number)
-        if _length(path) > task.written and not self._is_gone(task.member.node):
+        if self._is_proof(task, error):
             saw_death(path)
         else:
             self._losses[task.number] += 1
-            if self._losses[task.number] >= MOST_LOSSES:
-                raise CheckpointError(
-                    f"shard {task.number} has lost {MOST_LOSSES} workers, and no row is to blame",
-                    "--resume goes on with the run",
-                )
+        if self._losses[task.number] >= MOST_LOSSES:
+            raise CheckpointError(
+                f"shard {task.number} has lost {MOST_LOSSES} workers, and no row is to blame",
+                "--resume goes on with the run",
+            )
         self._again.append(task.number)
 
-    def _is_gone(self, node: str) -> bool:
-        """Say whether a whole node was lost, which proves nothing against a row."""
-        return not any(each["NodeID"] == node and each["Alive"] for each in self._ray.nodes())
+    def _is_proof(self, task: Task, error: Exception) -> bool:
+        """Say whether a worker died over its rows, and not because its whole node was lost."""
+        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+        return (
+            isinstance(error, self._ray.exceptions.ActorDiedError)
+            and task.member.node in alive
+            and _length(self._work.job.folder.journal(task.number)) > task.written
+        )
 
     def _be_patient(self) -> None:
         """Wait for a worker to be ready, but not for ever.
@@ -175,9 +188,9 @@ class Crew:
         """
         if self._idle or self._tasks:
             self._since = time.monotonic()
-        elif capacity(self._ray, self._needs) == 0:
-            raise no_room(self._needs)
-        elif time.monotonic() - self._since > PATIENCE:
+            return
+        check_room(self._ray, self._needs)
+        if time.monotonic() - self._since > PATIENCE:
             raise UsageError(
                 f"no worker was ready within {PATIENCE:.0f} seconds",
                 "see whether other jobs have the cluster; --resume goes on with the run",
@@ -187,24 +200,27 @@ class Crew:
         """End the workers; a shard that one of them is at is given up, which is no death."""
         members = [*self._idle, *(task.member for task in self._tasks.values())]
         for worker in (*self._coming.values(), *(member.worker for member in members)):
-            self._ray.kill(worker)
+            with suppress(self._ray.exceptions.RayError):
+                self._ray.kill(worker)
         for task in self._tasks.values():
             gave_up(self._work.job.folder.journal(task.number))
 
 
-def capacity(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
-    """Return how many workers the nodes have room for, whoever uses them now."""
+def check_room(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
+    """Return how many workers the nodes have room for, whoever uses them now.
+
+    Raises:
+        UsageError: none has room for one.
+    """
     alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return sum(
+    room = sum(
         min(int(has.get(name, 0) / amount) for name, amount in needs.items() if amount)
         for has in alive
     )
-
-
-def no_room(needs: Mapping[str, float]) -> UsageError:
-    """Return what to say where no node could hold a worker."""
+    if room:
+        return room
     wanted = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
-    return UsageError(
+    raise UsageError(
         f"no node of the Ray cluster has {wanted} for a worker",
         "give fewer with --cpus-per-worker or --gpus-per-worker, or add nodes",
     )

@@ -8,13 +8,14 @@ import logging
 import os
 import secrets
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saliency_cli.engines.crew import Crew, capacity, no_room
+from saliency_cli.engines.crew import Crew, check_room
 from saliency_cli.engines.work import Explainer, Work
 from saliency_cli.engines.worker import Errand, Worker
 from saliency_cli.errors import Interrupted, UsageError
@@ -23,6 +24,8 @@ from saliency_cli.settings import EngineChoice
 from saliency_cli.signals import STOPPING
 from saliency_cli.store import committed
 
+REACHED = 10.0
+"""Seconds that a cluster has to answer."""
 STORE = 80 << 20
 """Bytes of the object store of a cluster of our own, near the least that Ray takes: what goes
 through it are shard numbers."""
@@ -40,6 +43,9 @@ def ray_engine(choice: EngineChoice) -> Iterator[Explainer]:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             _connect(ray, choice.address or "auto")
+            check_room(
+                ray, {"CPU": choice.cpus_per_worker or 1, "GPU": choice.gpus_per_worker or 0}
+            )
             yield partial(_explain, ray=ray, choice=choice)
         finally:
             ray.shutdown()
@@ -63,6 +69,7 @@ def _connect(ray: Any, address: str) -> None:  # noqa: ANN401
         UsageError: there is no such cluster.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _reach(address)
     handlers = {number: signal.getsignal(number) for number in STOPPING}
     ours = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
     try:
@@ -70,23 +77,38 @@ def _connect(ray: Any, address: str) -> None:  # noqa: ANN401
     except SystemExit:
         raise Interrupted(signal.SIGTERM) from None
     except Exception as error:
-        reason = excerpt(str(error).strip().partition("\n")[0])
-        raise UsageError(
-            f"--address {visible(address)}: Ray says {reason}",
-            "start a cluster with ray start --head, or give --address local for one of this "
-            "machine alone",
-        ) from error
+        raise _no_cluster(address, str(error).strip().partition("\n")[0]) from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
+def _reach(address: str) -> None:
+    """See that something listens where a cluster should: Ray would try for minutes.
+
+    Raises:
+        UsageError: nothing does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isascii() and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> UsageError:
+    return UsageError(
+        f"--address {visible(address)}: there is no Ray cluster: {excerpt(reason)}",
+        "start one with ray start --head, or give --address local for one of this machine alone",
+    )
+
+
 def _explain(work: Work, *, ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
     """Have workers commit the shards."""
     needs = _needs(work, choice)
-    room = capacity(ray, needs)
-    if not room:
-        raise no_room(needs)
+    room = check_room(ray, needs)
     errand = _errand(work)
     remote = ray.remote(Worker).options(
         num_cpus=needs["CPU"], num_gpus=needs["GPU"], scheduling_strategy="SPREAD"
