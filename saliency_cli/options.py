@@ -402,7 +402,7 @@ Engine: TypeAlias = Annotated[
 Address: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="auto|local|HOST:PORT",
+        metavar="auto|local|[ray://]HOST:PORT",
         help="The Ray cluster: auto (the default), the one that this machine is a node of; local, "
         "one for this run and machine alone.",
         rich_help_panel=ENGINE,
