@@ -19,6 +19,8 @@ from time import perf_counter
 
 from reporting import SAMPLE, add_json_option, aligned, emit, say
 
+EVEN = {"RAY_worker_niceness": "0"}
+"""Ray has its workers give way to all else on the machine, which a local run does not."""
 HEADER = ("run", "rows/s", "ratio", "least", "most", "start and end, s")
 
 
@@ -109,7 +111,7 @@ def measure(setup: Setup, options: argparse.Namespace, *, texts: Path, out: Path
     command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts, "--out", out]
     command += ["--shard-rows", str(options.shard_rows), "--html-rows", "0", "--quiet"]
     command += ["--device", "cpu", *setup.options]
-    environment = os.environ | {"OMP_NUM_THREADS": str(setup.threads)}
+    environment = os.environ | EVEN | {"OMP_NUM_THREADS": str(setup.threads)}
     started = perf_counter()
     subprocess.run(command, check=True, env=environment)
     seconds = perf_counter() - started

@@ -21,7 +21,7 @@ from saliency_cli.engines.worker import Errand, Worker
 from saliency_cli.errors import Interrupted, UsageError
 from saliency_cli.escapes import excerpt, visible
 from saliency_cli.settings import EngineChoice
-from saliency_cli.signals import STOPPING
+from saliency_cli.signals import STOPPING, caught
 from saliency_cli.store import committed
 
 REACHED = 10.0
@@ -80,7 +80,7 @@ def _connect(ray: Any, address: str) -> None:  # noqa: ANN401
         raise _no_cluster(address, str(error).strip().partition("\n")[0]) from error
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if caught() else handler)
 
 
 def _reach(address: str) -> None:
