@@ -144,10 +144,11 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
 def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     """Run all of a run but its pages, the engine replaced by the stub."""
     from saliency_cli import jobs, shards  # noqa: PLC0415
+    from saliency_cli.engines.local import explain_locally  # noqa: PLC0415
+    from saliency_cli.engines.work import Work  # noqa: PLC0415
     from saliency_cli.finishing import finish  # noqa: PLC0415
     from saliency_cli.manifest import lay_down  # noqa: PLC0415
-    from saliency_cli.receipts import write_receipt  # noqa: PLC0415
-    from saliency_cli.run import explain_shards  # noqa: PLC0415
+    from saliency_cli.receipts import read_receipt, write_receipt  # noqa: PLC0415
     from saliency_cli.store import RunFolder  # noqa: PLC0415
 
     started = perf_counter()
@@ -162,7 +163,8 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
         jobs.begun(asked, console()) as (job, lock),
     ):
         numbers = range(len(job.plan.places))
-        explain_shards(job, lock, request=asked, numbers=numbers, console=console())
+        left = (each for each in numbers if read_receipt(job.folder, job.manifest, each) is None)
+        explain_locally(Work(job, lock, asked, left, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {
         "commit": committing.seconds,

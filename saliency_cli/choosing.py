@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 
 from saliency_cli.errors import UsageError
 from saliency_cli.settings import (
+    EngineChoice,
     Maths,
     MethodName,
     PresetName,
@@ -118,6 +119,13 @@ def parse_share(text: str | None) -> Share | None:
     raise UsageError(f"--shard {text!r}: give I/N, such as 2/8 for the second of eight parts")
 
 
+def choose_device_name(given: str, engine: EngineChoice) -> str:
+    """Return the device to ask for: workers that are given a GPU use it, and others do not."""
+    if given != "auto" or engine.gpus_per_worker is None:
+        return given
+    return "cuda" if engine.gpus_per_worker else "cpu"
+
+
 def check_together(request: Request, *, gated: bool) -> None:
     """See that what was given goes together.
 
@@ -131,5 +139,11 @@ def check_together(request: Request, *, gated: bool) -> None:
         raise UsageError("--overwrite would remove what the other --shard runs have done")
     if part and request.texts.path == STDIN:
         raise UsageError("--shard reads a file: each process has a standard input of its own")
+    if part and request.engine.name != "local":
+        raise UsageError("--engine ray gives out all shards itself; leave out --shard")
+    if request.engine.gpus_per_worker and not request.compute.device.startswith("cuda"):
+        raise UsageError("--gpus-per-worker is for --device cuda")
+    if request.engine.gpus_per_worker == 0 and request.compute.device != "cpu":
+        raise UsageError("--device cuda needs GPUs: leave out --gpus-per-worker 0")
     if part and gated:
         raise UsageError("--fail-on judges a whole run, and --shard is a part of one")

@@ -9,13 +9,20 @@ import typer
 
 from saliency_cli import __version__, commands, options, signals
 from saliency_cli.boundary import Commands, boundary
-from saliency_cli.choosing import MathsGiven, check_together, choose_maths, parse_share
+from saliency_cli.choosing import (
+    MathsGiven,
+    check_together,
+    choose_device_name,
+    choose_maths,
+    parse_share,
+)
 from saliency_cli.console import Console, show_failure
 from saliency_cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
     Compute,
     Division,
+    EngineChoice,
     ModelChoice,
     OutputChoice,
     PageChoice,
@@ -99,6 +106,11 @@ def explain(
     dtype: options.Dtype = "auto",
     attention: options.Attention = "auto",
     batch_tokens: options.BatchTokens = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
+    workers: options.Workers = None,
+    gpus_per_worker: options.GpusPerWorker = None,
+    cpus_per_worker: options.CpusPerWorker = None,
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
     with boundary(debug=debug):
@@ -110,6 +122,7 @@ def explain(
             seed=seed,
             target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
         )
+        workforce = EngineChoice(engine, address, workers, gpus_per_worker, cpus_per_worker)
         request = Request(
             model=ModelChoice(
                 checkpoint=model,
@@ -132,7 +145,7 @@ def explain(
                 limit=limit,
             ),
             compute=Compute(
-                device=device,
+                device=choose_device_name(device, workforce),
                 dtype=dtype,
                 attention=attention,
                 batch_tokens=batch_tokens,
@@ -153,6 +166,7 @@ def explain(
             ),
             preset=preset,
             division=Division(shard_rows=shard_rows, share=parse_share(shard)),
+            engine=workforce,
         )
         check_together(request, gated=bool(gates))
         from saliency_cli.run import run  # noqa: PLC0415 - brings torch, which --help does not need

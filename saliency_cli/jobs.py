@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from saliency_cli.archive import read_plan
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
@@ -65,6 +67,8 @@ def _planned(request: Request, source: Source, *, folder: RunFolder, console: Co
     before = None if request.output.overwrite else read_plan(folder)
     if before is not None:
         request = as_begun(request, before)
+    elif request.engine.cpus_per_worker is not None:
+        torch.set_num_threads(request.engine.cpus_per_worker)
     with console.waiting("loading the model"):
         engine = build_engine(request)
     rows = request.division.shard_rows

@@ -188,6 +188,13 @@ def saw_death(path: Path) -> None:
         open_journal.write(seen=True)
 
 
+def gave_up(path: Path) -> None:
+    """Note that the process which wrote last in a journal was stopped by us: it is no death."""
+    if path.exists():
+        with suppress(OutputError), journal(path) as open_journal:
+            open_journal.write(passed=False)
+
+
 def dying(number: int) -> CheckpointError:
     """Return what to say of a shard that is given up."""
     return CheckpointError(

@@ -104,7 +104,7 @@ def check_same(
     Raises:
         UsageError: it would not; says what differs.
     """
-    found = [*_differences(before, now)]
+    found = differences(before, now)
     if not found and source.seekable and source.sha256() != before["hashes"]["input"]:
         found = [f"{visible(source.name)} is another input"]
     if found:
@@ -113,6 +113,11 @@ def check_same(
             f"the run in {name} cannot be gone on with: {'; '.join(found[:4])}",
             "ask for the same as before, or begin anew with --overwrite",
         )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say what of two runs differs that changes numbers; which rows there are is left out."""
+    return [*_differences(before, now)]
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ import typer
 from saliency_cli.settings import (
     AttentionName,
     DtypeName,
+    EngineName,
     ExportName,
     FormatName,
     MethodName,
@@ -20,6 +21,7 @@ TEXTS = "Texts"
 MATHS = "Maths"
 COMPUTE = "Compute"
 OUTPUT = "Output"
+ENGINE = "Engine"
 
 ModelPath: TypeAlias = Annotated[
     Path,
@@ -389,5 +391,47 @@ BatchTokens: TypeAlias = Annotated[
         min=1,
         help="Tokens in a batch, if not what suits the device.",
         rich_help_panel=COMPUTE,
+    ),
+]
+Engine: TypeAlias = Annotated[
+    EngineName,
+    typer.Option(
+        help="Who explains: this process, or workers on a Ray cluster.", rich_help_panel=ENGINE
+    ),
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|[ray://]HOST:PORT",
+        help="The Ray cluster: auto (the default), the one that this machine is a node of; local, "
+        "one for this run and machine alone.",
+        rich_help_panel=ENGINE,
+    ),
+]
+Workers: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Workers on the cluster, if not as many as it has room for.",
+        rich_help_panel=ENGINE,
+    ),
+]
+GpusPerWorker: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="G",
+        help="GPUs of a worker, or a share of one, if not one where there is CUDA.",
+        rich_help_panel=ENGINE,
+    ),
+]
+CpusPerWorker: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="C",
+        help="CPUs of a worker, and threads that it uses, if not as many as a run on this machine.",
+        rich_help_panel=ENGINE,
     ),
 ]

@@ -1,15 +1,16 @@
 """One whole run: check, load, plan, explain, finish, render. And one text by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack
 
-from saliency_cli.console import Console, warnings
+from saliency_cli.console import Advance, Console, warnings
+from saliency_cli.engines import ENGINES
+from saliency_cli.engines.work import Work
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import encodable, excerpt
 from saliency_cli.explain import explain
 from saliency_cli.finishing import finish
 from saliency_cli.jobs import begun, build_engine
-from saliency_cli.local import explain_locally
-from saliency_cli.locks import Lock
 from saliency_cli.receipts import read_receipt
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
@@ -31,10 +32,15 @@ def run(request: Request, console: Console) -> Summary:
     check_templates(output.pages.template_dir)
     folder = RunFolder(output.folder)
     folder.check(overwrite=output.overwrite, going_on=output.resume or share is not None)
-    with begun(request, console) as (job, lock):
+    with ExitStack() as stack:
+        with console.waiting("getting ready"):
+            explainer = stack.enter_context(ENGINES[request.engine.name](request.engine))
+        job, lock = stack.enter_context(begun(request, console))
         shards = range(len(job.plan.places))
-        mine = [number for number in shards if share is None or share.holds(number)]
-        explain_shards(job, lock, request=request, numbers=mine, console=console)
+        mine = shards if share is None else share.of(shards)
+        with console.progress("explaining", rows=sum(map(job.plan.size, mine))) as advance:
+            left = _left(job, mine, advance=advance)
+            explainer(Work(job, lock, request, left, advance))
         if share is not None:
             return _shared(job, mine, console=console)
         summary, unsettled = finish(folder, job.manifest)
@@ -47,18 +53,16 @@ def run(request: Request, console: Console) -> Summary:
     return summary
 
 
-def explain_shards(
-    job: Job, lock: Lock, *, request: Request, numbers: Sequence[int], console: Console
-) -> None:
-    """Commit those of the shards that are not committed yet."""
-    left = [each for each in numbers if read_receipt(job.folder, job.manifest, each) is None]
-    rows, to_do = (sum(map(job.plan.size, each)) for each in (numbers, left))
-    with console.progress("explaining", rows=rows) as advance:
-        advance(rows - to_do)
-        explain_locally(job, lock, request=request, numbers=left, advance=advance)
+def _left(job: Job, numbers: range, *, advance: Advance) -> Iterator[int]:
+    """Yield those of the shards that are not committed yet, and tell of the others."""
+    for number in numbers:
+        if read_receipt(job.folder, job.manifest, number) is None:
+            yield number
+        else:
+            advance(job.plan.size(number))
 
 
-def _shared(job: Job, numbers: Sequence[int], *, console: Console) -> Summary:
+def _shared(job: Job, numbers: range, *, console: Console) -> Summary:
     """Sum up this process's share of the shards."""
     tally = Tally(job.engine.classifier.labels)
     receipts = [read_receipt(job.folder, job.manifest, number) for number in numbers]

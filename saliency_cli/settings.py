@@ -15,6 +15,7 @@ ProductsName: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
+EngineName: TypeAlias = Literal["local", "ray"]
 ExportName: TypeAlias = Literal[
     "csv", "parquet", "instances", "eraser", "github", "github-summary", "junit"
 ]
@@ -152,9 +153,9 @@ class Share:
     index: int
     count: int
 
-    def holds(self, number: int) -> bool:
-        """Say whether the shard with this number, from 0, is part of it."""
-        return number % self.count == self.index - 1
+    def of(self, numbers: range) -> range:
+        """Return those of the shards that are part of it."""
+        return numbers[self.index - 1 :: self.count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,27 @@ class Division:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """Who explains the shards; on a cluster, where that is, how many do and what each may use."""
+
+    name: EngineName = "local"
+    address: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
+    cpus_per_worker: int | None = None
+
+    def __post_init__(self) -> None:
+        ours = ("address", "workers", "gpus_per_worker", "cpus_per_worker")
+        given = [name for name in ours if getattr(self, name) is not None]
+        if self.name == "local" and given:
+            option = given[0].replace("_", "-")
+            raise UsageError(f"--{option} is for workers on a cluster", "add --engine ray")
+        gpus = self.gpus_per_worker or 0
+        if gpus > 1 and gpus != int(gpus):
+            raise UsageError(f"--gpus-per-worker {gpus:g}: give a share of one, or whole ones")
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One whole run, as asked for."""
 
@@ -186,6 +208,7 @@ class Request:
     output: OutputChoice
     preset: PresetName | None = None
     division: Division = Division()
+    engine: EngineChoice = EngineChoice()
 
 
 @dataclass(frozen=True, slots=True)

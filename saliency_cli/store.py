@@ -31,7 +31,7 @@ LOCK = f"{WORK}/lock"
 OURS = re.compile(
     r"(index\.html|manifest\.json|records/part-\d{5,}\.jsonl"
     r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js)"
-    r"|work/(lock|input|\d{5,}\.(json|journal)))(\.tmp)?"
+    r"|work/(lock|input|token|\d{5,}\.(json|journal)))(\.tmp)?"
 )
 """What a run may have left, and only that is ever removed."""
 
@@ -165,6 +165,11 @@ class RunFolder:
     def spool(self) -> Path:
         """The file that an input which can be read only once is copied to."""
         return self.path / WORK / "input"
+
+    @property
+    def token(self) -> Path:
+        """The file by which a worker on another machine sees that this is the same folder."""
+        return self.path / WORK / "token"
 
     @contextmanager
     def record_writer(self, number: int = 0) -> "Iterator[RecordWriter]":

@@ -16,6 +16,7 @@ from saliency_cli import settings
 from saliency_cli.choosing import PRESETS
 from saliency_cli.cli import app
 from saliency_cli.devices import DTYPES
+from saliency_cli.engines import ENGINES
 from saliency_cli.exports import EXPORTS
 from saliency_cli.methods import METHODS
 from saliency_cli.passes import OBJECTIVES
@@ -80,6 +81,7 @@ def test_help_tells_every_option(command: str) -> None:
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, PRESETS),
         (settings.ExportName, EXPORTS),
+        (settings.EngineName, ENGINES),
     ],
 )
 def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
@@ -114,7 +116,7 @@ def test_the_tested_versions_are_pinned() -> None:
     pinned = {name.lower() for name in pinned}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    assert {re.split(r"[<>=]", requirement)[0] for requirement in wanted} <= pinned
+    assert {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted} <= pinned
 
 
 def test_unreleased_changes_come_first() -> None:

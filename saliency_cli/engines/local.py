@@ -5,19 +5,20 @@ A shard that has killed two processes is explained by children, whose deaths thi
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.resource_tracker import ensure_running
 
 from saliency_cli import signals
+from saliency_cli.engines.work import Explainer, Work
 from saliency_cli.errors import CheckpointError, Interrupted, SaliencyError, UsageError
 from saliency_cli.escapes import listed
 from saliency_cli.jobs import joined
 from saliency_cli.journal import saw_death, suspicious
-from saliency_cli.locks import Lock
 from saliency_cli.records import BadRow, Row
-from saliency_cli.settings import Request
+from saliency_cli.settings import EngineChoice, Request
 from saliency_cli.shards import Job, explain_shard
 
 WAIT = 60.0
@@ -25,52 +26,52 @@ WAIT = 60.0
 PAUSE = 0.2
 
 
-def explain_locally(
-    job: Job,
-    lock: Lock,
-    *,
-    request: Request,
-    numbers: Sequence[int],
-    advance: Callable[[int], None],
-) -> None:
-    """Commit the shards with these numbers; `advance` hears of rows as they are explained.
+@contextmanager
+def local_engine(_choice: EngineChoice) -> Iterator[Explainer]:
+    """Explain shards in this process, which needs nothing beforehand."""
+    yield explain_locally
+
+
+def explain_locally(work: Work) -> None:
+    """Commit the shards, one after the other.
 
     Raises:
         SaliencyError: one of them cannot be explained, or written.
     """
+    job, advance = work.job, work.advance
 
     def take(number: int) -> bool:
         if suspicious(job.folder.journal(number)):
-            had = _explained_by_children(job, number, request=request)
+            had = _explained_by_children(job, number, request=work.request)
             advance(job.plan.size(number) if had else 0)
             return had
-        with lock.shard(number) as had:
+        with work.lock.shard(number) as had:
             if had:
                 explain_shard(job, number, done=lambda _row: advance(1))
             return had
 
-    take_in_turn(numbers, take)
+    take_in_turn(work.numbers, take)
 
 
-def take_in_turn(numbers: Sequence[int], take: Callable[[int], bool]) -> None:
+def take_in_turn(numbers: Iterable[int], take: Callable[[int], bool]) -> None:
     """Take each number; come back to those that another process has, and wait for them.
 
     Raises:
         UsageError: it does not let go of them.
     """
-    left, since = [*numbers], time.monotonic()
-    while left:
-        busy = [number for number in left if not take(number)]
-        if len(busy) < len(left):
+    busy = [number for number in numbers if not take(number)]
+    since = time.monotonic()
+    while busy:
+        time.sleep(PAUSE)
+        left = [number for number in busy if not take(number)]
+        if len(left) < len(busy):
             since = time.monotonic()
         elif time.monotonic() - since > WAIT:
             raise UsageError(
                 f"another process is at the shards {listed([*map(str, busy)])}",
                 "wait until it is done, then add --resume",
             )
-        if busy:
-            time.sleep(PAUSE)
-        left = busy
+        busy = left
 
 
 def _explained_by_children(job: Job, number: int, *, request: Request) -> bool:

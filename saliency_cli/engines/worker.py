@@ -1,0 +1,136 @@
+"""A worker on a cluster: a process that loads the model once, and explains the shards it is given.
+
+It sees the run through the file system alone, so that is looked at first.
+"""
+
+import os
+import platform
+import time
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from saliency_cli.errors import CheckpointError, OutputError, SaliencyError, UsageError
+from saliency_cli.escapes import visible
+from saliency_cli.jobs import joined
+from saliency_cli.locks import Lock
+from saliency_cli.manifest import describe, differences
+from saliency_cli.receipts import read_receipt
+from saliency_cli.settings import Request
+from saliency_cli.shards import Job, explain_shard
+from saliency_cli.store import RunFolder
+
+WAIT = 180.0
+"""Seconds to wait for a shard that another process has: one on a machine that died keeps it until
+an NFS server forgets that machine, 90 seconds by default."""
+PAUSE = 0.2
+Failure: TypeAlias = SaliencyError | OSError
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a worker is told: the run, where it was started, and how to know that it sees the same.
+
+    `token` is what a file in the run's folder holds, `size` the bytes of the input.
+    """
+
+    request: Request
+    cwd: Path
+    token: str
+    size: int | None
+
+
+class Worker:
+    """Explains shards of a run that another process has begun.
+
+    What goes wrong is returned: an exception that is raised would come out wrapped.
+    """
+
+    def __init__(self, errand: Errand) -> None:
+        self._errand = errand
+        self._open = ExitStack()
+        self._joined: tuple[Job, Lock] | None = None
+
+    def ready(self) -> str | Failure:
+        """Load the model; return the id of the node that this is."""
+        import ray  # noqa: PLC0415 - an extra; who runs this has it
+
+        try:
+            self._join()
+        except SaliencyError as error:
+            return _located(error)
+        except OSError as error:
+            return error
+        return str(ray.get_runtime_context().get_node_id())
+
+    def explain(self, number: int) -> bool | Failure:
+        """Commit a shard; say whether it could be had."""
+        try:
+            return self._explained(number)
+        except (SaliencyError, OSError) as error:
+            return error
+
+    def _join(self) -> None:
+        errand = self._errand
+        with suppress(OSError):  # where paths are absolute it need not be there
+            os.chdir(errand.cwd)
+        _check_folder(RunFolder(errand.request.output.folder), errand.token)
+        # The plan says which device; which one of several is for the cluster to say.
+        compute = replace(errand.request.compute, device="auto")
+        request = replace(errand.request, compute=compute)
+        job, lock = self._open.enter_context(joined(request))
+        if job.source.size != errand.size:
+            raise UsageError(f"{visible(job.source.name)} is another input than where we started")
+        _check_alike(job, request)
+        self._joined = job, lock
+
+    def _explained(self, number: int) -> bool:
+        assert self._joined is not None  # noqa: S101 - shards are given to those who are ready
+        job, lock = self._joined
+        until = time.monotonic() + WAIT
+        while time.monotonic() < until:
+            with lock.shard(number) as had:
+                if had:
+                    if read_receipt(job.folder, job.manifest, number) is None:
+                        explain_shard(job, number)
+                    return True
+            time.sleep(PAUSE)
+        return False
+
+
+def _check_folder(folder: RunFolder, token: str) -> None:
+    """See that this is the folder that the run was begun in.
+
+    Raises:
+        UsageError: it is another one, or none.
+    """
+    with suppress(OSError):
+        if folder.token.read_text(encoding="utf-8") == token:
+            return
+    raise UsageError(
+        f"{visible(str(folder.path))} is not what it is where the run was started",
+        "put --out on storage that every node has at the same path",
+    )
+
+
+def _check_alike(job: Job, request: Request) -> None:
+    """See that this machine would write the same numbers as the one that planned.
+
+    Raises:
+        UsageError: it would not; says what differs.
+    """
+    rows = job.plan.shard_rows
+    found = differences(job.manifest, describe(request, job.engine, job.source, shard_rows=rows))
+    if found:
+        raise UsageError(
+            f"the run cannot be shared: {'; '.join(found[:4])}",
+            "all nodes need the same files, versions and kind of processor",
+        )
+
+
+def _located(error: SaliencyError) -> SaliencyError:
+    """Return the error with the name of the machine in front."""
+    kinds = (UsageError, CheckpointError, OutputError)
+    kind = next((each for each in kinds if isinstance(error, each)), SaliencyError)
+    return kind(f"on {visible(platform.node())}: {error.message}", error.hint)
