@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 
 from saliency_cli.engines.worker import Errand, Worker
 from saliency_cli.errors import UsageError
@@ -27,7 +28,8 @@ needs_ray = pytest.mark.skipif(
 )
 ROWS, SHARD = 2000, 100
 KILLER, DEADLY = 150, "princess"
-"""The row whose text has a word that no other text has, and that kills the model which reads it."""
+"""The row whose text has a word that no other text has, and that kills the model which reads it;
+it is long, so that few others are in its batch."""
 FATAL = f"""
 import os
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
@@ -126,7 +128,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     texts = [json.loads(line)["text"] for line in found]
     rows = [f"{row} {texts[row % len(texts)]}" for row in range(ROWS)]
     assert not any(DEADLY in text.lower() for text in rows)
-    for name, text in (("texts", ""), ("deadly", f"a {DEADLY}")):
+    for name, text in (("texts", ""), ("deadly", f"a {DEADLY}{' long' * 110}")):
         rows[KILLER] = text
         lines = (json.dumps({"text": row}) + "\n" for row in rows)
         (desk.home / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
@@ -262,12 +264,9 @@ def test_a_worker_that_would_write_other_numbers_says_so(errand: Errand) -> None
 def test_where_there_is_no_cluster_or_no_room_nothing_is_left(
     cluster: Cluster, shell: Shell
 ) -> None:
-    nowhere = run(shell.arguments("--engine", "ray", "--address", "nowhere:1"), **ONE_THREAD)
-    assert (nowhere.exit_code, shell.out.exists()) == (USAGE, False)
-    assert "--address local" in nowhere.refusal()
-    crowded = run(
-        shell.arguments(*cluster.engine[:-1], "64"), **ONE_THREAD | {"OMP_NUM_THREADS": "64"}
-    )
+    nowhere = shell.refused(USAGE, "--engine", "ray", "--address", "nowhere:1")
+    assert "--address local" in nowhere
+    crowded = run(shell.arguments(*cluster.engine[:-1], "64"), **ONE_THREAD)
     assert crowded.exit_code == USAGE
     assert "no node of the Ray cluster has 64 CPU" in crowded.refusal()
     assert not shell.out.exists()
@@ -310,9 +309,10 @@ def kill(process: subprocess.Popen[str]) -> None:
 @needs_ray
 @pytest.mark.slow
 def test_a_cluster_of_our_own_writes_what_a_local_run_does(shell: Shell, tmp_path: Path) -> None:
-    assert run(shell.arguments(), **ONE_THREAD).exit_code == DONE
+    assert shell.explain().exit_code == DONE
     ours = ("--engine", "ray", "--address", "local", "--json")
-    done = run(shell.arguments(*ours, out=tmp_path / "ray"), **ONE_THREAD)
+    threads = str(torch.get_num_threads())
+    done = run(shell.arguments(*ours, out=tmp_path / "ray"), OMP_NUM_THREADS=threads)
     assert (done.exit_code, json.loads(done.stdout)["rows"]) == (DONE, 2)
     assert same(shell.out, tmp_path / "ray")
 
