@@ -3,83 +3,23 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from math import isfinite
 from pathlib import Path
-from types import NoneType
-from typing import Any, TypeAlias
+from typing import Any
 
 from saliency_cli.errors import UsageError
 from saliency_cli.escapes import encodable, visible
-from saliency_cli.records import SCHEMA, Record
+from saliency_cli.records import Record
 from saliency_cli.settings import PageChoice
+from saliency_cli.shapes import (
+    COUNTS_SHAPE,
+    MANIFEST_SHAPE,
+    SHARDS_SHAPE,
+    Shape,
+    manifest_problem,
+    record_problem,
+)
 from saliency_cli.store import MANIFEST, RECORDS, RunFolder, lines
 from saliency_cli.summary import Summary
-
-Kinds: TypeAlias = tuple[type, ...]
-Shape: TypeAlias = Mapping[str, Kinds]
-
-_NUMBER: Kinds = (float, int)
-_TOP: Shape = {
-    "seed": (int,),
-    "device": (str,),
-    "dtype": (str,),
-    "threads": (int,),
-    "attention": (str,),
-    "rounding": _NUMBER,
-    "products": (str,),
-    "streams": (int,),
-    "batch_tokens": (int,),
-}
-_MANIFEST: dict[str, Shape] = {
-    "versions": {"saliency": (str,)},
-    "model": {"name": (str,), "labels": (list,)},
-    "input": {"name": (str,)},
-    "options": {
-        "html_rows": (int,),
-        "noise": _NUMBER,
-        "reduction": (str,),
-        "single_file": (bool,),
-        "title": (str, NoneType),
-    },
-    "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
-}
-_COUNTS: Shape = {
-    **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
-    **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
-}
-_SHARDS: Shape = {"rows": (int,), "offsets": (list,), "lines": (list,)}
-_QUARANTINED: Shape = {
-    "ordinal": (int,),
-    "id": (str, NoneType),
-    "line": (int,),
-    "reason": (str,),
-    "excerpt": (str,),
-}
-_TARGET: Shape = {
-    "target": (str,),
-    "scores": (list,),
-    "errors": (list, NoneType),
-    "special_share": _NUMBER,
-    "samples": (int,),
-    "flip_rate": _NUMBER,
-}
-_OK: Shape = {
-    "ordinal": (int,),
-    "id": (str, NoneType),
-    "text": (str,),
-    "pair": (str, NoneType),
-    "predicted": (str, NoneType),
-    "probability": (*_NUMBER, NoneType),
-    "probabilities": (dict,),
-    "gold": (str, NoneType),
-    "tokens": (list,),
-    "offsets": (list,),
-    "special": (list,),
-    "truncated": (bool,),
-    "windows": (int,),
-    **_TARGET,
-}
-_SHAPES: dict[str, Shape] = {"ok": _OK, "quarantined": _QUARANTINED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +100,8 @@ def open_run(path: Path) -> Run:
             f"{_shown(path)} holds a run that is not finished",
             "go on with it: saliency explain with --resume",
         )
-    shards = {"shards": _SHARDS} if type(manifest) is dict and "shards" in manifest else {}
-    _check(manifest, {**_MANIFEST, **shards, "counts": _COUNTS}, folder=folder)
+    shards = {"shards": SHARDS_SHAPE} if type(manifest) is dict and "shards" in manifest else {}
+    _check(manifest, {**MANIFEST_SHAPE, **shards, "counts": COUNTS_SHAPE}, folder=folder)
     return Run(folder, manifest)
 
 
@@ -174,7 +114,7 @@ def read_plan(folder: RunFolder) -> dict[str, Any] | None:
     manifest = _read(folder)
     if manifest is None:
         return None
-    _check(manifest, {**_MANIFEST, "shards": _SHARDS}, folder=folder)
+    _check(manifest, {**MANIFEST_SHAPE, "shards": SHARDS_SHAPE}, folder=folder)
     plan: dict[str, Any] = manifest
     return plan
 
@@ -190,7 +130,7 @@ def _read(folder: RunFolder) -> Any:  # noqa: ANN401 - what JSON holds
 
 
 def _check(manifest: Any, shapes: Mapping[str, Shape], *, folder: RunFolder) -> None:  # noqa: ANN401
-    problem = _manifest_problem(manifest, shapes)
+    problem = manifest_problem(manifest, shapes)
     if problem is not None:
         raise UsageError(f"{_shown(folder.path / MANIFEST)}: {problem}", _hint(manifest))
 
@@ -220,23 +160,6 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None:  # noqa: ANN401
-    if type(manifest) is not dict:
-        return "it is no JSON object"
-    if manifest.get("schema") != SCHEMA:
-        return (
-            f"its schema is {visible(str(manifest.get('schema')))[:40]}, and {SCHEMA} is read here"
-        )
-    problems = (
-        _misshapen(manifest, {part: (dict,)}) or _misshapen(manifest[part], shape, under=f"{part}.")
-        for part, shape in shapes.items()
-    )
-    problem = next(filter(None, problems), None) or _misshapen(manifest, _TOP)
-    if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):
-        return "model.labels is damaged"
-    return problem
-
-
 def _hint(manifest: Any) -> str:  # noqa: ANN401 - what JSON holds
     if type(manifest) is dict and type(manifest.get("schema")) is int:
         return "use the version of saliency that wrote it, or explain the texts again"
@@ -249,94 +172,8 @@ def _record(line: str, *, where: str) -> Record:
         record = _parse(line)
     except ValueError as error:
         raise UsageError(f"{where} is damaged: {error}", "explain the texts again") from None
-    problem = _record_problem(record)
+    problem = record_problem(record)
     if problem is not None:
         raise UsageError(f"{where}: {problem}", "explain the texts again")
     known: Record = record
     return known
-
-
-def _record_problem(record: Any) -> str | None:  # noqa: ANN401 - what JSON holds
-    if type(record) is not dict or record.get("schema") != SCHEMA:
-        return f"it is no record of schema {SCHEMA}"
-    shape = _SHAPES.get(str(record.get("status")))
-    if shape is None:
-        return "its status is neither ok nor quarantined"
-    problem = _misshapen(record, shape)
-    if problem is not None or shape is _QUARANTINED:
-        return problem
-    if not _predicts(record):
-        return "predicted, probability, probabilities or value is damaged"
-    others = record.get("others", [])
-    if type(others) is not list or any(type(other) is not dict for other in others):
-        return "others is damaged"
-    return _tokens_problem(record) or next(
-        filter(None, (_target_problem(each, len(record["tokens"])) for each in (record, *others))),
-        None,
-    )
-
-
-def _predicts(record: Record) -> bool:
-    """Say whether there is a label with its probability, or else the value of a regression."""
-    shares = [*record["probabilities"].values()]
-    numbers = [record.get("value")] if record["predicted"] is None else []
-    if not numbers:
-        shares.append(record["probability"])
-    known = all(type(number) in _NUMBER and not _endless(number) for number in (*shares, *numbers))
-    return known and all(0 <= share <= 1 for share in shares)
-
-
-def _misshapen(values: Mapping[str, Any], shape: Shape, *, under: str = "") -> str | None:
-    """Name a key that is missing or of another type than it should be."""
-    for name, kinds in shape.items():
-        if name not in values:
-            return f"{under}{name} is missing"
-        if type(values[name]) not in kinds or _endless(values[name]):
-            return f"{under}{name} is damaged"
-    return None
-
-
-def _endless(value: object) -> bool:
-    """Say whether a number has no end, as 1e999, or far too many digits."""
-    if type(value) is int:
-        return value.bit_length() > 64
-    return type(value) is float and not isfinite(value)
-
-
-def _tokens_problem(record: Record) -> str | None:
-    count = len(record["tokens"])
-    texts = record["text"], record["pair"]
-    segments = record.get("segments", [0] * count)
-    names = ("tokens", "offsets", "special")
-    if type(segments) is not list or {len(segments), *(len(record[n]) for n in names)} != {count}:
-        return "tokens, offsets, special and segments differ in length"
-    for name, kind in (("tokens", str), ("special", bool)):
-        if {*map(type, record[name])} - {kind}:
-            return f"{name} is damaged"
-    for offset, segment in zip(record["offsets"], segments, strict=True):
-        half = texts[segment] if segment in {0, 1} and type(segment) is int else None
-        if half is None or not _spans(offset, len(half)):
-            return "offsets or segments is damaged"
-    return None
-
-
-def _spans(offset: Any, length: int) -> bool:  # noqa: ANN401 - what JSON holds
-    """Say whether an offset is a stretch of a text of this length."""
-    if type(offset) is not list or [*map(type, offset)] != [int, int]:
-        return False
-    return bool(0 <= offset[0] <= offset[1] <= length)
-
-
-def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
-    problem = _misshapen(target, _TARGET)
-    if problem is not None:
-        return problem
-    for name in ("scores", "errors"):
-        values = target[name]
-        if values is None:
-            continue
-        if len(values) != count:
-            return f"{name} and tokens differ in length"
-        if not {*map(type, values)} <= {*_NUMBER} or any(map(_endless, values)):
-            return f"{name} is damaged"
-    return None

@@ -1,5 +1,6 @@
 """Who may go on with a run: the same model, the same texts, the same options, or nobody."""
 
+import json
 import shutil
 import signal
 from collections.abc import Callable
@@ -185,3 +186,27 @@ def test_a_new_run_does_not_read_the_input_of_the_one_it_replaces(
     outcome = from_pipe(desk, out, content, "--overwrite").outcome()
     assert outcome.exit_code == QUARANTINED, outcome.stderr
     same(files(out), piped)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"planned": "many"},
+        {"planned": 10**6},
+        {"shards": {"rows": 0, "offsets": [0], "lines": [1]}},
+        {"shards": {"rows": 20, "offsets": [0, None], "lines": [1, 2]}},
+        {"shards": {"rows": 20, "offsets": [0], "lines": []}},
+        {"shards": None},
+        {"threads": "2"},
+    ],
+    ids=str,
+)
+def test_a_damaged_plan_is_told_in_one_line(
+    desk: Desk, unfinished: Path, out: Path, damage: dict[str, object]
+) -> None:
+    shutil.copytree(unfinished, out)
+    manifest = out / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | damage))
+    outcome = desk.explain(out, "--resume")
+    assert outcome.exit_code == USAGE
+    assert "manifest.json" in outcome.refusal()
