@@ -402,7 +402,7 @@ def test_memory_does_not_grow_with_the_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(tables, "GROUP", 100)
-    _warm_up, few, many = (peak(tmp_path / str(n), n, name) for n in (60, 100, 3000))
+    _warm_up, few, many = (peak(tmp_path / str(n), n, name) for n in (60, 100, 1000))
     assert many < 1.5 * few + 20_000
 
 
