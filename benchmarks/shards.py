@@ -148,7 +148,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     from saliency_cli.engines.work import Work  # noqa: PLC0415
     from saliency_cli.finishing import finish  # noqa: PLC0415
     from saliency_cli.manifest import lay_down  # noqa: PLC0415
-    from saliency_cli.receipts import read_receipt, write_receipt  # noqa: PLC0415
+    from saliency_cli.receipts import is_committed, write_receipt  # noqa: PLC0415
     from saliency_cli.store import RunFolder  # noqa: PLC0415
 
     started = perf_counter()
@@ -163,7 +163,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
         jobs.begun(asked, console()) as (job, lock),
     ):
         numbers = range(len(job.plan.places))
-        left = (each for each in numbers if read_receipt(job.folder, job.manifest, each) is None)
+        left = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
         explain_locally(Work(job, lock, asked, left, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import file_digest
-from pathlib import Path
 from typing import Any
 
 from saliency_cli.store import RunFolder, committed, lines
@@ -29,15 +28,22 @@ def write_receipt(folder: RunFolder, number: int, receipt: Receipt) -> None:
         stream.write(json.dumps(asdict(receipt), sort_keys=True) + "\n")
 
 
-def read_receipt(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt | None:
-    """Return the receipt of a shard whose records are those that it was given for, or None."""
-    part = folder.part(number)
-    if not part.is_file():
-        return None
-    receipt = _kept(folder, number) or _of_finished(manifest, part, number)
+def is_committed(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> bool:
+    """Say whether a shard's records are there, and are those that it was committed with."""
+    part, kept = folder.part(number), _kept(folder, number)
+    recorded = manifest["shards"].get("sha256")
+    if not part.is_file() or (kept is None and recorded is None):
+        return False
     with part.open("rb") as stream:
         found = file_digest(stream, "sha256").hexdigest()
-    return receipt if receipt is not None and receipt.sha256 == found else None
+    return bool(found == (recorded[number] if kept is None else kept.sha256))
+
+
+def read_receipt(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt | None:
+    """Return the receipt of a shard that is committed, or None."""
+    if not is_committed(folder, manifest, number):
+        return None
+    return _kept(folder, number) or _of_finished(folder, manifest, number)
 
 
 def _kept(folder: RunFolder, number: int) -> Receipt | None:
@@ -47,11 +53,9 @@ def _kept(folder: RunFolder, number: int) -> Receipt | None:
         return None
 
 
-def _of_finished(manifest: Mapping[str, Any], part: Path, number: int) -> Receipt | None:
+def _of_finished(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt:
     """Return the receipt of a finished run's shard, its sums taken from its records once more."""
     sums = Tally(tuple(manifest["model"]["labels"]))
-    if "sha256" not in manifest["shards"]:
-        return None
-    for line in lines(part):
+    for line in lines(folder.part(number)):
         sums.add(json.loads(line))
     return Receipt(manifest["shards"]["sha256"][number], sums.sums())

@@ -11,7 +11,7 @@ from saliency_cli.escapes import encodable, excerpt
 from saliency_cli.explain import explain
 from saliency_cli.finishing import finish
 from saliency_cli.jobs import begun, build_engine
-from saliency_cli.receipts import read_receipt
+from saliency_cli.receipts import is_committed, read_receipt
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
 from saliency_cli.settings import Question, Request
@@ -56,10 +56,10 @@ def run(request: Request, console: Console) -> Summary:
 def _left(job: Job, numbers: range, *, advance: Advance) -> Iterator[int]:
     """Yield those of the shards that are not committed yet, and tell of the others."""
     for number in numbers:
-        if read_receipt(job.folder, job.manifest, number) is None:
-            yield number
-        else:
+        if is_committed(job.folder, job.manifest, number):
             advance(job.plan.size(number))
+        else:
+            yield number
 
 
 def _shared(job: Job, numbers: range, *, console: Console) -> Summary:

@@ -16,7 +16,7 @@ from saliency_cli.escapes import visible
 from saliency_cli.jobs import joined
 from saliency_cli.locks import Lock
 from saliency_cli.manifest import describe, differences
-from saliency_cli.receipts import read_receipt
+from saliency_cli.receipts import is_committed
 from saliency_cli.settings import Request
 from saliency_cli.shards import Job, explain_shard
 from saliency_cli.store import RunFolder
@@ -92,7 +92,7 @@ class Worker:
         while time.monotonic() < until:
             with lock.shard(number) as had:
                 if had:
-                    if read_receipt(job.folder, job.manifest, number) is None:
+                    if not is_committed(job.folder, job.manifest, number):
                         explain_shard(job, number)
                     return True
             time.sleep(PAUSE)
