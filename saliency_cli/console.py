@@ -78,14 +78,16 @@ class Console:
 
     def closing(self, summary: Summary, *, report: str) -> None:
         """Show the run in a few numbers, and where its report is."""
-        for name, value in (*_lines(summary), ("report", visible(report))):
-            self._rich.print(Text.assemble((f"{name:<20} ", "dim"), value), soft_wrap=True)
+        self._table(summary, "report", visible(report))
 
     def closing_share(self, summary: Summary, *, shards: int, of: int) -> None:
         """Show a part of a run in a few numbers, and what makes it a whole."""
         rest = "saliency report DIR makes the report once all are there"
-        for name, value in (*_lines(summary), ("shards", f"{shards} of {of}; {rest}")):
-            self._rich.print(Text.assemble((f"{name:<20} ", "dim"), value), soft_wrap=True)
+        self._table(summary, "shards", f"{shards} of {of}; {rest}")
+
+    def _table(self, summary: Summary, name: str, value: str) -> None:
+        for each, number in (*_lines(summary), (name, value)):
+            self._rich.print(Text.assemble((f"{each:<20} ", "dim"), number), soft_wrap=True)
 
 
 def show_error(message: str, hint: str | None) -> None:

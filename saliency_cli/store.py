@@ -87,9 +87,7 @@ class RunFolder:
     def clear(self) -> None:
         """Make the folder, empty of an earlier run; but a lock that is held stays."""
         with writing(self.path):
-            for file in self._ours():  # the manifest, which says what the rest is, goes early
-                if file != LOCK:
-                    (self.path / file).unlink()
+            self._remove(lambda file: file != LOCK)
             for folder in (PAGES, RECORDS):
                 if (self.path / folder).exists():
                     (self.path / folder).rmdir()
@@ -106,28 +104,25 @@ class RunFolder:
         if pages.is_symlink() or (pages.exists() and not pages.is_dir()):
             raise UsageError(f"{visible(str(pages))} is in the way: it is no folder of a run's")
         with writing(pages):
-            for file in self._ours():
-                if file.startswith(f"{PAGES}/"):
-                    (self.path / file).unlink()
+            self._remove(lambda file: file.startswith(f"{PAGES}/"))
 
     def clear_work(self) -> None:
-        """Remove what a run under way needs; the lock, which keeps others out, goes last."""
+        """Remove what a run under way needs."""
         with writing(self.path / WORK):
-            for file in sorted(self._ours(), key=LOCK.__eq__):
-                if file.startswith(f"{WORK}/"):
-                    (self.path / file).unlink()
+            self._remove(lambda file: file.startswith(f"{WORK}/"))
             if (self.path / WORK).exists():
                 (self.path / WORK).rmdir()
 
     def clear_partial(self) -> None:
         """Remove the temporary files of a run that died; nobody may be writing here."""
         with writing(self.path):
-            for file in self._ours():
-                if file.endswith(PARTIAL):
-                    (self.path / file).unlink()
+            self._remove(lambda file: file.endswith(PARTIAL))
 
-    def _ours(self) -> list[str]:
-        return [file for file in self._files() if OURS.fullmatch(file)]
+    def _remove(self, unwanted: Callable[[str], bool]) -> None:
+        """Remove files of ours: the manifest, which says what the rest is, early; the lock last."""
+        for file in sorted(self._files(), key=LOCK.__eq__):
+            if OURS.fullmatch(file) and unwanted(file):
+                (self.path / file).unlink()
 
     def forsake(self, *, fresh: bool) -> None:
         """Leave nothing of a run that came to nothing; a plan that is laid, or a report, stays.
