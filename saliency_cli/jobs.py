@@ -71,8 +71,7 @@ def _planned(request: Request, source: Source, *, folder: RunFolder, console: Co
         torch.set_num_threads(request.engine.cpus_per_worker)
     with console.waiting("loading the model"):
         engine = build_engine(request)
-    rows = request.division.shard_rows
-    now = describe(request, engine, source, shard_rows=rows)
+    now = describe(request, engine, source)
     with console.waiting("counting the rows"):
         if before is None:
             manifest = lay_down(now, source, folder=folder)

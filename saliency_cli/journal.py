@@ -8,7 +8,7 @@ proof against a row: its deaths make rows suspect, and no more.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,6 @@ from saliency_cli.store import writing
 
 MOST_DEATHS = 5
 """Deaths of a whole shard that were seen; with more, and no row to blame, it is given up."""
-Watch: TypeAlias = Callable[[Sequence[int]], None]
 Entry: TypeAlias = dict[str, Any]
 
 

@@ -27,9 +27,7 @@ PAGES_ONLY = ("html_rows", "single_file", "title")
 Name: TypeAlias = tuple[str, ...]
 
 
-def describe(
-    request: Request, engine: Engine, source: Source, *, shard_rows: int
-) -> dict[str, Any]:
+def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]:
     """Say what a run is to be, all but which rows there are."""
     classifier = engine.classifier
     return {
@@ -48,7 +46,7 @@ def describe(
         "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": None},
-        "shards": {"rows": shard_rows},
+        "shards": {"rows": request.division.shard_rows},
     }
 
 
@@ -67,7 +65,7 @@ def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) 
         "hashes": {**description["hashes"], "input": source.sha256()},
         "planned": source.count,
         "shards": {
-            "rows": rows,
+            **description["shards"],
             "offsets": [place.offset for place in places],
             "lines": [place.line for place in places],
         },

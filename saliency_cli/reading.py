@@ -36,7 +36,6 @@ class Source:
 
     def __init__(self, data: Input, choice: TextsChoice) -> None:
         self.count: int | None = None
-        self.length: int | None = None
         self._input = data
         self._choice = choice
         self._unended = choice.limit is not None and not is_regular(choice.path)
@@ -69,7 +68,7 @@ class Source:
         """Read through the input; yield where every so many-th row begins, up to the limit.
 
         A stream is written to `spool` on the way, and its rows are then read from there. At the
-        end `count` is the number of rows, and `length` that of the bytes, unpacked, that they take.
+        end `count` is the number of rows.
 
         Raises:
             UsageError: there is no row.
@@ -81,7 +80,7 @@ class Source:
                 yield Place(ordinal, row.offset, row.line)
         if row is None:
             raise _empty(self.name)
-        self.count, self.length = ordinal + 1, row.offset + row.size
+        self.count = ordinal + 1
         self.sha256()  # what is left of a stream that ends is spooled too
         self._input.sync()
 

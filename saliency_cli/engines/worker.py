@@ -120,8 +120,7 @@ def _check_alike(job: Job, request: Request) -> None:
     Raises:
         UsageError: it would not; says what differs.
     """
-    rows = job.plan.shard_rows
-    found = differences(job.manifest, describe(request, job.engine, job.source, shard_rows=rows))
+    found = differences(job.manifest, describe(request, job.engine, job.source))
     if found:
         raise UsageError(
             f"the run cannot be shared: {'; '.join(found[:4])}",
