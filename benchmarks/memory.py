@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice, product
 from pathlib import Path
 from resource import struct_rusage
+from statistics import median
 from time import perf_counter
 
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, say
@@ -25,13 +26,15 @@ WORDS_KEPT = 3
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 """The unit of `ru_maxrss`."""
 HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s", "ms/row")
-START_ROWS = 50
-"""Rows of the run whose time counts as that of the start: enough for pages to be rendered."""
+START_ROWS = 500
+"""Rows of the run whose time counts as that of the start: as many as the pages show."""
+MOST_ROUNDS, ROWS_OF_ROUNDS = 5, 10_000
+"""Short runs are repeated, so many times at most, until they have had so many rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of `saliency explain` took; `seconds` counts its start and its pages too.
+    """What a run of `saliency explain` took, at the median; `seconds` counts start and pages too.
 
     `ms_per_row` is what each row took that the short run at the beginning did not have.
     """
@@ -50,8 +53,8 @@ class Run:
 def main() -> None:
     """Measure each number of rows, and compare with the first."""
     options = parse()
-    start = measure(options, START_ROWS)
-    runs = [beyond(start, measure(options, rows)) for rows in options.rows]
+    start = repeated(options, START_ROWS)
+    runs = [beyond(start, repeated(options, rows)) for rows in options.rows]
     cells = [
         [
             f"{run.rows:,}",
@@ -89,11 +92,18 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
     parser.add_argument("--samples", default="1", metavar="N", help="as of explain (%(default)s)")
     parser.add_argument(
-        "--html-rows", type=int, default=500, metavar="N", help="as of explain (%(default)s)"
+        "--html-rows", type=int, default=START_ROWS, metavar="N", help="as of explain (%(default)s)"
     )
     add_clock_option(parser)
     add_json_option(parser)
     return parser.parse_args()
+
+
+def repeated(options: argparse.Namespace, rows: int) -> Run:
+    """Explain so many texts, a few times if they are few; return the median run."""
+    rounds = max(1, min(MOST_ROUNDS, ROWS_OF_ROUNDS // rows))
+    runs = [measure(options, rows) for _ in range(rounds)]
+    return Run(rows, median(run.peak_mib for run in runs), median(run.seconds for run in runs))
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:

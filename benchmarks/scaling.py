@@ -1,4 +1,4 @@
-"""Rows a second of `saliency explain` by workers on Ray against a local run of the same rows.
+"""Rows a second of `saliency explain` by workers, here or on Ray, against a run of one process.
 
 Each run is a process of its own. What it takes to start and to write the pages is told apart: the
 rate is that between the first shard that is committed and the last. See README.md beside this file.
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,25 +26,24 @@ HEADER = ("run", "rows/s", "ratio", "least", "most", "start and end, s")
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Who explains: this process with so many threads, or workers on Ray with so many each."""
+    """Who explains: one process with so many threads, or workers with so many each."""
 
+    engine: str
     threads: int
     workers: int | None = None
 
     @property
     def name(self) -> str:
         """What it is called in the table."""
-        if self.workers is None:
-            return f"local, threads: {self.threads}"
-        return f"ray, workers: {self.workers}, threads: {self.threads}"
+        who = self.engine if self.workers is None else f"{self.engine}, workers: {self.workers}"
+        return f"{who}, threads: {self.threads}"
 
     @property
     def options(self) -> list[str]:
         """What it is on the command line, beside `OMP_NUM_THREADS`."""
-        if self.workers is None:
-            return []
-        ours = ["--engine", "ray", "--address", "local"]
-        return [*ours, "--workers", str(self.workers), "--cpus-per-worker", str(self.threads)]
+        where = ["--address", "local"] if self.engine == "ray" else []
+        crew = [] if self.workers is None else ["--workers", str(self.workers)]
+        return ["--engine", self.engine, *where, *crew, "--cpus-per-worker", str(self.threads)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,26 @@ class Run:
     beside: float
 
 
-def comparisons(threads: int) -> list[tuple[Setup, Setup]]:
-    """Return what is compared with what: the price of a worker, and the gain of more of them."""
-    return [
-        (Setup(threads, workers=1), Setup(threads)),
-        (Setup(1, workers=threads), Setup(1, workers=1)),
-    ]
+def comparisons(threads: int, engines: Sequence[str]) -> list[tuple[Setup, Setup]]:
+    """Return what is compared with what: workers here with one process, one on Ray likewise.
+
+    The last two tell what more workers on Ray gain.
+    """
+    one = Setup("local", threads)
+    pairs = {
+        "local": [(Setup("local", 1, workers=threads), one)],
+        "ray": [
+            (Setup("ray", threads, workers=1), one),
+            (Setup("ray", 1, workers=threads), Setup("ray", 1, workers=1)),
+        ],
+    }
+    return [pair for engine in engines for pair in pairs[engine]]
 
 
 def main() -> None:
     """Run all setups in turn, and compare those of a round."""
     options = parse()
-    pairs = comparisons(options.threads)
+    pairs = comparisons(options.threads, options.engines)
     setups = list(dict.fromkeys(setup for pair in pairs for setup in pair))
     runs: dict[Setup, list[Run]] = {setup: [] for setup in setups}
     with tempfile.TemporaryDirectory() as home:
@@ -100,6 +107,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shard-rows", type=int, default=100, metavar="N")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument(
+        "--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"], metavar="NAME"
+    )
+    parser.add_argument(
+        "--samples", default="auto", metavar="N", help="as of explain (%(default)s)"
+    )
+    parser.add_argument(
         "--threads", type=int, default=2, metavar="N", help="cores to be used (%(default)s)"
     )
     add_json_option(parser)
@@ -110,7 +123,7 @@ def measure(setup: Setup, options: argparse.Namespace, *, texts: Path, out: Path
     """Explain the texts in a process of its own, and read its pace from the files it leaves."""
     command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts, "--out", out]
     command += ["--shard-rows", str(options.shard_rows), "--html-rows", "0", "--quiet"]
-    command += ["--device", "cpu", *setup.options]
+    command += ["--device", "cpu", "--samples", options.samples, *setup.options]
     environment = os.environ | EVEN | {"OMP_NUM_THREADS": str(setup.threads)}
     started = perf_counter()
     subprocess.run(command, check=True, env=environment)

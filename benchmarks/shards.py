@@ -144,7 +144,7 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
 def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     """Run all of a run but its pages, the engine replaced by the stub."""
     from saliency_cli import jobs, shards  # noqa: PLC0415
-    from saliency_cli.engines.local import explain_locally  # noqa: PLC0415
+    from saliency_cli.engines.local import explain_here  # noqa: PLC0415
     from saliency_cli.engines.work import Work  # noqa: PLC0415
     from saliency_cli.finishing import finish  # noqa: PLC0415
     from saliency_cli.manifest import lay_down  # noqa: PLC0415
@@ -164,7 +164,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     ):
         numbers = range(len(job.plan.places))
         left = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
-        explain_locally(Work(job, lock, asked, left, lambda _rows: None))
+        explain_here(Work(job, lock, asked, left, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {
         "commit": committing.seconds,

@@ -71,17 +71,20 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return bool(cpu.get("amx_bf16") or cpu.get("avx512_bf16"))
 
 
-def choose_batch_tokens(compute: Compute, device: torch.device, module: nn.Module) -> int:
+def choose_batch_tokens(
+    compute: Compute, device: torch.device, module: nn.Module, *, share: float = 1.0
+) -> int:
     """Return the tokens of a batch, padding counted; a large model gets fewer, a power of two.
 
-    It counts all the memory that a device has, for what is free differs from run to run, and so
-    would the last digits.
+    It counts all the memory that a device has, or our share of it, for what is free differs from
+    run to run, and so would the last digits.
     """
     if compute.batch_tokens is not None:
         return compute.batch_tokens
     memory = CPU_MEMORY
     if device.type == "cuda":
-        memory = int(CUDA_SHARE * torch.cuda.get_device_properties(device).total_memory)
+        total = torch.cuda.get_device_properties(device).total_memory
+        memory = int(CUDA_SHARE * share * total)
     fitting = max(LEAST_TOKENS, fitting_tokens(module, memory))
     return min(BATCH_TOKENS[device.type], fitting)
 
@@ -111,6 +114,12 @@ def sent(tensor: Tensor, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def choose_streams(device: torch.device) -> int:

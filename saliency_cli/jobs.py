@@ -67,10 +67,10 @@ def _planned(request: Request, source: Source, *, folder: RunFolder, console: Co
     before = None if request.output.overwrite else read_plan(folder)
     if before is not None:
         request = as_begun(request, before)
-    elif request.engine.cpus_per_worker is not None:
-        torch.set_num_threads(request.engine.cpus_per_worker)
+    elif (threads := request.engine.threads(torch.get_num_threads())) != torch.get_num_threads():
+        torch.set_num_threads(threads)
     with console.waiting("loading the model"):
-        engine = build_engine(request)
+        engine = build_engine(request, device_share=request.engine.device_share)
     now = describe(request, engine, source)
     with console.waiting("counting the rows"):
         if before is None:
@@ -94,14 +94,16 @@ def _spooled(folder: RunFolder) -> Path | None:
     return folder.spool if whole else None
 
 
-def build_engine(request: Request | Question) -> Engine:
+def build_engine(request: Request | Question, *, device_share: float = 1.0) -> Engine:
     """Load the model that is asked for, and see that the maths fits it."""
     classifier = load(request.model, request.compute)
     check_targets(request.maths, labels=classifier.labels, head=classifier.head)
     check_reduction(
         classifier, reduction=request.maths.reduction, objective=request.maths.objective
     )
-    tokens = choose_batch_tokens(request.compute, classifier.device, classifier.module)
+    tokens = choose_batch_tokens(
+        request.compute, classifier.device, classifier.module, share=device_share
+    )
     budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
     return Engine(
         classifier,

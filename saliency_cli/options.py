@@ -396,7 +396,7 @@ BatchTokens: TypeAlias = Annotated[
 Engine: TypeAlias = Annotated[
     EngineName,
     typer.Option(
-        help="Who explains: this process, or workers on a Ray cluster.", rich_help_panel=ENGINE
+        help="Who explains: this machine, or workers on a Ray cluster.", rich_help_panel=ENGINE
     ),
 ]
 Address: TypeAlias = Annotated[
@@ -413,7 +413,8 @@ Workers: TypeAlias = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Workers on the cluster, if not as many as it has room for.",
+        help="Processes that explain, if not one on this machine, or as many as a cluster has "
+        "room for.",
         rich_help_panel=ENGINE,
     ),
 ]
@@ -431,7 +432,8 @@ CpusPerWorker: TypeAlias = Annotated[
     typer.Option(
         min=1,
         metavar="C",
-        help="CPUs of a worker, and threads that it uses, if not as many as a run on this machine.",
+        help="CPUs of a worker, and threads that it uses, if not its part of this machine's; on a "
+        "cluster, if not as many as this machine has.",
         rich_help_panel=ENGINE,
     ),
 ]

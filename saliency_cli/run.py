@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from saliency_cli.console import Advance, Console, warnings
+from saliency_cli.devices import cores
 from saliency_cli.engines import ENGINES
 from saliency_cli.engines.work import Work
 from saliency_cli.errors import UsageError
@@ -36,6 +37,7 @@ def run(request: Request, console: Console) -> Summary:
         with console.waiting("getting ready"):
             explainer = stack.enter_context(ENGINES[request.engine.name](request.engine))
         job, lock = stack.enter_context(begun(request, console))
+        _warn_of_a_crowd(request, job, console=console)
         shards = range(len(job.plan.places))
         mine = shards if share is None else share.of(shards)
         with console.progress("explaining", rows=sum(map(job.plan.size, mine))) as advance:
@@ -51,6 +53,17 @@ def run(request: Request, console: Console) -> Summary:
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
     return summary
+
+
+def _warn_of_a_crowd(request: Request, job: Job, *, console: Console) -> None:
+    """Say that processes will wait for each other; a run that goes on keeps its threads."""
+    processes, threads, room = request.engine.processes, job.manifest["threads"], cores()
+    if processes > 1 and processes * threads > room and job.manifest["device"] == "cpu":
+        fitting = max(1, room // threads)
+        console.warn(
+            f"{processes} workers of {threads} threads get in each other's way on {room} cores; "
+            f"--workers {fitting} would be faster"
+        )
 
 
 def _left(job: Job, numbers: range, *, advance: Advance) -> Iterator[int]:

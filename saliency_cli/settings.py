@@ -178,7 +178,7 @@ class Division:
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """Who explains the shards; on a cluster, where that is, how many do and what each may use."""
+    """Who explains the shards; on a cluster, where that is; how many do and what each may use."""
 
     name: EngineName = "local"
     address: str | None = None
@@ -187,14 +187,27 @@ class EngineChoice:
     cpus_per_worker: int | None = None
 
     def __post_init__(self) -> None:
-        ours = ("address", "workers", "gpus_per_worker", "cpus_per_worker")
-        given = [name for name in ours if getattr(self, name) is not None]
+        given = [n for n in ("address", "gpus_per_worker") if getattr(self, n) is not None]
         if self.name == "local" and given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--{option} is for workers on a cluster", "add --engine ray")
         gpus = self.gpus_per_worker or 0
         if gpus > 1 and gpus != int(gpus):
             raise UsageError(f"--gpus-per-worker {gpus:g}: give a share of one, or whole ones")
+
+    @property
+    def processes(self) -> int:
+        """How many processes on this machine explain."""
+        return self.workers or 1 if self.name == "local" else 1
+
+    @property
+    def device_share(self) -> float:
+        """What part of a device each process has to itself."""
+        return min(1.0, self.gpus_per_worker or 1.0) / self.processes
+
+    def threads(self, available: int) -> int:
+        """Return the threads of a process; workers on this machine divide what it has."""
+        return self.cpus_per_worker or max(1, available // self.processes)
 
 
 @dataclass(frozen=True, slots=True)

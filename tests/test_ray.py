@@ -79,7 +79,7 @@ class Cluster:
         """Return our processes on a node."""
         tasks = Path(f"/proc/{self.raylets[node]}/task").glob("*/children")
         children = " ".join(path.read_text() for path in tasks).split()
-        return [int(pid) for pid in children if b"ray::Worker" in _command(pid)]
+        return [int(pid) for pid in children if b"ray::Actor" in _command(pid)]
 
 
 def _command(pid: str) -> bytes:
@@ -191,7 +191,7 @@ def test_without_the_extra_it_says_what_to_install(shell: Shell) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        ("--workers", "2"),
+        ("--gpus-per-worker", "1", "--device", "cuda"),
         ("--address", "auto"),
         ("--engine", "ray", "--gpus-per-worker", "1.5", "--device", "cuda"),
         ("--engine", "ray", "--gpus-per-worker", "1"),
@@ -219,7 +219,7 @@ def errand(shell: Shell) -> Errand:
     folder = RunFolder(shell.out)
     folder.token.parent.mkdir()
     folder.token.write_text("a token")
-    return Errand(request, shell.home, "a token", shell.texts.stat().st_size)
+    return Errand(request, shell.home, shell.texts.stat().st_size, "a token")
 
 
 def refusal(errand: Errand) -> str:

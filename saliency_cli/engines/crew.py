@@ -1,4 +1,4 @@
-"""The workers of a run on a Ray cluster: hired, given shards, replaced when they die, dismissed.
+"""The workers of a run: hired, given shards, replaced when they die, dismissed.
 
 A worker is at one shard at a time, so what is on its way grows with the workers and not with the
 shards. What a worker is at is in the shard's journal; its death is noted there, and the worker that
@@ -7,19 +7,19 @@ has the shard next follows the journal.
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from saliency_cli import signals
 from saliency_cli.engines.work import Work
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.escapes import excerpt
 from saliency_cli.journal import gave_up, saw_death
 
 POLL = 0.2
+"""Seconds to wait for an answer before looking at anything else."""
 PATIENCE = 600.0
 """Seconds without any worker that is ready, after which it is said that none will be."""
 MOST_LOSSES = 5
@@ -30,12 +30,53 @@ MOST_STILLBORN = 3
 a node when it was lost are among them."""
 
 
+class WorkerLostError(Exception):
+    """A worker will not answer any more; `itself`: it died, and not its whole machine with it."""
+
+    def __init__(self, reason: str, *, itself: bool) -> None:
+        super().__init__(reason)
+        self.itself = itself
+
+
+class Agency(Protocol):
+    """Where workers come from. A call is a question to a worker, until that answers it."""
+
+    def hire(self) -> tuple[object, object]:
+        """Start a worker; return it, and the call that it answers with its place when ready."""
+
+    def ask(self, worker: object, number: int) -> object:
+        """Have a worker commit a shard; return the call, which it answers as `Worker` does."""
+
+    def answered(self, calls: Sequence[object]) -> Sequence[object]:
+        """Wait for up to `POLL` seconds; return those of the calls that are answered."""
+
+    def answer(self, call: object) -> object:
+        """Return the answer to a call.
+
+        Raises:
+            WorkerLostError: there will be none.
+        """
+
+    def stands(self, place: str) -> bool:
+        """Say whether the machine where a worker was is still there."""
+
+    def check_room(self) -> None:
+        """See that there is room for a worker, whoever uses it now.
+
+        Raises:
+            UsageError: there is none.
+        """
+
+    def dismiss(self, workers: Sequence[object]) -> None:
+        """End workers at once, whatever they are at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker that is ready, and the node that it is on."""
+    """A worker that is ready, and the place that it is at."""
 
-    worker: Any
-    node: str
+    worker: object
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,26 +89,14 @@ class Task:
 
 
 class Crew:
-    """Up to `size` workers, each hired by `hire`, who commit all shards of some work.
+    """Up to `size` workers of an agency, who commit all shards of some work."""
 
-    A worker needs `needs` of each resource of its node.
-    """
-
-    def __init__(
-        self,
-        ray: Any,  # noqa: ANN401 - the module, an extra
-        work: Work,
-        *,
-        hire: Callable[[], Any],
-        size: int,
-        needs: Mapping[str, float],
-    ) -> None:
-        self._ray, self._work, self._hire = ray, work, hire
-        self._size, self._needs = size, needs
-        self._coming: dict[Any, Any] = {}
+    def __init__(self, work: Work, agency: Agency, *, size: int) -> None:
+        self._work, self._agency, self._size = work, agency, size
+        self._coming: dict[object, object] = {}
         self._idle: list[Member] = []
-        self._tasks: dict[Any, Task] = {}
-        self._again: deque[int] = deque()
+        self._tasks: dict[object, Task] = {}
+        self._waiting: deque[int] = deque()
         self._losses: Counter[int] = Counter()
         self._stillborn = 0
         self._since = time.monotonic()
@@ -81,54 +110,47 @@ class Crew:
         try:
             while self._give():
                 self._staff()
-                running = [*self._coming, *self._tasks]
-                done, _ = self._ray.wait(running, timeout=POLL)
+                done = self._agency.answered([*self._coming, *self._tasks])
                 signals.check()
-                for reference in done:
-                    self._returned(reference)
+                for call in done:
+                    self._answered(call)
                 self._be_patient()
         finally:
             self._dismiss()
 
     def _give(self) -> bool:
         """Give shards to who is idle; say whether any is left, or on its way."""
-        while (number := self._next()) is not None:
-            if not self._idle:
-                self._again.appendleft(number)
-                return True
-            member = self._idle.pop()
+        self._waiting.extend(islice(self._work.numbers, max(0, self._size - len(self._waiting))))
+        while self._waiting and self._idle:
+            member, number = self._idle.pop(), self._waiting.popleft()
             written = _length(self._work.job.folder.journal(number))
-            reference = member.worker.explain.remote(number)
-            self._tasks[reference] = Task(member, number, written)
-        return bool(self._tasks)
-
-    def _next(self) -> int | None:
-        return self._again.popleft() if self._again else next(self._work.numbers, None)
+            call = self._agency.ask(member.worker, number)
+            self._tasks[call] = Task(member, number, written)
+        return bool(self._waiting or self._tasks)
 
     def _staff(self) -> None:
-        """Hire for every place that is free."""
-        while len(self._coming) + len(self._idle) + len(self._tasks) < self._size:
-            worker = self._hire()
-            self._coming[worker.ready.remote()] = worker
+        """Hire for every place that is free, if there is a shard for it."""
+        wanted = min(self._size, len(self._waiting) + len(self._tasks))
+        while len(self._coming) + len(self._idle) + len(self._tasks) < wanted:
+            worker, call = self._agency.hire()
+            self._coming[call] = worker
 
-    def _returned(self, reference: Any) -> None:  # noqa: ANN401
-        task = self._tasks.pop(reference, None)
-        worker = self._coming.pop(reference) if task is None else task.member.worker
+    def _answered(self, call: object) -> None:
+        task = self._tasks.pop(call, None)
+        worker = self._coming.pop(call) if task is None else task.member.worker
         try:
-            outcome = self._ray.get(reference)
-        except self._ray.exceptions.RayTaskError:
-            raise
-        except self._ray.exceptions.RayError as error:
-            self._ray.kill(worker)
-            self._died_early(error) if task is None else self._died(task, error)
+            answer = self._agency.answer(call)
+        except WorkerLostError as lost:
+            self._agency.dismiss([worker])
+            self._died_early(lost) if task is None else self._died(task, lost)
             return
-        if isinstance(outcome, Exception):
-            raise outcome
+        if isinstance(answer, Exception):
+            raise answer
         if task is None:
             self._stillborn = 0
-            self._idle.append(Member(worker, outcome))
+            self._idle.append(Member(worker, str(answer)))
         else:
-            self._finished(task, had=outcome)
+            self._finished(task, had=bool(answer))
 
     def _finished(self, task: Task, *, had: bool) -> None:
         if not had:
@@ -139,7 +161,7 @@ class Crew:
         self._idle.append(task.member)
         self._work.advance(self._work.job.plan.size(task.number))
 
-    def _died_early(self, error: Exception) -> None:
+    def _died_early(self, lost: WorkerLostError) -> None:
         """Count the death of a worker that was not ready.
 
         Raises:
@@ -147,20 +169,19 @@ class Crew:
         """
         self._stillborn += 1
         if self._stillborn >= MOST_STILLBORN * self._size:
-            reason = excerpt(str(error).strip().splitlines()[-1])
             raise CheckpointError(
-                f"{self._stillborn} workers died before they were ready; Ray says {reason}",
-                "give them more memory, and see that saliency is installed on every node",
+                f"{self._stillborn} workers died before they were ready: {lost}",
+                "give them more memory; on a cluster, saliency is to be installed on every node",
             )
 
-    def _died(self, task: Task, error: Exception) -> None:
+    def _died(self, task: Task, lost: WorkerLostError) -> None:
         """Note the death of a worker over its shard, and have that done again.
 
         Raises:
             CheckpointError: too many died, and it is no row's fault.
         """
         path = self._work.job.folder.journal(task.number)
-        if self._is_proof(task, error):
+        if self._is_proof(task, lost):
             saw_death(path)
         else:
             self._losses[task.number] += 1
@@ -169,14 +190,13 @@ class Crew:
                 f"shard {task.number} has lost {MOST_LOSSES} workers, and no row is to blame",
                 "--resume goes on with the run",
             )
-        self._again.append(task.number)
+        self._waiting.append(task.number)
 
-    def _is_proof(self, task: Task, error: Exception) -> bool:
-        """Say whether a worker died over its rows, and not because its whole node was lost."""
-        alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
+    def _is_proof(self, task: Task, lost: WorkerLostError) -> bool:
+        """Say whether a worker died over its rows, and not because its whole machine was lost."""
         return (
-            isinstance(error, self._ray.exceptions.ActorDiedError)
-            and task.member.node in alive
+            lost.itself
+            and self._agency.stands(task.member.place)
             and _length(self._work.job.folder.journal(task.number)) > task.written
         )
 
@@ -189,41 +209,19 @@ class Crew:
         if self._idle or self._tasks:
             self._since = time.monotonic()
             return
-        check_room(self._ray, self._needs)
+        self._agency.check_room()
         if time.monotonic() - self._since > PATIENCE:
             raise UsageError(
                 f"no worker was ready within {PATIENCE:.0f} seconds",
-                "see whether other jobs have the cluster; --resume goes on with the run",
+                "see whether others have the machines; --resume goes on with the run",
             )
 
     def _dismiss(self) -> None:
         """End the workers; a shard that one of them is at is given up, which is no death."""
         members = [*self._idle, *(task.member for task in self._tasks.values())]
-        for worker in (*self._coming.values(), *(member.worker for member in members)):
-            with suppress(self._ray.exceptions.RayError):
-                self._ray.kill(worker)
+        self._agency.dismiss([*self._coming.values(), *(member.worker for member in members)])
         for task in self._tasks.values():
             gave_up(self._work.job.folder.journal(task.number))
-
-
-def check_room(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
-    """Return how many workers the nodes have room for, whoever uses them now.
-
-    Raises:
-        UsageError: none has room for one.
-    """
-    alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    room = sum(
-        min(int(has.get(name, 0) / amount) for name, amount in needs.items() if amount)
-        for has in alive
-    )
-    if room:
-        return room
-    wanted = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
-    raise UsageError(
-        f"no node of the Ray cluster has {wanted} for a worker",
-        "give fewer with --cpus-per-worker or --gpus-per-worker, or add nodes",
-    )
 
 
 def _length(path: Path) -> int:

@@ -1,25 +1,24 @@
-"""The local engine: this process explains its shards one after the other.
+"""The local engine: this process explains its shards one after the other, or has workers do it.
 
-A shard that has killed two processes is explained by children, whose deaths this one survives.
+A shard that has killed two processes is explained by a worker, whose death this process survives.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.resource_tracker import ensure_running
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from saliency_cli import signals
+from saliency_cli.engines.crew import Crew
+from saliency_cli.engines.processes import processes
 from saliency_cli.engines.work import Explainer, Work
-from saliency_cli.errors import CheckpointError, Interrupted, SaliencyError, UsageError
+from saliency_cli.engines.worker import Errand
+from saliency_cli.errors import UsageError
 from saliency_cli.escapes import listed
-from saliency_cli.jobs import joined
-from saliency_cli.journal import saw_death, suspicious
-from saliency_cli.records import BadRow, Row
-from saliency_cli.settings import EngineChoice, Request
-from saliency_cli.shards import Job, explain_shard
+from saliency_cli.journal import suspicious
+from saliency_cli.settings import EngineChoice
+from saliency_cli.shards import explain_shard
 
 WAIT = 60.0
 """Seconds to wait for shards that another process is at; one that died has let go of them."""
@@ -27,12 +26,24 @@ PAUSE = 0.2
 
 
 @contextmanager
-def local_engine(_choice: EngineChoice) -> Iterator[Explainer]:
-    """Explain shards in this process, which needs nothing beforehand."""
-    yield explain_locally
+def local_engine(choice: EngineChoice) -> Iterator[Explainer]:
+    """Explain shards on this machine, which needs nothing beforehand."""
+    workers = choice.workers or 1
+    yield explain_here if workers == 1 else partial(explain_by_workers, count=workers)
 
 
-def explain_locally(work: Work) -> None:
+def explain_by_workers(work: Work, *, count: int) -> None:
+    """Have so many processes commit the shards.
+
+    Raises:
+        SaliencyError: one of the shards cannot be explained, or written.
+    """
+    errand = Errand(work.request, Path.cwd(), work.job.source.size)
+    with processes(errand) as agency:
+        Crew(work, agency, size=min(count, len(work.job.plan.places))).explain()
+
+
+def explain_here(work: Work) -> None:
     """Commit the shards, one after the other.
 
     Raises:
@@ -42,9 +53,8 @@ def explain_locally(work: Work) -> None:
 
     def take(number: int) -> bool:
         if suspicious(job.folder.journal(number)):
-            had = _explained_by_children(job, number, request=work.request)
-            advance(job.plan.size(number) if had else 0)
-            return had
+            explain_by_workers(replace(work, numbers=iter([number])), count=1)
+            return True
         with work.lock.shard(number) as had:
             if had:
                 explain_shard(job, number, done=lambda _row: advance(1))
@@ -72,64 +82,3 @@ def take_in_turn(numbers: Iterable[int], take: Callable[[int], bool]) -> None:
                 "wait until it is done, then add --resume",
             )
         busy = left
-
-
-def _explained_by_children(job: Job, number: int, *, request: Request) -> bool:
-    """Have children explain a shard until one lives; say whether it could be had."""
-    path = job.folder.journal(number)
-    while True:
-        before = path.stat().st_size
-        outcome = _ask_child(request, number)
-        if isinstance(outcome, SaliencyError):
-            raise outcome
-        if outcome is not None:
-            return outcome
-        if path.stat().st_size == before:
-            raise CheckpointError(f"shard {number}: the process dies before its first text")
-        saw_death(path)
-
-
-def _ask_child(request: Request, number: int) -> bool | SaliencyError | None:
-    """Return what a child says of a shard, or None if it dies over it."""
-    context = get_context("spawn")
-    receiving, sending = context.Pipe(duplex=False)
-    orders = (request, number, sending, os.getpid())
-    child = context.Process(target=_explain_alone, args=orders, daemon=True)
-    ensure_running()  # which unblocks signals
-    signals.block_interrupts()
-    try:
-        child.start()
-    finally:
-        signals.block_interrupts(block=False)
-    sending.close()
-    try:
-        outcome: bool | SaliencyError = receiving.recv()
-        child.join()
-    except EOFError:
-        return None
-    else:
-        return outcome
-    finally:
-        child.terminate()
-        child.join()
-
-
-def _explain_alone(request: Request, number: int, answer: Connection, parent: int) -> None:
-    """Explain a shard in a process of its own, as long as the one that asked for it lives."""
-
-    def go_on(_row: Row | BadRow | None = None) -> None:
-        if os.getppid() != parent:
-            raise SystemExit(1)
-
-    try:
-        signals.catch()
-        signals.unwind()
-        go_on()  # whoever asked may have died while torch was imported
-        with joined(request) as (job, lock), lock.shard(number) as had:
-            if had:
-                explain_shard(job, number, done=go_on)
-        answer.send(had)
-    except SaliencyError as error:
-        answer.send(error)
-    except Interrupted:
-        raise SystemExit(1) from None

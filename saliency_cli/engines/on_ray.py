@@ -6,19 +6,21 @@ files that all nodes see, and a shard is committed there by whoever explains it.
 
 import logging
 import os
+import platform
 import secrets
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saliency_cli.engines.crew import Crew, check_room
+from saliency_cli.engines.crew import POLL, Crew, WorkerLostError
 from saliency_cli.engines.work import Explainer, Work
-from saliency_cli.engines.worker import Errand, Worker
-from saliency_cli.errors import Interrupted, UsageError
+from saliency_cli.engines.worker import Errand, Failure, Worker
+from saliency_cli.errors import CheckpointError, Interrupted, OutputError, SaliencyError, UsageError
 from saliency_cli.escapes import excerpt, visible
 from saliency_cli.settings import EngineChoice
 from saliency_cli.signals import STOPPING, caught
@@ -43,9 +45,7 @@ def ray_engine(choice: EngineChoice) -> Iterator[Explainer]:
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             _connect(ray, choice.address or "auto")
-            check_room(
-                ray, {"CPU": choice.cpus_per_worker or 1, "GPU": choice.gpus_per_worker or 0}
-            )
+            room(ray, {"CPU": choice.cpus_per_worker or 1, "GPU": choice.gpus_per_worker or 0})
             yield partial(_explain, ray=ray, choice=choice)
         finally:
             ray.shutdown()
@@ -105,17 +105,109 @@ def _no_cluster(address: str, reason: str) -> UsageError:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The agency of a cluster: workers are actors, each of whom needs so much of a node."""
+
+    ray: Any
+    actor: Any
+    errand: Errand
+    needs: Mapping[str, float]
+
+    def hire(self) -> tuple[Any, Any]:
+        """Have Ray start a worker wherever there is room, now or later."""
+        worker = self.actor.remote(self.errand)
+        return worker, worker.ready.remote()
+
+    def ask(self, worker: Any, number: int) -> Any:  # noqa: ANN401
+        """Have a worker commit a shard."""
+        return worker.explain.remote(number)
+
+    def answered(self, calls: Sequence[Any]) -> Sequence[Any]:
+        """Wait for the first answer."""
+        done, _ = self.ray.wait([*calls], timeout=POLL)
+        return [*done]
+
+    def answer(self, call: Any) -> object:  # noqa: ANN401
+        """Return an answer; what a worker raises is raised here.
+
+        Raises:
+            WorkerLostError: Ray says that the worker, or its node, is gone.
+        """
+        errors = self.ray.exceptions
+        try:
+            return self.ray.get(call)
+        except errors.RayTaskError:
+            raise
+        except errors.RayError as error:
+            reason = f"Ray says {excerpt(str(error).strip().splitlines()[-1])}"
+            raise WorkerLostError(
+                reason, itself=isinstance(error, errors.ActorDiedError)
+            ) from error
+
+    def stands(self, place: str) -> bool:
+        """Say whether a node is alive."""
+        return any(node["Alive"] and node["NodeID"] == place for node in self.ray.nodes())
+
+    def check_room(self) -> None:
+        """See that a node has room for a worker."""
+        room(self.ray, self.needs)
+
+    def dismiss(self, workers: Sequence[Any]) -> None:
+        """Kill actors."""
+        for worker in workers:
+            with suppress(self.ray.exceptions.RayError):
+                self.ray.kill(worker)
+
+
+class Actor(Worker):
+    """A worker that is somewhere on a cluster."""
+
+    def ready(self) -> str | Failure:
+        """Load the model; return the id of the node that this is, or what is amiss there."""
+        import ray  # noqa: PLC0415 - an extra; who runs this has it
+
+        failure = super().ready()
+        if isinstance(failure, SaliencyError):
+            return _located(failure)
+        return failure or str(ray.get_runtime_context().get_node_id())
+
+
+def _located(error: SaliencyError) -> SaliencyError:
+    """Return the error with the name of the machine in front."""
+    kinds = (UsageError, CheckpointError, OutputError)
+    kind = next((each for each in kinds if isinstance(error, each)), SaliencyError)
+    return kind(f"on {visible(platform.node())}: {error.message}", error.hint)
+
+
 def _explain(work: Work, *, ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
     """Have workers commit the shards."""
     needs = _needs(work, choice)
-    room = check_room(ray, needs)
-    errand = _errand(work)
-    remote = ray.remote(Worker).options(
+    size = min(choice.workers or room(ray, needs), len(work.job.plan.places))
+    actor = ray.remote(Actor).options(
         num_cpus=needs["CPU"], num_gpus=needs["GPU"], scheduling_strategy="SPREAD"
     )
-    size = min(choice.workers or room, len(work.job.plan.places))
-    crew = Crew(ray, work, hire=lambda: remote.remote(errand), size=size, needs=needs)
-    crew.explain()
+    Crew(work, Nodes(ray, actor, _errand(work), needs), size=size).explain()
+
+
+def room(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
+    """Return how many workers the nodes have room for, whoever uses them now.
+
+    Raises:
+        UsageError: none has room for one.
+    """
+    alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    count = sum(
+        min(int(has.get(name, 0) / amount) for name, amount in needs.items() if amount)
+        for has in alive
+    )
+    if count:
+        return count
+    wanted = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+    raise UsageError(
+        f"no node of the Ray cluster has {wanted} for a worker",
+        "give fewer with --cpus-per-worker or --gpus-per-worker, or add nodes",
+    )
 
 
 def _needs(work: Work, choice: EngineChoice) -> dict[str, float]:
@@ -127,8 +219,12 @@ def _needs(work: Work, choice: EngineChoice) -> dict[str, float]:
 
 
 def _errand(work: Work) -> Errand:
-    """Put a token into the run's folder, and say what workers must find."""
+    """Put a token into the run's folder, and say what workers must find.
+
+    The plan says which device; which one of several is for the cluster to say.
+    """
     token = secrets.token_hex()
     with committed(work.job.folder.token) as stream:
         stream.write(token)
-    return Errand(work.request, Path.cwd(), token, work.job.source.size)
+    request = replace(work.request, compute=replace(work.request.compute, device="auto"))
+    return Errand(request, Path.cwd(), work.job.source.size, token)

@@ -1,24 +1,23 @@
-"""A worker on a cluster: a process that loads the model once, and explains the shards it is given.
+"""A worker: a process that loads the model once, and explains the shards that it is given.
 
 It sees the run through the file system alone, so that is looked at first.
 """
 
 import os
-import platform
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from saliency_cli.errors import CheckpointError, OutputError, SaliencyError, UsageError
+from saliency_cli.errors import SaliencyError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.jobs import joined
 from saliency_cli.locks import Lock
 from saliency_cli.manifest import describe, differences
 from saliency_cli.receipts import is_committed
 from saliency_cli.settings import Request
-from saliency_cli.shards import Job, explain_shard
+from saliency_cli.shards import Done, Job, explain_shard
 from saliency_cli.store import RunFolder
 
 WAIT = 180.0
@@ -32,37 +31,35 @@ Failure: TypeAlias = SaliencyError | OSError
 class Errand:
     """What a worker is told: the run, where it was started, and how to know that it sees the same.
 
-    `token` is what a file in the run's folder holds, `size` the bytes of the input.
+    `size` is the bytes of the input, `token` what a file in the run's folder holds; on the machine
+    that has planned the run there is no need of one.
     """
 
     request: Request
     cwd: Path
-    token: str
     size: int | None
+    token: str | None = None
 
 
 class Worker:
-    """Explains shards of a run that another process has begun.
+    """Explains shards of a run that another process has begun; `done` hears of each row.
 
     What goes wrong is returned: an exception that is raised would come out wrapped.
     """
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, errand: Errand, *, done: Done = lambda _row: None) -> None:
         self._errand = errand
+        self._done = done
         self._open = ExitStack()
         self._joined: tuple[Job, Lock] | None = None
 
     def ready(self) -> str | Failure:
-        """Load the model; return the id of the node that this is."""
-        import ray  # noqa: PLC0415 - an extra; who runs this has it
-
+        """Load the model; return the name of the place that this is."""
         try:
             self._join()
-        except SaliencyError as error:
-            return _located(error)
-        except OSError as error:
+        except (SaliencyError, OSError) as error:
             return error
-        return str(ray.get_runtime_context().get_node_id())
+        return ""
 
     def explain(self, number: int) -> bool | Failure:
         """Commit a shard; say whether it could be had."""
@@ -75,14 +72,12 @@ class Worker:
         errand = self._errand
         with suppress(OSError):  # where paths are absolute it need not be there
             os.chdir(errand.cwd)
-        _check_folder(RunFolder(errand.request.output.folder), errand.token)
-        # The plan says which device; which one of several is for the cluster to say.
-        compute = replace(errand.request.compute, device="auto")
-        request = replace(errand.request, compute=compute)
-        job, lock = self._open.enter_context(joined(request))
+        if errand.token is not None:
+            _check_folder(RunFolder(errand.request.output.folder), errand.token)
+        job, lock = self._open.enter_context(joined(errand.request))
         if job.source.size != errand.size:
             raise UsageError(f"{visible(job.source.name)} is another input than where we started")
-        _check_alike(job, request)
+        _check_alike(job, errand.request)
         self._joined = job, lock
 
     def _explained(self, number: int) -> bool:
@@ -93,7 +88,7 @@ class Worker:
             with lock.shard(number) as had:
                 if had:
                     if not is_committed(job.folder, job.manifest, number):
-                        explain_shard(job, number)
+                        explain_shard(job, number, done=self._done)
                     return True
             time.sleep(PAUSE)
         return False
@@ -124,12 +119,5 @@ def _check_alike(job: Job, request: Request) -> None:
     if found:
         raise UsageError(
             f"the run cannot be shared: {'; '.join(found[:4])}",
-            "all nodes need the same files, versions and kind of processor",
+            "all workers need the same files, versions and kind of processor",
         )
-
-
-def _located(error: SaliencyError) -> SaliencyError:
-    """Return the error with the name of the machine in front."""
-    kinds = (UsageError, CheckpointError, OutputError)
-    kind = next((each for each in kinds if isinstance(error, each)), SaliencyError)
-    return kind(f"on {visible(platform.node())}: {error.message}", error.hint)

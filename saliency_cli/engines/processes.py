@@ -1,0 +1,147 @@
+"""Workers that are processes of this machine, each with a model and a share of the cores."""
+
+import os
+import signal
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from multiprocessing.resource_tracker import ensure_running
+from typing import Any
+
+from saliency_cli import signals
+from saliency_cli.engines.crew import POLL, WorkerLostError
+from saliency_cli.engines.worker import Errand, Worker
+from saliency_cli.errors import Interrupted
+from saliency_cli.records import BadRow, Row
+
+GRACE = 5.0
+"""Seconds that processes have to end by themselves."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hand:
+    """A process, and the pipe to it; as it answers one call at a time, the pipe is the call."""
+
+    process: SpawnProcess
+    pipe: Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The agency of this machine; nothing outlives it that it has started."""
+
+    errand: Errand
+    hands: dict[Connection, Hand] = field(default_factory=dict)
+
+    def hire(self) -> tuple[Hand, Connection]:
+        """Start a process that a terminal's SIGINT passes by: this one answers for it."""
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(
+            target=_serve, args=(self.errand, theirs, os.getpid()), daemon=True
+        )
+        ensure_running()  # which unblocks signals
+        signals.block_interrupts()
+        try:
+            process.start()
+        finally:
+            signals.block_interrupts(block=False)
+        theirs.close()
+        self.hands[ours] = hand = Hand(process, ours)
+        return hand, ours
+
+    def ask(self, worker: Any, number: int) -> Connection:  # noqa: ANN401
+        """Have a process commit a shard; one that has died meanwhile is found by its silence."""
+        pipe: Connection = worker.pipe
+        with suppress(BrokenPipeError):
+            pipe.send(number)
+        return pipe
+
+    def answered(self, calls: Sequence[Any]) -> Sequence[Any]:
+        """Wait for the first answer, or death."""
+        return wait(calls, timeout=POLL)
+
+    def answer(self, call: Any) -> object:  # noqa: ANN401
+        """Return an answer.
+
+        Raises:
+            WorkerLostError: the process has died.
+        """
+        try:
+            answer: object = call.recv()
+        except (EOFError, ConnectionResetError):
+            process = self.hands[call].process
+            process.join()
+            raise WorkerLostError(_how(process.exitcode), itself=True) from None
+        return answer
+
+    def stands(self, _place: str) -> bool:
+        """Say that this machine is still there."""
+        return True
+
+    def check_room(self) -> None:
+        """Take it that there is always room for one more process."""
+
+    def dismiss(self, workers: Sequence[Any]) -> None:
+        """End processes, all at once: each may leave word that it gives up what it is at."""
+        for worker in workers:
+            worker.process.terminate()
+        until = time.monotonic() + GRACE
+        for worker in workers:
+            worker.process.join(max(0.0, until - time.monotonic()))
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+            del self.hands[worker.pipe]
+
+
+@contextmanager
+def processes(errand: Errand) -> Iterator[Processes]:
+    """Open the agency, and leave none of its processes behind."""
+    agency = Processes(errand)
+    try:
+        yield agency
+    finally:
+        agency.dismiss([*agency.hands.values()])
+
+
+def _how(code: int | None) -> str:
+    """Say how a process ended."""
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
+
+
+def _serve(errand: Errand, pipe: Connection, parent: int) -> None:
+    """Be a worker for as long as the process lives that has started this one."""
+
+    def go_on(_row: Row | BadRow | None = None) -> None:
+        if os.getppid() != parent:
+            raise SystemExit(1)
+
+    signals.catch()
+    signals.unwind()
+    worker = Worker(errand, done=go_on)
+    try:
+        go_on()  # whoever started this may have died while torch was imported
+        pipe.send(worker.ready())
+        while True:
+            pipe.send(worker.explain(pipe.recv()))
+    except Interrupted:
+        raise SystemExit(1) from None
+    except (EOFError, OSError):  # whoever asked is gone
+        return
+    except Exception as error:  # noqa: BLE001 - raised where it is seen
+        pipe.send(_told(error))
+
+
+def _told(error: Exception) -> Exception:
+    """Return an exception that any process can read, with where it came from."""
+    told = RuntimeError(f"{type(error).__name__}: {error}")
+    told.add_note("".join(traceback.format_exception(error)))
+    return told
