@@ -39,7 +39,7 @@ def explain_by_workers(work: Work, *, count: int) -> None:
         SaliencyError: one of the shards cannot be explained, or written.
     """
     errand = Errand(work.request, Path.cwd(), work.job.source.size)
-    with processes(errand) as agency:
+    with processes(errand, advance=work.advance) as agency:
         Crew(work, agency, size=min(count, len(work.job.plan.places))).explain()
 
 

@@ -4,7 +4,8 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -32,11 +33,25 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
+class Rows:
+    """What a process says in between: so many more rows of its shard are explained."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Processes:
-    """The agency of this machine; nothing outlives it that it has started."""
+    """The agency of this machine; nothing outlives it that it has started.
+
+    `advance` hears of rows at once. They are taken back when their shard is answered for, which is
+    what counts: a process that dies over it has done none.
+    """
 
     errand: Errand
+    advance: Callable[[int], None]
     hands: dict[Connection, Hand] = field(default_factory=dict)
+    rows: Counter[Connection] = field(default_factory=Counter)
+    answers: dict[Connection, object] = field(default_factory=dict)
 
     def hire(self) -> tuple[Hand, Connection]:
         """Start a process that a terminal's SIGINT passes by: this one answers for it."""
@@ -64,7 +79,22 @@ class Processes:
 
     def answered(self, calls: Sequence[Any]) -> Sequence[Any]:
         """Wait for the first answer, or death."""
-        return wait(calls, timeout=POLL)
+        return [call for call in wait(calls, timeout=POLL) if self._answers(call)]
+
+    def _answers(self, call: Any) -> bool:  # noqa: ANN401
+        """Listen to a process; say whether there is an answer, or will be none."""
+        try:
+            said: object = call.recv()
+        except (EOFError, ConnectionResetError):
+            process = self.hands[call].process
+            process.join()
+            said = WorkerLostError(_how(process.exitcode), itself=True)
+        if isinstance(said, Rows):
+            self.rows[call] += said.count
+            self.advance(said.count)
+            return False
+        self.answers[call] = said
+        return True
 
     def answer(self, call: Any) -> object:  # noqa: ANN401
         """Return an answer.
@@ -72,12 +102,10 @@ class Processes:
         Raises:
             WorkerLostError: the process has died.
         """
-        try:
-            answer: object = call.recv()
-        except (EOFError, ConnectionResetError):
-            process = self.hands[call].process
-            process.join()
-            raise WorkerLostError(_how(process.exitcode), itself=True) from None
+        self.advance(-self.rows.pop(call, 0))
+        answer = self.answers.pop(call)
+        if isinstance(answer, WorkerLostError):
+            raise answer
         return answer
 
     def stands(self, _place: str) -> bool:
@@ -101,9 +129,9 @@ class Processes:
 
 
 @contextmanager
-def processes(errand: Errand) -> Iterator[Processes]:
+def processes(errand: Errand, *, advance: Callable[[int], None]) -> Iterator[Processes]:
     """Open the agency, and leave none of its processes behind."""
-    agency = Processes(errand)
+    agency = Processes(errand, advance)
     try:
         yield agency
     finally:
@@ -117,18 +145,38 @@ def _how(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _serve(errand: Errand, pipe: Connection, parent: int) -> None:
-    """Be a worker for as long as the process lives that has started this one."""
+@dataclass(slots=True)
+class _Teller:
+    """Tells the process that has started this one of rows now and then; ends with that."""
 
-    def go_on(_row: Row | BadRow | None = None) -> None:
-        if os.getppid() != parent:
+    pipe: Connection
+    parent: int
+    rows: int = 0
+    since: float = 0.0
+
+    def see_parent(self) -> None:
+        """End if the parent has: nobody would hear of what is done here."""
+        if os.getppid() != self.parent:
             raise SystemExit(1)
 
+    def __call__(self, _row: Row | BadRow) -> None:
+        """Count a row."""
+        self.see_parent()
+        self.rows += 1
+        now = time.monotonic()
+        if now - self.since > POLL:
+            self.pipe.send(Rows(self.rows))
+            self.rows, self.since = 0, now
+
+
+def _serve(errand: Errand, pipe: Connection, parent: int) -> None:
+    """Be a worker for as long as the process lives that has started this one."""
     signals.catch()
     signals.unwind()
-    worker = Worker(errand, done=go_on)
+    teller = _Teller(pipe, parent)
+    worker = Worker(errand, done=teller)
     try:
-        go_on()  # whoever started this may have died while torch was imported
+        teller.see_parent()  # which may have died while torch was imported
         pipe.send(worker.ready())
         while True:
             pipe.send(worker.explain(pipe.recv()))
