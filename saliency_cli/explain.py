@@ -98,6 +98,7 @@ def _explain_window(
     first = [rows[0] for rows in alike.values()]
     engine.watch([row.ordinal for row in first])
     texts = _encoded(first, engine)
+    engine.watch(())  # from here on each stream tells of its own batch
     for row, outcome in _explain_texts(texts, engine, streams):
         for twin in alike[identity(row, engine.maths)]:
             yield twin, handed_to(twin, outcome)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -64,6 +64,22 @@ def test_the_batches_do_not_depend_on_who_is_done_first(
     first = batches(lambda number: 0.005 * (number % 2))
     assert len(first) > 2 * len(texts)
     assert batches(lambda number: 0.005 * (number % 3 == 0)) == first
+
+
+def test_only_the_rows_of_batches_under_way_are_suspected_of_a_death(bert: Classifier) -> None:
+    at: dict[int, set[int]] = {}
+    most = 0
+
+    def watch(rows: Sequence[int]) -> None:
+        nonlocal most
+        at[threading.get_ident()] = set(rows)
+        if len(at) > 1:  # a stream has begun: the whole window is encoded
+            most = max(most, len(set().union(*at.values())))
+
+    run = replace(engine(bert, tokens=60), streams=2, watch=watch)
+    texts = [f"{text} {word}" for text in TEXTS for word in WORDS[:6]]
+    scored(run, texts)
+    assert 0 < most < len(texts) / 2
 
 
 def test_a_replica_shares_the_weights_and_nothing_else(bert: Classifier) -> None:
