@@ -39,18 +39,19 @@ class Verdict:
     samples: str
     passes: float
     l1_error: float
-    within_one: float
-    within_two: float
+    within_one: float | None
+    within_two: float | None
     top_in_order: float
 
     def cells(self) -> list[str]:
         """Return a line of the table."""
         shares = (self.within_one, self.within_two, self.top_in_order)
+        shown = ["" if share is None else f"{share:.1%}" for share in shares]
         return [
             self.samples,
             f"{self.passes:.1f}",
             f"{self.l1_error:.5f}",
-            *(f"{share:.1%}" for share in shares),
+            *shown,
         ]
 
 
@@ -62,13 +63,12 @@ def main() -> None:
     long = Sampling(samples=options.reference, seed=REFERENCE_SEED)
     truths = attributions(build_engine(asked(options, dtype="float32")), rows, long)
     verdicts = []
-    for samples in options.samples:
-        say(f"--samples {samples}")
-        chosen = Sampling(samples=parse_samples(samples))
+    for name, chosen in samplings(options).items():
+        say(f"--samples {name}")
         found = [
             attributions(engine, rows, replace(chosen, seed=seed)) for seed in range(options.seeds)
         ]
-        verdicts.append(judge(samples, found, truths))
+        verdicts.append(judge(name, found, truths))
     figures = {
         "dtype": options.dtype,
         "reduction": options.reduction,
@@ -89,11 +89,24 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=48, metavar="N", help="texts (%(default)s)")
     parser.add_argument("--reduction", default="l2", help="l2 or dot (%(default)s)")
     parser.add_argument("--dtype", default="auto", help="the long run is float32 (%(default)s)")
-    parser.add_argument("--samples", nargs="+", default=["4", "8", "16", "64", "auto"])
+    parser.add_argument("--samples", nargs="+", default=["2", "4", "8", "16", "64", "auto"])
+    parser.add_argument(
+        "--independent", nargs="*", type=int, default=[10], metavar="N", help="%(default)s"
+    )
     parser.add_argument("--seeds", type=int, default=4, metavar="N", help="%(default)s")
     parser.add_argument("--reference", type=int, default=4096, metavar="N", help="%(default)s")
     add_json_option(parser)
     return parser.parse_args()
+
+
+def samplings(options: argparse.Namespace) -> dict[str, Sampling]:
+    """Return the settings to be judged, by what they are called: pairs, then independent passes."""
+    pairs = {name: Sampling(samples=parse_samples(name)) for name in options.samples}
+    single = {
+        f"{count}, independent": Sampling(samples=count, antithetic=False)
+        for count in options.independent
+    }
+    return pairs | single
 
 
 def prepare(options: argparse.Namespace) -> tuple[Engine, list[Row]]:
@@ -131,8 +144,8 @@ def judge(
         samples,
         passes=fmean(found.samples for found, _ in both),
         l1_error=fmean(sum(off(found, truth)) for found, truth in both),
-        within_one=fmean(within(found, truth, 1) for found, truth in both),
-        within_two=fmean(within(found, truth, 2) for found, truth in both),
+        within_one=within(both, 1),
+        within_two=within(both, 2),
         top_in_order=fmean(top(found) == top(truth) for found, truth in both),
     )
 
@@ -142,12 +155,15 @@ def off(found: Attribution, truth: Attribution) -> list[float]:
     return [abs(one - other) for one, other in zip(found.scores, truth.scores, strict=True)]
 
 
-def within(found: Attribution, truth: Attribution, errors: float) -> float:
-    """Return the share of scores that so many of their errors cover."""
-    if found.errors is None:
-        raise SystemExit("errors need two draws at least")
-    pairs = zip(off(found, truth), found.errors, strict=True)
-    return fmean(distance <= errors * error for distance, error in pairs)
+def within(both: Sequence[tuple[Attribution, Attribution]], errors: float) -> float | None:
+    """Return the share of scores that so many of their errors cover; one draw knows no errors."""
+    shares = []
+    for found, truth in both:
+        if found.errors is None:
+            return None
+        pairs = zip(off(found, truth), found.errors, strict=True)
+        shares.append(fmean(distance <= errors * error for distance, error in pairs))
+    return fmean(shares)
 
 
 def top(found: Attribution) -> list[int]:

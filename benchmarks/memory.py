@@ -11,8 +11,9 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
+from random import Random
 from resource import struct_rusage
 from statistics import median
 from time import perf_counter
@@ -135,11 +136,15 @@ def run(command: Sequence[str | Path]) -> struct_rusage:
 
 
 def short_texts(count: int) -> list[str]:
-    """Return so many different texts: the beginnings of the sample's, each with another word."""
-    texts = list(islice(_combined(), count))
+    """Return so many different texts: the beginnings of the sample's, each with another word.
+
+    They are shuffled, so that few are as long, on average, as many.
+    """
+    texts = list(_combined())
     if len(texts) < count:
         raise SystemExit(f"the sample makes {len(texts):,} short texts, not {count:,}")
-    return texts
+    Random(0).shuffle(texts)  # noqa: S311
+    return texts[:count]
 
 
 def _combined() -> Iterator[str]:
