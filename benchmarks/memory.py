@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -23,12 +23,11 @@ from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, 
 # Nothing large is imported here: Linux counts the memory of the process that starts another one as
 # the other's first peak.
 
+TIMED = Path(__file__).with_name("timed.py")
 WORDS_KEPT = 3
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 """The unit of `ru_maxrss`."""
 HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s", "ms/row")
-START_ROWS = 500
-"""Rows of the run whose time counts as that of the start: as many as the pages show."""
 MOST_ROUNDS, ROWS_OF_ROUNDS = 5, 10_000
 """Short runs are repeated, so many times at most, until they have had so many rows."""
 
@@ -37,13 +36,13 @@ MOST_ROUNDS, ROWS_OF_ROUNDS = 5, 10_000
 class Run:
     """What a run of `saliency explain` took, at the median; `seconds` counts start and pages too.
 
-    `ms_per_row` is what each row took that the short run at the beginning did not have.
+    `ms_per_row` leaves them out: from the first shard's beginning until all are counted.
     """
 
     rows: int
     peak_mib: float
     seconds: float
-    ms_per_row: float = 0.0
+    ms_per_row: float
 
     @property
     def rows_per_second(self) -> float:
@@ -54,8 +53,7 @@ class Run:
 def main() -> None:
     """Measure each number of rows, and compare with the first."""
     options = parse()
-    start = repeated(options, START_ROWS)
-    runs = [beyond(start, repeated(options, rows)) for rows in options.rows]
+    runs = [repeated(options, rows) for rows in options.rows]
     cells = [
         [
             f"{run.rows:,}",
@@ -78,14 +76,6 @@ def main() -> None:
     emit(aligned(HEADER, cells), figures, target=options.json)
 
 
-def beyond(start: Run, run: Run) -> Run:
-    """Return a run with the time of each row that `start` did not have."""
-    if run.rows <= start.rows:
-        return run
-    seconds = (run.seconds - start.seconds) / (run.rows - start.rows)
-    return replace(run, ms_per_row=1000 * seconds)
-
-
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
@@ -93,7 +83,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
     parser.add_argument("--samples", default="1", metavar="N", help="as of explain (%(default)s)")
     parser.add_argument(
-        "--html-rows", type=int, default=START_ROWS, metavar="N", help="as of explain (%(default)s)"
+        "--html-rows", type=int, default=500, metavar="N", help="as of explain (%(default)s)"
     )
     add_clock_option(parser)
     add_json_option(parser)
@@ -104,7 +94,10 @@ def repeated(options: argparse.Namespace, rows: int) -> Run:
     """Explain so many texts, a few times if they are few; return the median run."""
     rounds = max(1, min(MOST_ROUNDS, ROWS_OF_ROUNDS // rows))
     runs = [measure(options, rows) for _ in range(rounds)]
-    return Run(rows, median(run.peak_mib for run in runs), median(run.seconds for run in runs))
+    medians = (
+        median(getattr(run, name) for run in runs) for name in ("peak_mib", "seconds", "ms_per_row")
+    )
+    return Run(rows, *medians)
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:
@@ -114,7 +107,9 @@ def measure(options: argparse.Namespace, rows: int) -> Run:
         texts = Path(folder) / "texts.jsonl"
         with texts.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"text": text}) + "\n" for text in short_texts(rows))
-        command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts]
+        noted = Path(folder) / "seconds"
+        clock = "cpu" if options.cpu_time else "clock"
+        command = [sys.executable, TIMED, noted, clock, "explain", options.model, texts]
         command += ["--out", Path(folder) / "report", "--samples", options.samples]
         command += ["--html-rows", str(options.html_rows), "--device", "cpu", "--quiet"]
         started = perf_counter()
@@ -122,7 +117,8 @@ def measure(options: argparse.Namespace, rows: int) -> Run:
         seconds = perf_counter() - started
         if options.cpu_time:
             seconds = usage.ru_utime + usage.ru_stime
-        return Run(rows, usage.ru_maxrss * MAXRSS_BYTES / 2**20, seconds)
+        ms_per_row = 1000 * float(noted.read_text(encoding="ascii")) / rows
+        return Run(rows, usage.ru_maxrss * MAXRSS_BYTES / 2**20, seconds, ms_per_row)
 
 
 def run(command: Sequence[str | Path]) -> struct_rusage:

@@ -1,5 +1,6 @@
 """Getting ready to explain shards: the texts opened, the model loaded, the plan laid or found."""
 
+import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -46,7 +47,8 @@ def begun(request: Request, console: Console) -> Iterator[tuple[Job, Lock]]:
                 if not shared:
                     folder.forsake(fresh=fresh)
                 raise
-            yield job, lock
+            with _settled():
+                yield job, lock
 
 
 @contextmanager
@@ -59,7 +61,18 @@ def joined(request: Request) -> Iterator[tuple[Job, Lock]]:
         sharing(folder.lock) as lock,
     ):
         engine = _rounding_as(manifest, build_engine(as_begun(request, manifest)))
-        yield Job(folder, manifest, Plan.of(manifest), source, engine), lock
+        with _settled():
+            yield Job(folder, manifest, Plan.of(manifest), source, engine), lock
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Have the collector pass over what is loaded: to look at it takes 0.2 s, every few seconds."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _planned(request: Request, source: Source, *, folder: RunFolder, console: Console) -> Job:
