@@ -1,6 +1,6 @@
 """Small experiments on a loaded model, so that what it cannot do is known before the first row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -12,13 +12,24 @@ from saliency_cli.embedding import enclosing, find_layer
 from saliency_cli.encoding import encode
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.heads import Target
+from saliency_cli.methods.smoothgrad import smoothgrad
 from saliency_cli.passes import Aim, Clean, clean_passes, gradient_passes, shape_at_layer
 from saliency_cli.records import Encoding
 from saliency_cli.reduction import REDUCTIONS, normalised
+from saliency_cli.settings import Sampling
 
 TEXT = "A few plain words."
-OTHER = "A second and longer text stands beside the first, so that the first is padded."
+TEXTS = (
+    TEXT,
+    "A second and longer text stands beside the first, so that the first is padded.",
+)
+MORE = (
+    "The train to the coast leaves at nine, and nobody knows when it comes back.",
+    "Please send the report to the office before noon, with all the figures of last week.",
+)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
+AVERAGED = 4
+"""Antithetic pairs behind plain scores: what each pass adds by itself is then about a third."""
 ROUNDING = 1e-3
 """|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is nothing but rounding."""
 FAR_BELOW = 0.05
@@ -63,8 +74,8 @@ def count_logits(classifier: Classifier) -> int:
     return logits.shape[1]
 
 
-def _encodings(classifier: Classifier) -> list[Encoding]:
-    return encode(classifier.tokenizer, [TEXT, OTHER], max_length=classifier.max_length)
+def _encodings(classifier: Classifier, texts: Sequence[str] = TEXTS) -> list[Encoding]:
+    return encode(classifier.tokenizer, texts, max_length=classifier.max_length)
 
 
 def _run(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
@@ -89,14 +100,25 @@ def width(classifier: Classifier) -> int:
 
 
 def plain_scores(classifier: Classifier) -> list[Tensor]:
-    """Return the `l2` scores of two plain texts from the gradient without noise, one by one."""
+    """Return the `l2` scores of a few plain texts, one by one, each from the mean of some passes.
+
+    Between two number formats they differ by what rounding does to all passes alike. What it does
+    to each is a part of the differences between draws, which the errors tell by themselves.
+    """
     return [
-        normalised(
-            REDUCTIONS["l2"](_gradient(classifier, clean, objective="logit"), clean.embedding)
-        )
-        for encoding in _encodings(classifier)
+        normalised(REDUCTIONS["l2"](_mean_gradient(classifier, clean), clean.embedding))
+        for encoding in _encodings(classifier, (*TEXTS, *MORE))
         for clean in clean_passes(classifier, [encoding])
     ]
+
+
+def _mean_gradient(classifier: Classifier, clean: Clean) -> Tensor:
+    draws = range(AVERAGED)
+    noise = smoothgrad([clean] * len(draws), draws, Sampling())
+    aim = Aim(clean, Target(classifier.labels[0], 0), len(draws))
+    return gradient_passes(
+        classifier, [aim], noise, objective="logit", antithetic=True
+    ).values.mean(dim=0)
 
 
 def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:

@@ -1,6 +1,8 @@
 """Number format and attention: chosen by rule, and what they move is part of the errors."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from saliency_cli.devices import BFLOAT16_WIDTH
 from saliency_cli.errors import UsageError
 from saliency_cli.explain import explain
 from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.reduction import sizes
 from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
 
 from .conftest import TEXTS, engine, save_bert, wordpiece
@@ -89,3 +92,22 @@ def test_the_errors_of_bfloat16_cover_what_it_moves(tmp_path: Path) -> None:
         within += sum(each <= 2 * error for each, error in zip(off, half.errors, strict=True))
         total += len(off)
     assert within / total > 0.8
+
+
+def test_rounding_is_what_bfloat16_moves_scores_by_however_many_passes_there_are(
+    tmp_path: Path,
+) -> None:
+    """What it does to each pass is a part of what draws differ by, and not told twice."""
+    folder = save_bert(tmp_path)
+    told = load(ModelChoice(folder), Compute(device="cpu", dtype="bfloat16")).rounding
+    pairs = zip(
+        attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True
+    )
+    moved = [share for half, full in pairs for share in shares(half.scores, full.scores)]
+    assert told / 2.5 < fmean(share**2 for share in moved) ** 0.5 < 2.5 * told
+
+
+def shares(scores: Sequence[float], exact: Sequence[float]) -> list[float]:
+    """Return by how much scores are off, as a share of their size."""
+    size = sizes(torch.tensor(exact)).tolist()
+    return [(one - other) / each for one, other, each in zip(scores, exact, size, strict=True)]
