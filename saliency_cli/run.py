@@ -15,7 +15,7 @@ from saliency_cli.jobs import begun, build_engine
 from saliency_cli.receipts import is_committed, read_receipt
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
-from saliency_cli.settings import Question, Request
+from saliency_cli.settings import EngineChoice, Question, Request
 from saliency_cli.shards import Job
 from saliency_cli.store import INDEX, RunFolder
 from saliency_cli.summary import Summary, Tally
@@ -37,7 +37,8 @@ def run(request: Request, console: Console) -> Summary:
         with console.waiting("getting ready"):
             explainer = stack.enter_context(ENGINES[request.engine.name](request.engine))
         job, lock = stack.enter_context(begun(request, console))
-        _warn_of_a_crowd(request, job, console=console)
+        for warning in _idle_or_crowded(request.engine, job):
+            console.warn(warning)
         shards = range(len(job.plan.places))
         mine = shards if share is None else share.of(shards)
         with console.progress("explaining", rows=sum(map(job.plan.size, mine))) as advance:
@@ -55,14 +56,16 @@ def run(request: Request, console: Console) -> Summary:
     return summary
 
 
-def _warn_of_a_crowd(request: Request, job: Job, *, console: Console) -> None:
-    """Say that processes will wait for each other; a run that goes on keeps its threads."""
-    processes, threads, room = request.engine.processes, job.manifest["threads"], cores()
-    if processes > 1 and processes * threads > room and job.manifest["device"] == "cpu":
-        fitting = max(1, room // threads)
-        console.warn(
+def _idle_or_crowded(choice: EngineChoice, job: Job) -> Iterator[str]:
+    """Say so if processes of this machine will wait for shards, or for each other's threads."""
+    processes, shards = choice.processes, len(job.plan.places)
+    threads, room = job.manifest["threads"], cores()
+    if processes > shards:
+        yield f"--workers {processes}, but of shards there are {shards}; take fewer --shard-rows"
+    elif processes > 1 and processes * threads > room and job.manifest["device"] == "cpu":
+        yield (
             f"{processes} workers of {threads} threads get in each other's way on {room} cores; "
-            f"--workers {fitting} would be faster"
+            f"--workers {max(1, room // threads)} would be faster"
         )
 
 

@@ -4,10 +4,11 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from saliency_cli.settings import EngineChoice
 
@@ -46,6 +47,14 @@ class Net(BertForSequenceClassification):
 def build():
     return Net(BertConfig.from_pretrained(HOME))
 """
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Give this process back the threads that it had: a run in it takes what is asked for."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
 
 
 def workers_of(running: Running) -> list[int]:
@@ -217,12 +226,17 @@ def test_workers_on_a_gpu_divide_its_memory(choice: EngineChoice, share: float) 
 
 
 def test_workers_with_more_threads_than_there_are_cores_are_warned_of(shell: Shell) -> None:
-    crowd = str(len(os.sched_getaffinity(0)) + 1)
-    outcome = shell.explain("--cpus-per-worker", "1", "--workers", crowd)
+    cores = len(os.sched_getaffinity(0))
+    threads = ("--cpus-per-worker", str(cores), "--shard-rows", "1")
+    outcome = shell.explain(*threads, "--workers", "2")
     assert outcome.exit_code == DONE
-    assert f"{crowd} workers of 1 threads get in each other's way" in " ".join(
-        outcome.stderr.split()
-    )
+    assert f"2 workers of {cores} threads get in each other's way" in outcome.stderr
+
+
+def test_workers_for_whom_there_is_no_shard_are_warned_of_and_not_started(shell: Shell) -> None:
+    outcome = shell.explain("--cpus-per-worker", "1", "--workers", "3")
+    assert outcome.exit_code == DONE
+    assert "--workers 3, but of shards there are 1" in outcome.stderr
 
 
 def test_a_run_that_is_gone_on_with_keeps_its_threads(shell: Shell) -> None:

@@ -33,14 +33,22 @@ def local_engine(choice: EngineChoice) -> Iterator[Explainer]:
 
 
 def explain_by_workers(work: Work, *, count: int) -> None:
-    """Have so many processes commit the shards.
+    """Have up to so many processes commit the shards; a single shard needs no other than this one.
 
     Raises:
         SaliencyError: one of the shards cannot be explained, or written.
     """
+    size = min(count, len(work.job.plan.places))
+    if size == 1:
+        explain_here(work)
+    else:
+        _hire(work, size=size)
+
+
+def _hire(work: Work, *, size: int) -> None:
     errand = Errand(work.request, Path.cwd(), work.job.source.size)
     with processes(errand, advance=work.advance) as agency:
-        Crew(work, agency, size=min(count, len(work.job.plan.places))).explain()
+        Crew(work, agency, size=size).explain()
 
 
 def explain_here(work: Work) -> None:
@@ -53,7 +61,7 @@ def explain_here(work: Work) -> None:
 
     def take(number: int) -> bool:
         if suspicious(job.folder.journal(number)):
-            explain_by_workers(replace(work, numbers=iter([number])), count=1)
+            _hire(replace(work, numbers=iter([number])), size=1)
             return True
         with work.lock.shard(number) as had:
             if had:

@@ -73,7 +73,7 @@ class Processes:
     def ask(self, worker: Any, number: int) -> Connection:  # noqa: ANN401
         """Have a process commit a shard; one that has died meanwhile is found by its silence."""
         pipe: Connection = worker.pipe
-        with suppress(BrokenPipeError):
+        with suppress(ConnectionError):
             pipe.send(number)
         return pipe
 
@@ -85,7 +85,7 @@ class Processes:
         """Listen to a process; say whether there is an answer, or will be none."""
         try:
             said: object = call.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             process = self.hands[call].process
             process.join()
             said = WorkerLostError(_how(process.exitcode), itself=True)
