@@ -4,11 +4,12 @@ import json
 import random
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+
+from saliency_cli.journal import journal
 
 from .conftest import WORDS, wordpiece
 from .faults import (
@@ -116,13 +117,16 @@ def test_a_row_that_kills_its_process_is_found_and_no_other_is_touched(
 
 
 def with_child(desk: Desk, out: Path) -> tuple[Running, Running]:
-    """Kill a shard's process twice, and return the third with the child that it lets try."""
-    journal = out / "work" / "00000.journal"
-    for deaths in (1, 2):
-        running = desk.start(out, "--resume")
-        wait_for(partial(begun, journal, deaths), running)
-        running.kill()
-        running.outcome()
+    """Have two processes dead over the same rows, and return a third with the child that tries."""
+    path = out / "work" / "00000.journal"
+    running = desk.start(out)
+    wait_for(path.exists, running)
+    running.kill()
+    running.outcome()
+    with journal(path) as log:
+        for _death in range(2):
+            log.write(attempt=None)
+            log.watch([0, 1, 2, 3])
     parent = desk.start(out, "--resume")
     children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
     wait_for(lambda: "multiprocessing.spawn" in last_command(children), parent)
@@ -152,12 +156,6 @@ def test_a_terminal_that_stops_parent_and_child_is_told_once(
     outcome = parent.outcome()
     assert (outcome.exit_code, outcome.stderr) == (INTERRUPTED, "error: stopped by SIGINT\n")
     assert child.ended
-
-
-def begun(journal: Path, attempts: int) -> bool:
-    """Say whether so many attempts at a shard have come to some of its rows."""
-    told = journal.read_text().split('"attempt"') if journal.exists() else []
-    return sum('"rows"' in each for each in told) >= attempts
 
 
 def last_command(children: Path) -> str:
