@@ -1,11 +1,9 @@
 """Getting ready to explain shards: the texts opened, the model loaded, the plan laid or found."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -60,7 +58,7 @@ def joined(request: Request) -> Iterator[tuple[Job, Lock]]:
         open_texts(request.texts, spooled=_spooled(folder)) as source,
         sharing(folder.lock) as lock,
     ):
-        engine = _rounding_as(manifest, build_engine(as_begun(request, manifest)))
+        engine = build_engine(as_begun(request, manifest))
         with _settled():
             yield Job(folder, manifest, Plan.of(manifest), source, engine), lock
 
@@ -91,14 +89,7 @@ def _planned(request: Request, source: Source, *, folder: RunFolder, console: Co
         else:
             check_same(before, now, folder=folder, source=source)
             manifest = {**before, "options": now["options"]}
-            engine = _rounding_as(before, engine)
     return Job(folder, manifest, Plan.of(manifest), source, engine)
-
-
-def _rounding_as(manifest: Mapping[str, Any], engine: Engine) -> Engine:
-    """Return the engine with what rounding was measured to move when the run was begun."""
-    classifier = replace(engine.classifier, rounding=manifest["rounding"])
-    return replace(engine, classifier=classifier)
 
 
 def _spooled(folder: RunFolder) -> Path | None:

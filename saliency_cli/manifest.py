@@ -77,7 +77,8 @@ def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) 
 def as_begun(request: Request, manifest: Mapping[str, Any]) -> Request:
     """Return the request with the choices of the run that it goes on with, where it left them open.
 
-    Number format, attention, batches and threads change the last digits.
+    Number format, attention, batches and threads change the last digits; what the number format
+    moves is not measured again.
     """
     compute = request.compute
     torch.set_num_threads(manifest["threads"])
@@ -87,7 +88,8 @@ def as_begun(request: Request, manifest: Mapping[str, Any]) -> Request:
         if getattr(compute, name) == "auto" and _can_be_asked_for(name, manifest[name])
     }
     tokens = compute.batch_tokens or manifest["batch_tokens"]
-    return replace(request, compute=replace(compute, batch_tokens=tokens, **chosen))
+    compute = replace(compute, batch_tokens=tokens, rounding=manifest["rounding"], **chosen)
+    return replace(request, compute=compute)
 
 
 def _can_be_asked_for(name: str, value: str) -> bool:

@@ -39,7 +39,10 @@ class ModelChoice:
 
 @dataclass(frozen=True, slots=True)
 class Compute:
-    """What the passes run on, and how much of it at a time; None and "auto" follow rules."""
+    """What the passes run on, and how much of it at a time; None and "auto" follow rules.
+
+    `rounding` is no choice: what the number format moves, where a plan says it.
+    """
 
     device: str = "auto"
     dtype: DtypeName = "auto"
@@ -47,6 +50,7 @@ class Compute:
     batch_tokens: int | None = None
     max_length: int | None = None
     stride: int | None = None
+    rounding: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from .faults import (
     wait_a_while,
     wait_for,
 )
+from .processes import children_of
 from .shell import DONE
 from .warm import Running
 
@@ -128,9 +129,8 @@ def with_child(desk: Desk, out: Path) -> tuple[Running, Running]:
             log.write(attempt=None)
             log.watch([0, 1, 2, 3])
     parent = desk.start(out, "--resume")
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
-    wait_for(lambda: "multiprocessing.spawn" in last_command(children), parent)
-    return parent, Running(int(children.read_text().split()[-1]), out, desk.warm)
+    wait_for(lambda: children_of(parent.pid, b"spawn_main"), parent)
+    return parent, Running(children_of(parent.pid, b"spawn_main")[-1], out, desk.warm)
 
 
 def test_a_child_does_nothing_once_its_parent_is_dead(desk: Desk, out: Path) -> None:
@@ -156,12 +156,6 @@ def test_a_terminal_that_stops_parent_and_child_is_told_once(
     outcome = parent.outcome()
     assert (outcome.exit_code, outcome.stderr) == (INTERRUPTED, "error: stopped by SIGINT\n")
     assert child.ended
-
-
-def last_command(children: Path) -> str:
-    """Return the command line of the child that was started last."""
-    pids = children.read_text().split()
-    return Path(f"/proc/{pids[-1]}/cmdline").read_text() if pids else ""
 
 
 def lines_of(out: Path) -> list[str]:

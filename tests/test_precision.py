@@ -109,6 +109,14 @@ def test_rounding_is_what_bfloat16_moves_scores_by_however_many_passes_there_are
     assert told / 3 < fmean(share**2 for share in moved) ** 0.5 < 3 * told
 
 
+def test_rounding_that_a_plan_tells_is_not_measured_again(
+    bert_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "plain_scores", None)
+    compute = Compute(device="cpu", dtype="bfloat16", rounding=0.25)
+    assert load(ModelChoice(bert_folder), compute).rounding == 0.25
+
+
 def shares(scores: Sequence[float], exact: Sequence[float]) -> list[float]:
     """Return by how much scores are off, as a share of their size."""
     size = sizes(torch.tensor(exact)).tolist()

@@ -20,6 +20,7 @@ from saliency_cli.settings import Compute, Maths, ModelChoice, OutputChoice, Req
 from saliency_cli.store import RunFolder
 
 from .conftest import ROOT, SAMPLE
+from .processes import children_of
 from .runs import read_records
 from .shell import DONE, USAGE, Outcome, Shell, run
 
@@ -77,16 +78,7 @@ class Cluster:
 
     def workers(self, node: int) -> list[int]:
         """Return our processes on a node."""
-        tasks = Path(f"/proc/{self.raylets[node]}/task").glob("*/children")
-        children = " ".join(path.read_text() for path in tasks).split()
-        return [int(pid) for pid in children if b"ray::Actor" in _command(pid)]
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has ended
-        return b""
+        return children_of(self.raylets[node], b"ray::Actor")
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from .faults import (
     same,
     wait_for,
 )
+from .processes import children_of, command
 from .runs import read_records
 from .shell import CHECKPOINT, DONE, USAGE, Shell
 from .warm import Running
@@ -59,21 +60,12 @@ def _same_threads() -> Iterator[None]:
 
 def workers_of(running: Running) -> list[int]:
     """Return the processes that a run has started to explain shards."""
-    tasks = Path(f"/proc/{running.pid}/task").glob("*/children")
-    children = " ".join(path.read_text() for path in tasks).split()
-    return [int(pid) for pid in children if b"spawn_main" in _command(pid)]
-
-
-def _command(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it has ended
-        return b""
+    return children_of(running.pid, b"spawn_main")
 
 
 def alive(pid: int) -> bool:
     """Say whether a process has not ended."""
-    return bool(_command(str(pid)))
+    return bool(command(pid))
 
 
 def committed(out: Path, shards: int) -> Callable[[], bool]:

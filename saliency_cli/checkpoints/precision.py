@@ -20,7 +20,8 @@ from saliency_cli.settings import Compute
 def settle(classifier: Classifier, compute: Compute) -> Classifier:
     """Return the classifier, so far in float32, in the number format that it is to run in.
 
-    What that moves is measured against float32 on plain sentences, and becomes part of every error.
+    What that moves becomes part of every error. It is measured against float32 on plain sentences,
+    unless that was done when the run was begun.
 
     Raises:
         UsageError: the model cannot compute the attention asked for.
@@ -28,12 +29,15 @@ def settle(classifier: Classifier, compute: Compute) -> Classifier:
     dtype = _dtype(classifier, compute)
     if dtype == classifier.dtype:
         return _attending(classifier, compute)
-    before = plain_scores(classifier)
+    before = plain_scores(classifier) if compute.rounding is None else []
     products = choose_products(classifier.device, dtype)
     module = classifier.module.to(dtype)
     classifier = replace(classifier, module=module, dtype=dtype, products=products)
     classifier = _attending(classifier, compute)
-    return replace(classifier, rounding=_moved(plain_scores(classifier), before))
+    rounding = compute.rounding
+    if rounding is None:
+        rounding = _moved(plain_scores(classifier), before)
+    return replace(classifier, rounding=rounding)
 
 
 def _dtype(classifier: Classifier, compute: Compute) -> torch.dtype:

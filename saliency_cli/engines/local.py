@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from saliency_cli.engines.crew import Crew
-from saliency_cli.engines.processes import processes
+from saliency_cli.engines.processes import opened
 from saliency_cli.engines.work import Explainer, Work
 from saliency_cli.engines.worker import Errand
 from saliency_cli.errors import UsageError
@@ -28,26 +28,25 @@ PAUSE = 0.2
 @contextmanager
 def local_engine(choice: EngineChoice) -> Iterator[Explainer]:
     """Explain shards on this machine, which needs nothing beforehand."""
-    workers = choice.workers or 1
-    yield explain_here if workers == 1 else partial(explain_by_workers, count=workers)
+    yield partial(explain_locally, processes=choice.processes)
 
 
-def explain_by_workers(work: Work, *, count: int) -> None:
-    """Have up to so many processes commit the shards; a single shard needs no other than this one.
+def explain_locally(work: Work, *, processes: int) -> None:
+    """Have up to so many processes commit the shards; a single one, or shard, needs only this.
 
     Raises:
         SaliencyError: one of the shards cannot be explained, or written.
     """
-    size = min(count, len(work.job.plan.places))
-    if size == 1:
-        explain_here(work)
-    else:
+    size = min(processes, len(work.job.plan.places))
+    if size > 1:
         _hire(work, size=size)
+    else:
+        explain_here(work)
 
 
 def _hire(work: Work, *, size: int) -> None:
     errand = Errand(work.request, Path.cwd(), work.job.source.size)
-    with processes(errand, advance=work.advance) as agency:
+    with opened(errand, advance=work.advance) as agency:
         Crew(work, agency, size=size).explain()
 
 

@@ -24,14 +24,6 @@ GRACE = 5.0
 """Seconds that processes have to end by themselves."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Hand:
-    """A process, and the pipe to it; as it answers one call at a time, the pipe is the call."""
-
-    process: SpawnProcess
-    pipe: Connection
-
-
 @dataclass(frozen=True, slots=True)
 class Rows:
     """What a process says in between: so many more rows of its shard are explained."""
@@ -43,17 +35,18 @@ class Rows:
 class Processes:
     """The agency of this machine; nothing outlives it that it has started.
 
+    A worker is known by the pipe to its process; as it answers one call at a time, a call is, too.
     `advance` hears of rows at once. They are taken back when their shard is answered for, which is
     what counts: a process that dies over it has done none.
     """
 
     errand: Errand
     advance: Callable[[int], None]
-    hands: dict[Connection, Hand] = field(default_factory=dict)
+    started: dict[Connection, SpawnProcess] = field(default_factory=dict)
     rows: Counter[Connection] = field(default_factory=Counter)
     answers: dict[Connection, object] = field(default_factory=dict)
 
-    def hire(self) -> tuple[Hand, Connection]:
+    def hire(self) -> tuple[Connection, Connection]:
         """Start a process that a terminal's SIGINT passes by: this one answers for it."""
         context = get_context("spawn")
         ours, theirs = context.Pipe()
@@ -67,12 +60,12 @@ class Processes:
         finally:
             signals.block_interrupts(block=False)
         theirs.close()
-        self.hands[ours] = hand = Hand(process, ours)
-        return hand, ours
+        self.started[ours] = process
+        return ours, ours
 
     def ask(self, worker: Any, number: int) -> Connection:  # noqa: ANN401
         """Have a process commit a shard; one that has died meanwhile is found by its silence."""
-        pipe: Connection = worker.pipe
+        pipe: Connection = worker
         with suppress(ConnectionError):
             pipe.send(number)
         return pipe
@@ -86,7 +79,7 @@ class Processes:
         try:
             said: object = call.recv()
         except (EOFError, ConnectionError):
-            process = self.hands[call].process
+            process = self.started[call]
             process.join()
             said = WorkerLostError(_how(process.exitcode), itself=True)
         if isinstance(said, Rows):
@@ -117,25 +110,26 @@ class Processes:
 
     def dismiss(self, workers: Sequence[Any]) -> None:
         """End processes, all at once: each may leave word that it gives up what it is at."""
-        for worker in workers:
-            worker.process.terminate()
+        for pipe in workers:
+            self.started[pipe].terminate()
         until = time.monotonic() + GRACE
-        for worker in workers:
-            worker.process.join(max(0.0, until - time.monotonic()))
-            worker.process.kill()
-            worker.process.join()
-            worker.pipe.close()
-            del self.hands[worker.pipe]
+        for pipe in workers:
+            process = self.started[pipe]
+            process.join(max(0.0, until - time.monotonic()))
+            process.kill()
+            process.join()
+            pipe.close()
+            del self.started[pipe]
 
 
 @contextmanager
-def processes(errand: Errand, *, advance: Callable[[int], None]) -> Iterator[Processes]:
+def opened(errand: Errand, *, advance: Callable[[int], None]) -> Iterator[Processes]:
     """Open the agency, and leave none of its processes behind."""
     agency = Processes(errand, advance)
     try:
         yield agency
     finally:
-        agency.dismiss([*agency.hands.values()])
+        agency.dismiss([*agency.started])
 
 
 def _how(code: int | None) -> str:
