@@ -383,7 +383,11 @@ def test_line_ends_of_a_lone_carriage_return_are_line_ends(form: FormatName) -> 
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("data", [b"", b"\n\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")],
+    ids=["nothing", "blank lines", "a byte order mark", "packed nothing"],
+)
 def test_an_input_without_a_row_is_refused(data: bytes, form: FormatName) -> None:
     assert "holds no row" in refusal(data, form).message
 
