@@ -18,7 +18,8 @@ class Classifier:
     that `forward` is given; `products` is who multiplies its matrices (`kernels`); `padding_blind`
     says that padding beside a text leaves its logits alone; `tokens_first` that the layer gives
     [L, B, H] and not [B, L, H]; `rounding` is what the number format moves scores by, as a share of
-    their size; `hashes` are the SHA-256 of the files of model and tokenizer, by their names.
+    their size; `repeatable` that no kernel heeds timing; `hashes` are the SHA-256 of the files of
+    model and tokenizer, by their names.
     """
 
     module: nn.Module
@@ -38,3 +39,4 @@ class Classifier:
     hashes: dict[str, dict[str, str]]
     tokens_first: bool = False
     rounding: float = 0.0
+    repeatable: bool = True

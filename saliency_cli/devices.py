@@ -1,6 +1,7 @@
 """Which device and number format the passes run in, and how many tokens at a time."""
 
 import os
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -53,14 +54,22 @@ def choose_device(name: str) -> torch.device:
 def prepare(device: torch.device) -> None:
     """Make a device ready, before anything runs on it.
 
-    On CUDA no kernel is used whose sums depend on timing: the same command gives the same bytes.
+    On CUDA no kernel is used whose sums depend on timing: the same command gives the same bytes. A
+    mere warning is not enough: torch then takes those kernels for the attention's backward pass.
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)  # noqa: FBT003
+        torch.use_deterministic_algorithms(True)  # noqa: FBT003
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
         keep_between_batches()
         bound_caches()
+
+
+def allow_any_kernel() -> None:
+    """Take kernels whose sums depend on timing, too, for a model that asks for one."""
+    torch.use_deterministic_algorithms(True, warn_only=True)  # noqa: FBT003
+    warnings.filterwarnings("ignore", message=".*deterministic")
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
@@ -124,4 +133,4 @@ def cores() -> int:
 
 def choose_streams(device: torch.device) -> int:
     """Return how many batches run side by side, each on its share of torch's threads."""
-    return min(torch.get_num_threads(), MOST_STREAMS) if device.type == "cpu" else 1
+    return min(torch.get_num_threads(), MOST_STREAMS) if device.type == "cpu" else MOST_STREAMS

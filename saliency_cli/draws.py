@@ -1,6 +1,6 @@
 """A text under way: which draws of its gradient are still to be made, and what they add up to."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -32,7 +32,7 @@ class Pending:
     asked: int = 0
     made: int = 0
     flips: int = 0
-    _found: Attribution | None = None
+    _found: "_Found | None" = None
     _blocks: list[Tensor] = field(default_factory=list)
 
     def next_round(self) -> "Draws | None":
@@ -79,49 +79,87 @@ class Pending:
     @property
     def attribution(self) -> Attribution:
         """What the draws add up to, so far."""
-        if self._found is None:
-            self._found = self._attribution()
-        return self._found
+        return self._worked_out().attribution
 
-    def _attribution(self) -> Attribution:
-        every = normalised(self.raw())
-        found, errors = every[0], standard_errors(every[1:], every[0]) if len(every) > 1 else None
-        tolerance = self.maths.sampling.tolerance
-        small = errors is None or bool(errors.max() <= tolerance * found.abs().max())
-        errors = with_rounding(errors, found, share=self.rounding)
-        return Attribution(
-            scores=tuple(found.tolist()),
-            errors=None if errors is None else tuple(errors.tolist()),
-            samples=self.passes,
-            flip_rate=self.flips / self.passes,
-            settled=small or self.maths.sampling.draws is not None,
-        )
+    def raw(self) -> Tensor:
+        """Return raw scores [1 + K, L]: of all draws and, with several blocks, without one each."""
+        return self._worked_out().raw
+
+    def _worked_out(self) -> "_Found":
+        if self._found is None:
+            work_out([self])
+        assert self._found is not None  # noqa: S101 - it has just been found
+        return self._found
 
     @property
     def passes(self) -> int:
         """Noisy passes made."""
         return self.made * self.maths.sampling.passes_per_draw
 
-    def raw(self) -> Tensor:
-        """Return raw scores [1 + K, L]: of all draws and, with several blocks, without one each."""
-        reduction = REDUCTIONS[self.maths.reduction]
-        return reduction(self.gradients(), self.clean.embedding).cpu()
+    @property
+    def blocks(self) -> Tensor:
+        """Sums [K, L, H] of gradients, of one draw each while there are few."""
+        return torch.cat(self._blocks)
 
-    def gradients(self) -> Tensor:
-        """Return G [1 + K, L, H], the mean over all draws and over those without one block each."""
-        blocks = torch.cat(self._blocks)
-        total = blocks.sum(dim=0, keepdim=True)
-        if len(blocks) == 1:
-            return total / self.made
-        without = (total - blocks) / (self.made - self._sizes(len(blocks)))
-        return torch.cat((total / self.made, without))
 
-    def _sizes(self, count: int) -> Tensor | int:
-        """Return how many draws each of `count` blocks is the sum of, as [count, 1, 1]."""
-        if count == self.made:
-            return 1
-        sizes = [len(range(number, self.made, count)) for number in range(count)]
-        return torch.tensor(sizes, device=self.clean.embedding.device)[:, None, None]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What draws add up to: raw scores [1 + K, L], on the CPU, and the attribution they give."""
+
+    raw: Tensor
+    attribution: Attribution
+
+
+def work_out(pendings: Iterable[Pending]) -> None:
+    """Reduce what was drawn of some texts; as many draws of texts of one length in one go."""
+    alike: dict[tuple[int, int], list[Pending]] = {}
+    for pending in pendings:
+        alike.setdefault((pending.made, len(pending.clean.encoding)), []).append(pending)
+    for group in alike.values():
+        raw = _raw_scores(group)
+        for pending, *found in zip(group, raw, _attributions(group, raw), strict=True):
+            pending._found = _Found(*found)  # noqa: SLF001 - known from here on
+
+
+def gradients(alike: Sequence[Pending]) -> Tensor:
+    """Return G [N, 1 + K, L, H]: the mean over all draws, and over those without one block each."""
+    made = alike[0].made
+    blocks = torch.stack([pending.blocks for pending in alike])
+    total = blocks.sum(dim=1, keepdim=True)
+    count = blocks.shape[1]
+    if count == 1:
+        return total / made
+    sizes = [len(range(number, made, count)) for number in range(count)]
+    left = torch.tensor([made - size for size in sizes], device=blocks.device)[:, None, None]
+    return torch.cat((total / made, (total - blocks) / left), dim=1)
+
+
+def _raw_scores(alike: Sequence[Pending]) -> Tensor:
+    """Return raw scores [N, 1 + K, L]."""
+    embeddings = torch.stack([pending.clean.embedding for pending in alike])
+    reduction = REDUCTIONS[alike[0].maths.reduction]
+    return reduction(gradients(alike), embeddings[:, None]).cpu()
+
+
+def _attributions(alike: Sequence[Pending], raw: Tensor) -> Iterator[Attribution]:
+    every, sampling = normalised(raw), alike[0].maths.sampling
+    found, without = every[:, 0], every[:, 1:]
+    errors = standard_errors(without, found) if without.shape[1] > 1 else None
+    small = torch.ones(len(alike), dtype=torch.bool)
+    if errors is not None:
+        small = errors.amax(dim=-1) <= sampling.tolerance * found.abs().amax(dim=-1)
+    errors = with_rounding(errors, found, share=alike[0].rounding)
+    told = [None] * len(alike) if errors is None else map(tuple, errors.tolist())
+    for pending, scores, own, settled in zip(
+        alike, found.tolist(), told, small.tolist(), strict=True
+    ):
+        yield Attribution(
+            scores=tuple(scores),
+            errors=own,
+            samples=pending.passes,
+            flip_rate=pending.flips / pending.passes,
+            settled=settled or sampling.draws is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +206,7 @@ def gradients_of(batch: Sequence[Draws], classifier: Classifier) -> Gradients:
 
 
 def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Pending]:
-    """Add a batch's gradients to its texts; return those whose round is over with it."""
+    """Add a batch's gradients to its texts; return those whose round is over, worked out."""
     first = 0
     for draws in batch:
         mine = slice(first, first + len(draws.numbers))
@@ -176,4 +214,5 @@ def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Pending]:
         draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
         first = mine.stop
     over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
+    work_out(over.values())
     return [*over.values()]

@@ -209,6 +209,7 @@ def _offsets(halves: Sequence[str], tokens: Iterable[_Told]) -> Iterator[tuple[i
         before = max(reached[segment], min(start, len(text)))
         covered = text[before : max(before, end)]
         visible = covered.strip() or covered
-        before += covered.index(visible)
+        if len(visible) < len(covered):
+            before += covered.index(visible)
         reached[segment] = before
         yield before, before + len(visible)

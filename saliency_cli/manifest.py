@@ -42,6 +42,7 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
         "products": classifier.products,
+        "repeatable": classifier.repeatable,
         "rounding": classifier.rounding,
         "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,

@@ -6,11 +6,11 @@ Shapes: B texts or passes in the batch, L tokens of the longest, H dimensions, C
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.classifier import Classifier
 from saliency_cli.devices import sent
@@ -77,9 +77,22 @@ def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[
         logits = _logits(classifier, encodings)
     # Clones, so that a text under way does not hold the memory of the whole batch.
     embeddings = [leaf[: len(e)].clone() for leaf, e in zip(tap.leaf, encodings, strict=True)]
-    spreads = torch.stack([embedding.max() - embedding.min() for embedding in embeddings])
-    columns = (encodings, logits.cpu(), embeddings, spreads.tolist())
+    columns = (encodings, logits.cpu(), embeddings, _spreads(tap.leaf, encodings))
     return [Clean(*fields) for fields in zip(*columns, strict=True)]
+
+
+def _spreads(embedding: Tensor, encodings: Sequence[Encoding]) -> list[float]:
+    """Return max E − min E of each text, for E [B, L, H], over its own tokens."""
+    padding = sent(~_token_mask(encodings), embedding.device)[..., None]
+    most = embedding.masked_fill(padding, -inf).amax(dim=(1, 2))
+    least = embedding.masked_fill(padding, inf).amin(dim=(1, 2))
+    return (most - least).tolist()
+
+
+def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
+    """Return [B, L]: True for a text's own tokens, False for padding."""
+    lengths = torch.tensor([len(encoding) for encoding in encodings])
+    return torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 def gradient_passes(
@@ -96,7 +109,7 @@ def gradient_passes(
     leaf of its own, so the gradient of their sum is the gradient of each.
     """
     passes = 2 if antithetic else 1
-    displacement = sent(displacement, classifier.device)
+    displacement = displacement.to(classifier.device)
     if antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
     repeats = torch.tensor([aim.draws * passes for aim in aims])
@@ -142,10 +155,9 @@ def _logits(
 
     Returns logits [B, C] in float32.
     """
-    lengths = torch.tensor([len(encoding) for encoding in encodings])
     inputs = {
         "input_ids": _padded([encoding.ids for encoding in encodings], classifier.pad_id),
-        "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
+        "attention_mask": _token_mask(encodings).long(),
     }
     if "token_type_ids" in classifier.inputs:
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
@@ -179,5 +191,5 @@ def read_logits(output: object) -> Tensor:
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
-    return pad_sequence(tensors, batch_first=True, padding_value=fill)
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows])

@@ -27,6 +27,8 @@ MORE = (
     "The train to the coast leaves at nine, and nobody knows when it comes back.",
     "Please send the report to the office before noon, with all the figures of last week.",
 )
+_FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
+"""What a module may raise on inputs that it does not take."""
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 AVERAGED = 4
 """Antithetic pairs behind plain scores: what each pass adds by itself is then about a third."""
@@ -35,6 +37,16 @@ ROUNDING = 1e-3
 FAR_BELOW = 0.05
 """|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which they are
 perpendicular on purpose, if they are so at every token."""
+
+
+def repeatable(classifier: Classifier) -> bool:
+    """Say whether torch has kernels for a pass, and for its way back, that do not heed timing."""
+    try:
+        (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+        _gradient(classifier, clean, Target("", 0), objective="logit")
+    except _FAILURES as error:  # any other one is told by who probes next
+        return "deterministic" not in str(error)
+    return True
 
 
 def probe(classifier: Classifier) -> Classifier:
@@ -88,7 +100,7 @@ def _run(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
 def _running() -> Iterator[None]:
     try:
         yield
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+    except _FAILURES as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(f"the model does not run on a plain text: {reason}") from error
 
@@ -121,9 +133,9 @@ def _mean_gradient(classifier: Classifier, clean: Clean) -> Tensor:
     ).values.mean(dim=0)
 
 
-def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:
+def _gradient(classifier: Classifier, clean: Clean, target: Target, *, objective: str) -> Tensor:
     still = torch.zeros(1, *clean.embedding.shape)
-    aim = Aim(clean, Target(classifier.labels[0], 0), 1)
+    aim = Aim(clean, target, 1)
     return gradient_passes(classifier, [aim], still, objective=objective).values[0]
 
 
@@ -181,7 +193,8 @@ def is_rounding(classifier: Classifier, *, reduction: str, objective: str) -> bo
     if reduction not in _DEGENERACIES:
         return False
     (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
-    gradient = _gradient(classifier, clean, objective=objective).double()
+    target = Target(classifier.labels[0], 0)
+    gradient = _gradient(classifier, clean, target, objective=objective).double()
     embedding = clean.embedding.double()
     return _DEGENERACIES[reduction].holds(gradient, embedding)
 

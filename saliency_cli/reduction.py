@@ -45,7 +45,7 @@ def normalised(raw: Tensor) -> Tensor:
 
 
 def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:
-    """Return the standard error [L] of scores `found`, from the K scores [K, L] that lack one draw.
+    """Return the standard error of scores [..., L], from the scores [..., K, L] without one draw.
 
     The variance is the delete-one jackknife's (Efron, "The jackknife, the bootstrap and other
     resampling plans", 1982, eq. 3.8). Few draws tell little of it, so each token's is drawn towards
@@ -54,21 +54,21 @@ def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:
     certain, about in proportion. Student's factor widens the rest, so that one standard error
     covers what it covers of a normal distribution.
     """
-    freedom = len(leave_one_out) - 1
-    variance = freedom * leave_one_out.var(dim=0, correction=0)
+    freedom = leave_one_out.shape[-2] - 1
+    variance = freedom * leave_one_out.var(dim=-2, correction=0)
     size = sizes(found) ** 2
-    expected = size * torch.nan_to_num(variance / size).mean()
+    expected = size * torch.nan_to_num(variance / size).mean(dim=-1, keepdim=True)
     moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
     return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
 
 
 def sizes(found: Tensor) -> Tensor:
-    """Return what the errors of scores [L] are about in proportion to: |s| and the text's mean."""
-    return found.abs() + found.abs().mean()
+    """Return what errors of scores [..., L] are about in proportion to: |s| and the text's mean."""
+    return found.abs() + found.abs().mean(dim=-1, keepdim=True)
 
 
 def with_rounding(errors: Tensor | None, found: Tensor, *, share: float) -> Tensor | None:
-    """Return errors [L] with what a number format moves the scores by, as a share of their size."""
+    """Return errors [..., L] with what a number format moves scores by, a share of their sizes."""
     if errors is None or share == 0:
         return errors
     return (errors**2 + (share * sizes(found)) ** 2).sqrt()

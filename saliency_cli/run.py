@@ -37,7 +37,7 @@ def run(request: Request, console: Console) -> Summary:
         with console.waiting("getting ready"):
             explainer = stack.enter_context(ENGINES[request.engine.name](request.engine))
         job, lock = stack.enter_context(begun(request, console))
-        for warning in _idle_or_crowded(request.engine, job):
+        for warning in (*_not_repeatable(job), *_idle_or_crowded(request.engine, job)):
             console.warn(warning)
         shards = range(len(job.plan.places))
         mine = shards if share is None else share.of(shards)
@@ -54,6 +54,15 @@ def run(request: Request, console: Console) -> Summary:
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
     return summary
+
+
+def _not_repeatable(job: Job) -> Iterator[str]:
+    """Say so if the same command may give other bytes."""
+    if not job.engine.classifier.repeatable:
+        yield (
+            "torch has no CUDA kernel for this model that adds up in a fixed order; "
+            "another run may differ in the last digits"
+        )
 
 
 def _idle_or_crowded(choice: EngineChoice, job: Job) -> Iterator[str]:

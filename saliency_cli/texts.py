@@ -75,7 +75,9 @@ def without_token(text: Text) -> str | None:
 
 def begin(text: Text, cleans: Sequence[Clean], *, classifier: Classifier, maths: Maths) -> Begun:
     """Predict a text from the mean logits of its windows, and pin what is explained of it."""
-    logits = torch.stack([clean.logits for clean in cleans]).mean(dim=0)
+    logits = cleans[0].logits
+    if len(cleans) > 1:
+        logits = torch.stack([clean.logits for clean in cleans]).mean(dim=0)
     prediction = predict(logits, labels=classifier.labels, head=classifier.head)
     targets = choose_targets(prediction, text.row.gold, choice=maths.target, head=classifier.head)
     parts = {

@@ -55,6 +55,7 @@ hypothesis_settings.load_profile("ci")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
+    parser.addoption("--device", default="cpu", help="where the engine's promises are tested")
 
 
 def wordpiece() -> PreTrainedTokenizerFast:
@@ -149,18 +150,23 @@ def gpt2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def bert(bert_folder: Path) -> Classifier:
-    return load(ModelChoice(bert_folder), Compute(device="cpu"))
+def compute(request: pytest.FixtureRequest) -> Compute:
+    return Compute(device=request.config.getoption("--device"))
 
 
 @pytest.fixture(scope="session")
-def gpt2(gpt2_folder: Path) -> Classifier:
-    return load(ModelChoice(gpt2_folder), Compute(device="cpu"))
+def bert(bert_folder: Path, compute: Compute) -> Classifier:
+    return load(ModelChoice(bert_folder), compute)
 
 
 @pytest.fixture(scope="session")
-def sample() -> Classifier:
-    return load(ModelChoice(SAMPLE / "model.pt"), Compute(device="cpu"))
+def gpt2(gpt2_folder: Path, compute: Compute) -> Classifier:
+    return load(ModelChoice(gpt2_folder), compute)
+
+
+@pytest.fixture(scope="session")
+def sample(compute: Compute) -> Classifier:
+    return load(ModelChoice(SAMPLE / "model.pt"), compute)
 
 
 @pytest.fixture(scope="session")

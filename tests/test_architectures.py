@@ -29,14 +29,14 @@ Loaded = Callable[[str], Classifier]
 
 
 @pytest.fixture(scope="session")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+def loaded(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> Loaded:
     """Return a function that loads the classifier of an architecture, once."""
     known: dict[str, Classifier] = {}
 
     def get(name: str) -> Classifier:
         if name not in known:
             folder = save_architecture(name, tmp_path_factory.mktemp("architecture"))
-            known[name] = load(ModelChoice(folder), Compute(device="cpu"))
+            known[name] = load(ModelChoice(folder), compute)
         return known[name]
 
     return get
@@ -71,11 +71,13 @@ def assert_independent(
     assert_same(backwards[::-1], alone)
 
 
-def test_a_relu_jumps_in_float32_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_relu_jumps_in_float32_only(
+    monkeypatch: pytest.MonkeyPatch, compute: Compute, tmp_path: Path
+) -> None:
     # One unit in thousands has an input within rounding of 0, and its gradient is all or nothing;
     # in float64 the batch moves nothing far enough.
     folder = save_architecture("T5, ReLU", tmp_path)
-    classifier = load(ModelChoice(folder), Compute(device="cpu"))
+    classifier = load(ModelChoice(folder), compute)
     exact = replace(classifier, module=classifier.module.double(), products="torch")
     assert_independent(monkeypatch, exact, "l2")
 
@@ -101,9 +103,11 @@ def test_the_longest_text_fits(loaded: Loaded, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["T5", "ModernBERT"])
-def test_bfloat16_tells_much_the_same(loaded: Loaded, tmp_path: Path, name: str) -> None:
+def test_bfloat16_tells_much_the_same(
+    loaded: Loaded, compute: Compute, tmp_path: Path, name: str
+) -> None:
     folder = save_architecture(name, tmp_path)
-    half = load(ModelChoice(folder), Compute(device="cpu", dtype="bfloat16"))
+    half = load(ModelChoice(folder), replace(compute, dtype="bfloat16"))
     theirs = scored(engine(loaded(name), samples=4), TEXTS)
     for one, other in zip(scored(engine(half, samples=4), TEXTS), theirs, strict=True):
         assert float((one - other).abs().sum()) < 0.2
@@ -125,7 +129,7 @@ def ours(classifier: Classifier, text: str, shift: Tensor | None = None) -> Tens
 
 
 def inputs_of(classifier: Classifier, text: str) -> dict[str, Tensor]:
-    return dict(classifier.tokenizer(text, return_tensors="pt"))
+    return dict(classifier.tokenizer(text, return_tensors="pt").to(classifier.device))
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NO_EMBEDS))
@@ -144,8 +148,9 @@ def test_both_uses_of_a_shared_embedding_count(loaded: Loaded, name: str, noise:
     classifier = loaded(name)
     inputs = inputs_of(classifier, TEXTS[3])
     target = int(classifier.module(**inputs).logits.argmax())
-    shift = classifier.embedding(inputs["input_ids"]).detach()
-    shift = noise * shift.normal_(generator=torch.Generator().manual_seed(3))
+    shape = classifier.embedding(inputs["input_ids"]).shape
+    shift = noise * torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    shift = shift.to(classifier.device)
     moved = torch.cat((torch.zeros_like(shift[:, :1]), shift[:, :-1]), dim=1)
     outputs: list[Tensor] = []
 
@@ -203,7 +208,8 @@ def test_a_model_saved_without_padding_predicts_as_it_does_alone(loaded: Loaded,
     together = clean_passes(classifier, encodings)
     classifier.module.config.pad_token_id, pad = None, classifier.module.config.pad_token_id  # type: ignore[union-attr]
     for clean, encoding in zip(together, encodings, strict=True):
-        alone = classifier.module(input_ids=torch.tensor([encoding.ids])).logits[0]
+        ids = torch.tensor([encoding.ids], device=classifier.device)
+        alone = classifier.module(input_ids=ids).logits[0].cpu()
         torch.testing.assert_close(clean.logits, alone, rtol=1e-4, atol=1e-5)
     classifier.module.config.pad_token_id = pad  # type: ignore[union-attr]
 

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,7 @@ from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.choosing import ALLENNLP
 from saliency_cli.classifier import Classifier
-from saliency_cli.draws import Pending, add_up, gradients_of
+from saliency_cli.draws import Pending, add_up, gradients, gradients_of
 from saliency_cli.encoding import encode
 from saliency_cli.explain import Engine, explain
 from saliency_cli.heads import Target
@@ -41,9 +42,14 @@ def pending(engine: Engine, text: str) -> Pending:
     return made
 
 
+def mean_gradient(made: Pending) -> Tensor:
+    """Return G [L, H]."""
+    return gradients([made])[0, 0]
+
+
 def embedded(classifier: Classifier, text: str) -> tuple[Tensor, dict[str, Tensor]]:
     """Return a text's embeddings [1, L, H] and the rest of the model's inputs, without our code."""
-    inputs = classifier.tokenizer(text, return_tensors="pt")
+    inputs = classifier.tokenizer(text, return_tensors="pt").to(classifier.device)
     return classifier.embedding(inputs.pop("input_ids")), dict(inputs)
 
 
@@ -81,6 +87,7 @@ class MeanOverPadding(Linear):
 def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
     torch.manual_seed(1)
     module = kind(len(classifier.tokenizer)).eval().requires_grad_(requires_grad=False)
+    module = module.to(classifier.device)
     return probe(replace(classifier, module=module, embedding=module.embedding, inputs=INPUTS))
 
 
@@ -90,15 +97,15 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 @pytest.mark.parametrize("text", TEXTS)
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
     made = pending(engine(bert, noise=0.0), text)
-    assert torch.equal(made.gradients()[0], plain_gradient(bert, text))
+    assert torch.equal(mean_gradient(made), plain_gradient(bert, text))
     assert made.attribution.samples == 1
     assert made.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
     linear = with_module(bert, Linear)
-    pair = pending(engine(linear, samples=2, noise=0.5), TEXTS[2]).gradients()[0]
-    still = pending(engine(linear, noise=0.0), TEXTS[2]).gradients()[0]
+    pair = mean_gradient(pending(engine(linear, samples=2, noise=0.5), TEXTS[2]))
+    still = mean_gradient(pending(engine(linear, noise=0.0), TEXTS[2]))
     torch.testing.assert_close(pair, still, rtol=1e-6, atol=0)
 
 
@@ -111,7 +118,7 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
         leaf = side.detach().requires_grad_()
         logits = bert.module(inputs_embeds=leaf, **inputs).logits
         sides.append(torch.autograd.grad(logits[0, clean.logits.argmax()], leaf)[0][0])
-    pair = pending(engine(bert, samples=2, noise=0.05), TEXTS[3]).gradients()[0]
+    pair = mean_gradient(pending(engine(bert, samples=2, noise=0.05), TEXTS[3]))
     torch.testing.assert_close(pair, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -136,7 +143,7 @@ def test_gradients_are_captums_under_the_same_noise(
     expected = NoiseTunnel(Saliency(forward)).attribute(
         embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.target.plus, abs=False
     )
-    off = (made.gradients()[0] - expected[0]).abs().max() / expected.abs().max()
+    off = (mean_gradient(made) - expected[0]).abs().max() / expected.abs().max()
     assert off < 1e-5
 
 
@@ -250,7 +257,7 @@ def test_all_zero_stays_all_zero(reduction: str) -> None:
 
 def article(classifier: Classifier, text: str, shifts: Tensor) -> Tensor:
     """Return the article's scores: loss.backward() per pass, hooked at the embeddings block."""
-    inputs = classifier.tokenizer(text, return_tensors="pt")
+    inputs = classifier.tokenizer(text, return_tensors="pt").to(classifier.device)
     block = classifier.module.get_submodule("bert.embeddings")
     label = classifier.module(**inputs).logits.argmax(dim=-1)
     total = torch.zeros_like(shifts[0])
@@ -274,33 +281,33 @@ def article(classifier: Classifier, text: str, shifts: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_the_preset_is_the_articles_loop(bert_folder: object, bert: Classifier, text: str) -> None:
-    at_block = load(
-        ModelChoice(bert_folder, embeddings_block=True),  # type: ignore[arg-type]
-        Compute(device="cpu"),
-    )
+def test_the_preset_is_the_articles_loop(
+    bert_folder: Path, bert: Classifier, compute: Compute, text: str
+) -> None:
+    at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute)
     assert at_block.embedding_name == "bert.embeddings"
     run = Engine(at_block, ALLENNLP, Budget(1024))
     clean: Clean = pending(run, text).clean
     shifts = METHODS["smoothgrad"]([clean] * 10, range(10), ALLENNLP.sampling)
-    expected = article(bert, text, shifts).double()
+    expected = article(bert, text, shifts).double().cpu()
     torch.testing.assert_close(scored(run, [text])[0], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_the_same_scores_on_every_device(bert_folder: object, device: str) -> None:
-    there = load(ModelChoice(bert_folder), Compute(device=device))  # type: ignore[arg-type]
-    here = load(ModelChoice(bert_folder), Compute(device="cpu"))  # type: ignore[arg-type]
+def test_the_same_scores_on_every_device(bert_folder: Path, device: str) -> None:
+    there = load(ModelChoice(bert_folder), Compute(device=device))
+    here = load(ModelChoice(bert_folder), Compute(device="cpu"))
     ours = scored(engine(there, samples=8), TEXTS)
     for one, other in zip(ours, scored(engine(here, samples=8), TEXTS), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def test_bfloat16_tells_the_same_story(bert_folder: object) -> None:
-    half = load(ModelChoice(bert_folder), Compute(device="cpu", dtype="bfloat16"))  # type: ignore[arg-type]
-    full = load(ModelChoice(bert_folder), Compute(device="cpu"))  # type: ignore[arg-type]
+def test_bfloat16_tells_the_same_story(
+    bert_folder: Path, bert: Classifier, compute: Compute
+) -> None:
+    half = load(ModelChoice(bert_folder), replace(compute, dtype="bfloat16"))
     assert half.padding_blind
     ours = scored(engine(half, samples=8), TEXTS)
-    for one, other in zip(ours, scored(engine(full, samples=8), TEXTS), strict=True):
+    for one, other in zip(ours, scored(engine(bert, samples=8), TEXTS), strict=True):
         assert float((one - other).abs().sum()) < 0.1
 
 

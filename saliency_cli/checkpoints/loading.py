@@ -33,12 +33,19 @@ from saliency_cli.checkpoints.tokenizers import (
     tokenizer_files,
 )
 from saliency_cli.classifier import Classifier
-from saliency_cli.devices import choose_device, prepare
+from saliency_cli.devices import allow_any_kernel, choose_device, prepare
 from saliency_cli.embedding import find_layer, token_rows
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.escapes import visible
 from saliency_cli.kernels import choose_products
-from saliency_cli.probes import TEXT, at_layer, count_logits, embeddings_block, probe
+from saliency_cli.probes import (
+    TEXT,
+    at_layer,
+    count_logits,
+    embeddings_block,
+    probe,
+    repeatable,
+)
 from saliency_cli.settings import Compute, ModelChoice
 
 
@@ -84,7 +91,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
     made = make(found.saved, config, choice, names=names)
     pad = _fitting_pad(made.module, tokenizer, folder=found.tokenizer)
     classifier = _assembled(made, tokenizer, choice, compute, pad=pad)
-    classifier = replace(classifier, hashes=_all_hashes(found, choice))
+    classifier = _on_kernels(replace(classifier, hashes=_all_hashes(found, choice)))
     if made.own:
         name_labels(made.config, names, outputs=count_logits(classifier))
     path = found.config or choice.checkpoint
@@ -151,6 +158,14 @@ def _assembled(
         padding_blind=True,
         hashes={},
     )
+
+
+def _on_kernels(classifier: Classifier) -> Classifier:
+    """Allow kernels that do not repeat themselves to a model that torch has no others for."""
+    if classifier.device.type != "cuda" or repeatable(classifier):
+        return classifier
+    allow_any_kernel()
+    return replace(classifier, repeatable=False)
 
 
 def _fitting_pad(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401

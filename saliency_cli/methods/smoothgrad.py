@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from saliency_cli.devices import sent
 from saliency_cli.noise import keyed_normal
 from saliency_cli.passes import Clean
 from saliency_cli.settings import Sampling
@@ -17,6 +18,9 @@ def smoothgrad(texts: Sequence[Clean], draws: Sequence[int], sampling: Sampling)
     (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3; the scale by
     range is AllenNLP Interpret's).
     """
-    ids = [text.encoding.ids for text in texts]
-    noise = keyed_normal(ids, draws, seed=sampling.seed, width=texts[0].embedding.shape[-1])
-    return noise.mul_(sampling.noise * torch.tensor([text.spread for text in texts])[:, None, None])
+    ids, embedding = [text.encoding.ids for text in texts], texts[0].embedding
+    noise = keyed_normal(
+        ids, draws, seed=sampling.seed, width=embedding.shape[-1], pinned=embedding.is_cuda
+    )
+    scale = sampling.noise * torch.tensor([text.spread for text in texts])
+    return sent(noise, embedding.device).mul_(sent(scale, embedding.device)[:, None, None])
