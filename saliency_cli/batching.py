@@ -7,9 +7,8 @@ from typing import Protocol, Self, TypeVar
 
 from saliency_cli.records import BadRow, Row
 
-WINDOW_ROWS = 1024
 WINDOW_CHARACTERS = 1_000_000
-"""Bounds of what is read ahead, sorted by length and held until it comes out in input order."""
+"""What is read ahead at most, sorted by length and held until it comes out in input order."""
 
 ALIKE = 0.95
 FULL_ENOUGH = 0.25
@@ -74,14 +73,14 @@ class Budget:
         return rows * longest >= FULL_ENOUGH * self.tokens and following < ALIKE * longest
 
 
-def windows(rows: Iterable[Row | BadRow]) -> Iterator[list[Row | BadRow]]:
-    """Cut the input into windows that are bounded in rows and in characters."""
+def windows(rows: Iterable[Row | BadRow], *, most: int) -> Iterator[list[Row | BadRow]]:
+    """Cut the input into windows of at most so many rows, and bounded in characters."""
     window: list[Row | BadRow] = []
     characters = 0
     for row in rows:
         window.append(row)
         characters += len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
-        if len(window) == WINDOW_ROWS or characters > WINDOW_CHARACTERS:
+        if len(window) == most or characters > WINDOW_CHARACTERS:
             yield window
             window, characters = [], 0
     if window:

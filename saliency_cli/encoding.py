@@ -158,7 +158,13 @@ def _cutting_at_the_end(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
 
 def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:  # noqa: ANN401
     """Return the tokenizers library's encodings of texts and pairs."""
-    batch = tokenizer(texts, return_attention_mask=False, split_special_tokens=True, **options)
+    batch = tokenizer(
+        texts,
+        return_attention_mask=False,
+        return_token_type_ids=False,  # they are in the encodings, whatever the batch has
+        split_special_tokens=True,
+        **options,
+    )
     return list(batch.encodings)
 
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from saliency_cli.allocator import ran_out, release
 from saliency_cli.batching import Budget, windows
 from saliency_cli.classifier import Classifier
+from saliency_cli.devices import WINDOW_ROWS
 from saliency_cli.draws import FIRST_PASSES, MAX_BLOCKS, Draws, add_up, gradients_of
 from saliency_cli.encoding import encode_rows
 from saliency_cli.passes import Clean, Gradients, clean_passes
@@ -48,7 +49,8 @@ def _unwatched(_rows: Sequence[int]) -> None:
 class Engine:
     """What every text of a run has in common; `streams` of batches are made side by side.
 
-    `watch` hears, in each thread, the ordinals of the rows that the model is about to run on.
+    Texts are sorted by length within a `window` of so many rows; `watch` hears, in each thread, the
+    ordinals of the rows that the model is about to run on.
     """
 
     classifier: Classifier
@@ -56,6 +58,7 @@ class Engine:
     budget: Budget
     streams: int = 1
     stride: int | None = None
+    window: int = WINDOW_ROWS["cpu"]
     watch: Callable[[Sequence[int]], None] = _unwatched
 
     @property
@@ -77,7 +80,7 @@ def explain(
     A row that cannot be explained comes out as a BadRow, in its place.
     """
     with side_by_side(engine.classifier, engine.streams) as streams:
-        for window in windows(rows):
+        for window in windows(rows, most=engine.window):
             outcomes: dict[int, Outcome] = {}
             for row, outcome in _explain_window(window, engine, streams):
                 outcomes[row.ordinal] = outcome

@@ -12,7 +12,7 @@ from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.console import Console
-from saliency_cli.devices import choose_batch_tokens, choose_streams
+from saliency_cli.devices import WINDOW_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.explain import Engine
 from saliency_cli.heads import check_targets
 from saliency_cli.locks import Lock, locked, sharing
@@ -115,4 +115,5 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         budget,
         streams=choose_streams(classifier.device) if replicable(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
+        window=WINDOW_ROWS[classifier.device.type],
     )

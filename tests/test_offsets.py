@@ -3,14 +3,16 @@
 import html
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
-from saliency_cli.checkpoints.tokenizers import load_tokenizer
+from saliency_cli.checkpoints.tokenizers import _check_overflow, load_tokenizer
 from saliency_cli.encoding import _offsets, encode
+from saliency_cli.errors import UsageError
 from saliency_cli.records import Encoding, Record
 from saliency_cli.words import Piece, pieces
 
@@ -179,3 +181,34 @@ def own(encoding: Encoding) -> list[int]:
 def test_a_special_token_is_text_also_after_normalising(tokenizer: PreTrainedTokenizerFast) -> None:
     full_width = "ok \uff3bSEP\uff3d ok"  # NFKC makes [SEP] of it
     assert "[SEP]" not in encoded(tokenizer, full_width).tokens[:-1]
+
+
+class Forgetful:
+    """Cuts texts as tokenizers 0.23.1 does: most of what is cut off, or all of it, is gone."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, told: int) -> None:
+        self.tokenizer, self.told = tokenizer, told
+
+    def num_special_tokens_to_add(self) -> int:
+        return int(self.tokenizer.num_special_tokens_to_add())
+
+    def __call__(self, texts: list[str], **options: object) -> SimpleNamespace:
+        encodings = [
+            SimpleNamespace(
+                special_tokens_mask=each.special_tokens_mask,
+                overflowing=each.overflowing[: self.told],
+            )
+            for each in self.tokenizer(texts, **options).encodings
+        ]
+        return SimpleNamespace(encodings=encodings)
+
+
+@EVERY
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_tokenizer_that_does_not_tell_what_it_cuts_off_is_refused(
+    tokenizer: PreTrainedTokenizerFast, told: int
+) -> None:
+    _check_overflow(tokenizer)
+    with pytest.raises(UsageError, match="does not tell what it cuts off") as caught:
+        _check_overflow(Forgetful(tokenizer, told=told))
+    assert "pip install" in str(caught.value.hint)

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
     Raises:
         CheckpointError: it cannot be read, asks for code of its own, takes no token, or does not
             know offsets.
+        UsageError: the library does not tell what it cuts off a text.
     """
     _check_files(folder)
     with refusing(folder, "the tokenizer"), _silent():
@@ -88,8 +90,27 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
             f"{visible(str(folder))}: the tokenizer takes {tokenizer.model_max_length} tokens",
             f"correct model_max_length in {SETTINGS}",
         )
+    _check_overflow(tokenizer)
     _split_special_names(tokenizer)
     return tokenizer
+
+
+def _check_overflow(tokenizer: Any) -> None:  # noqa: ANN401
+    """See that what is cut off a text is told: records say so, and windows are made of it.
+
+    Raises:
+        UsageError: it is not, as in tokenizers 0.23.1 and 0.23.2 (their issue 2091).
+    """
+    text = " ".join([TEXT] * 4)
+    room = tokenizer.num_special_tokens_to_add() + 2
+    (whole,) = tokenizer([text]).encodings
+    (kept,) = tokenizer([text], truncation=True, max_length=room).encodings
+    told = sum(part.special_tokens_mask.count(0) for part in (kept, *kept.overflowing))
+    if told < whole.special_tokens_mask.count(0):
+        raise UsageError(
+            f"tokenizers {version('tokenizers')} does not tell what it cuts off a text",
+            "pip install 'tokenizers!=0.23.1,!=0.23.2'",
+        )
 
 
 def _check_files(folder: Path) -> None:
