@@ -146,8 +146,8 @@ def _determinism(device: torch.device, *, wanted: bool) -> Iterator[None]:
     if device.type != "cuda":
         yield
         return
-    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.use_deterministic_algorithms(wanted)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        torch.use_deterministic_algorithms(mode=True)

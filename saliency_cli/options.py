@@ -373,7 +373,12 @@ Seed: TypeAlias = Annotated[
 ]
 Device: TypeAlias = Annotated[
     str,
-    typer.Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:0.", rich_help_panel=COMPUTE),
+    typer.Option(
+        "--device",  # Typer 0.27 loses an option whose metavar is its name in capitals
+        metavar="DEVICE",
+        help="auto, cpu, cuda or cuda:0.",
+        rich_help_panel=COMPUTE,
+    ),
 ]
 Dtype: TypeAlias = Annotated[
     DtypeName, typer.Option(help="What the model computes in.", rich_help_panel=COMPUTE)
