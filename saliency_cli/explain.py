@@ -126,26 +126,31 @@ def _explain_texts(
         else:
             yield text.row, quarantined(text.row, problem)
     full.sort(key=lambda text: (-text.length, text.row.ordinal))
-    flow = _Flow(deque(full), engine, streams)
+    flow = _Flow(deque(full), engine, streams, streams.ahead)
     while flow.fill():
         yield from flow.hear()
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginning:
-    """Texts whose clean passes are being made, and the budget that they were taken with."""
+    """Texts whose clean passes are being made, and the budget that they were taken with.
+
+    `alone` says that no other job is being made meanwhile.
+    """
 
     texts: Sequence[Text]
     budget: Budget
+    alone: bool
     made: Future[list[Clean]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Draws that are being made, and the budget that they were taken with."""
+    """Draws that are being made, likewise."""
 
     draws: Sequence[Draws]
     budget: Budget
+    alone: bool
     made: Future[Gradients]
 
 
@@ -155,35 +160,37 @@ class _Flow:
 
     What is begun next follows from what came of all that was begun before, but for the last few
     jobs, which are still being made. They are heard in the order in which they were begun, so that
-    the batches depend on the texts alone and never on which stream was done first.
+    the batches depend on the texts alone and never on which stream was done first. Up to `ahead`
+    jobs are begun; once memory has run out a single one, which then has all of it.
     """
 
     texts: deque[Text]
     engine: Engine
     streams: Streams
+    ahead: int
     under_way: UnderWay = field(default_factory=UnderWay)
     making: deque[_Beginning | _Batch] = field(default_factory=deque)
 
     def fill(self) -> bool:
         """Give the streams enough to do; return whether there is anything to hear of."""
-        while len(self.making) < self.streams.ahead and self._start():
+        while len(self.making) < self.ahead and self._start():
             pass
         return bool(self.making)
 
     def _start(self) -> bool:
         """Begin texts when draws run short, else make a batch of draws; False: nothing to start."""
-        tokens, budget = self.under_way.tokens, self.engine.budget
+        tokens, budget, alone = self.under_way.tokens, self.engine.budget, self.ahead == 1
         beginning = any(isinstance(job, _Beginning) for job in self.making)
         if self.texts and not beginning and tokens < self.streams.ahead * budget.tokens:
             texts = self.engine.clean_budget.take(self.texts)
             rows = [text.row.ordinal for text in texts]
             cleans = self._watched(rows, partial(_clean, texts, self.engine.clean_budget))
-            self.making.append(_Beginning(texts, budget, cleans))
+            self.making.append(_Beginning(texts, budget, alone, cleans))
         elif tokens >= budget.tokens or (tokens and not beginning):
             budget = budget if self.texts or beginning else self._share(tokens)
             draws = budget.take(self.under_way.queue)
             gradients = self._watched(self.under_way.rows(draws), partial(gradients_of, draws))
-            self.making.append(_Batch(draws, budget, gradients))
+            self.making.append(_Batch(draws, budget, alone, gradients))
         else:
             return False
         return True
@@ -206,7 +213,7 @@ class _Flow:
     def hear(self) -> Iterator[tuple[Row, Outcome]]:
         """Wait for the job that was begun first; yield the texts that are explained with it.
 
-        Where memory ran out on it, go on with batches half as large.
+        Where memory ran out on it, go on with batches half as large, one at a time.
         """
         job = self.making.popleft()
         try:
@@ -237,11 +244,13 @@ class _Flow:
 
     def _without_room(self, job: _Beginning | _Batch) -> Iterator[tuple[Row, Outcome]]:
         """Put back what was too much at once; what is too much by itself is quarantined."""
+        self.ahead = 1
         tokens = min(self.engine.budget.tokens, job.budget.halved().tokens)
         before, self.engine = self.engine, _with_tokens(self.engine, tokens)
         if isinstance(job, _Batch):
-            dropped = [begun.text for begun in self.under_way.without_room(job.draws)]
-        elif len(job.texts) == 1 and _passes_at_once(job.texts, before.clean_budget) == 1:
+            without_room = self.under_way.without_room(job.draws, for_good=job.alone)
+            dropped = [begun.text for begun in without_room]
+        elif job.alone and _is_one_pass(job.texts, before.clean_budget):
             dropped = [*job.texts]
         else:
             dropped = []
@@ -253,6 +262,11 @@ class _Flow:
 
 def _with_tokens(engine: Engine, tokens: int) -> Engine:
     return replace(engine, budget=replace(engine.budget, tokens=tokens))
+
+
+def _is_one_pass(texts: Sequence[Text], budget: Budget) -> bool:
+    """Say whether clean passes cannot be divided further."""
+    return len(texts) == 1 and _passes_at_once(texts, budget) == 1
 
 
 def _passes_at_once(texts: Sequence[Text], budget: Budget) -> int:

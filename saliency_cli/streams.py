@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from traceback import clear_frames
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -68,6 +69,11 @@ class Streams:
         classifier = self.free.get()
         try:
             return job(classifier)
+        except Exception as error:
+            # Else what the job had in memory stays there until its error has been heard of, and
+            # the jobs behind it run out of memory, too.
+            clear_frames(error.__traceback__)
+            raise
         finally:
             self.free.put(classifier)
 

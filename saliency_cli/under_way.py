@@ -49,10 +49,10 @@ class UnderWay:
         """Whether a target of a text still waits for draws."""
         return id(pending) in self.begun
 
-    def without_room(self, batch: Sequence[Draws]) -> Iterator[Begun]:
-        """Put a batch back that memory ran out on; a text that by itself is too much is let go."""
+    def without_room(self, batch: Sequence[Draws], *, for_good: bool) -> Iterator[Begun]:
+        """Put a batch back that memory ran out on; a text that is too much `for_good` is let go."""
         first = batch[0]
-        if len(batch) > 1 or first.rows > first.grain:
+        if not for_good or len(batch) > 1 or first.rows > first.grain:
             for draws in reversed(batch):
                 if draws.pending in self:
                     self._put_first(draws)

@@ -86,7 +86,7 @@ def test_memory_that_runs_out_on_a_gpu_halves_the_batches(bert_folder: Path) -> 
     few = scored(replace(run, budget=Budget(16_384)), TEXTS)
     torch.cuda.empty_cache()
     before = torch.cuda.memory_stats()["num_ooms"]
-    room = (256 << 20) / torch.cuda.get_device_properties(CUDA).total_memory
+    room = (512 << 20) / torch.cuda.get_device_properties(CUDA).total_memory
     torch.cuda.set_per_process_memory_fraction(room)
     try:
         found = scored(replace(run, budget=Budget(1 << 24)), TEXTS)

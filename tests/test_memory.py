@@ -1,6 +1,10 @@
 """Memory runs out: the batches get smaller, the scores stay; only what never fits is let go."""
 
+import threading
+import time
+import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +19,7 @@ from saliency_cli.explain import explain
 from saliency_cli.passes import Clean, Gradients, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
 
-from .conftest import TEXTS, engine, scored
+from .conftest import TEXTS, WORDS, engine, scored
 
 CPU_ERROR = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"
 
@@ -56,6 +60,71 @@ def test_the_batches_are_halved_until_they_fit_and_the_scores_stay(
     failed = [size for size in tried if size > 70]
     assert len(failed) <= 3
     assert failed == sorted(failed, reverse=True)
+
+
+class Room:
+    """Memory for so many tokens at once; what a pass takes is free when nothing refers to it."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.taken: weakref.WeakSet[Tensor] = weakref.WeakSet()
+        self.refused: list[int] = []
+
+    def take(self, shift: Tensor) -> Tensor:
+        wanted = shift.shape[0] * shift.shape[1]
+        if sum(len(each) for each in self.taken) + wanted > self.tokens:
+            self.refused.append(wanted)
+            raise torch.OutOfMemoryError("CUDA")
+        taken = torch.empty(wanted)
+        self.taken.add(taken)
+        return taken
+
+
+@pytest.mark.parametrize("streams", [1, 2])
+def test_what_failed_gives_its_memory_back_before_the_next_batch(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, streams: int
+) -> None:
+    run = replace(engine(bert, samples=64, tokens=10_000), streams=streams)
+    whole = scored(run, TEXTS)
+    room = Room(200)
+
+    def two_steps(classifier: Classifier, aims: Any, shift: Tensor, **rest: Any) -> Gradients:  # noqa: ANN401
+        held = room.take(shift)  # an activation, and then one that there is no room for
+        also = room.take(shift)
+        return _kept(gradient_passes(classifier, aims, shift, **rest), held, also)
+
+    monkeypatch.setattr(engine_room, "gradient_passes", two_steps)
+    for one, other in zip(scored(run, TEXTS), whole, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+    assert room.refused
+
+
+def _kept(gradients: Gradients, *_held: Tensor) -> Gradients:
+    return gradients
+
+
+def test_a_text_that_only_fits_by_itself_is_tried_by_itself(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = replace(engine(bert, samples=8, tokens=1), streams=2)
+    texts = [f"{word} {TEXTS[3]}" for word in WORDS[:4]]
+    whole = scored(run, texts)
+    busy, refused = threading.Semaphore(1), []
+
+    def one_at_a_time(classifier: Classifier, aims: Any, shift: Tensor, **rest: Any) -> Gradients:  # noqa: ANN401
+        if not busy.acquire(blocking=False):
+            refused.append(len(aims))
+            raise torch.OutOfMemoryError("CUDA")
+        try:
+            time.sleep(0.05)
+            return gradient_passes(classifier, aims, shift, **rest)
+        finally:
+            busy.release()
+
+    monkeypatch.setattr(engine_room, "gradient_passes", one_at_a_time)
+    for one, other in zip(scored(run, texts), whole, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+    assert refused
 
 
 def test_a_text_that_never_fits_is_quarantined_and_the_others_are_not(
