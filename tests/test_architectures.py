@@ -37,6 +37,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> Loaded
         if name not in known:
             folder = save_architecture(name, tmp_path_factory.mktemp("architecture"))
             known[name] = load(ModelChoice(folder), compute)
+            assert known[name].repeatable
         return known[name]
 
     return get
