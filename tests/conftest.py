@@ -49,6 +49,9 @@ TEXTS = (
     "ok",
 )
 
+LONGEST = {"test_ray", "test_workers", "test_faults", "test_killers", "test_browser"}
+"""Files that take minutes, most of it in processes that import torch."""
+
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 hypothesis_settings.load_profile("ci")
 
@@ -56,6 +59,11 @@ hypothesis_settings.load_profile("ci")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files")
     parser.addoption("--device", default="cpu", help="where the engine's promises are tested")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, lest one core be at the last of them while the others rest."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 def wordpiece() -> PreTrainedTokenizerFast:

@@ -237,7 +237,7 @@ def test_the_version_is_told() -> None:
 def test_a_terminal_sees_progress(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "saliency_cli", "explain", str(MODEL), str(TEXTS)]
-    options = ["--samples", "16", "--out", str(tmp_path / "report")]
+    options = ["--samples", "8", "--out", str(tmp_path / "report")]
     with subprocess.Popen([*command, *options], stderr=theirs) as process:
         os.close(theirs)
         seen = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
