@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from saliency_cli.allocator import ran_out
 from saliency_cli.classifier import Classifier
 from saliency_cli.heads import Target
 from saliency_cli.methods import METHODS
@@ -116,9 +117,19 @@ def work_out(pendings: Iterable[Pending]) -> None:
     for pending in pendings:
         alike.setdefault((pending.made, len(pending.clean.encoding)), []).append(pending)
     for group in alike.values():
-        raw = _raw_scores(group)
-        for pending, *found in zip(group, raw, _attributions(group, raw), strict=True):
-            pending._found = _Found(*found)  # noqa: SLF001 - known from here on
+        _work_out(group)
+
+
+def _work_out(alike: Sequence[Pending]) -> None:
+    """Reduce what was drawn of some texts, in halves where memory runs out."""
+    raw = _raw_scores(alike)
+    if raw is None:
+        half = len(alike) // 2
+        _work_out(alike[:half])
+        _work_out(alike[half:])
+        return
+    for pending, *found in zip(alike, raw, _attributions(alike, raw), strict=True):
+        pending._found = _Found(*found)  # noqa: SLF001 - known from here on
 
 
 def gradients(alike: Sequence[Pending]) -> Tensor:
@@ -134,11 +145,16 @@ def gradients(alike: Sequence[Pending]) -> Tensor:
     return torch.cat((total / made, (total - blocks) / left), dim=1)
 
 
-def _raw_scores(alike: Sequence[Pending]) -> Tensor:
-    """Return raw scores [N, 1 + K, L]."""
-    embeddings = torch.stack([pending.clean.embedding for pending in alike])
+def _raw_scores(alike: Sequence[Pending]) -> Tensor | None:
+    """Return raw scores [N, 1 + K, L], or None where there is no room for so many at once."""
     reduction = REDUCTIONS[alike[0].maths.reduction]
-    return reduction(gradients(alike), embeddings[:, None]).cpu()
+    try:
+        embeddings = torch.stack([pending.clean.embedding for pending in alike])
+        return reduction(gradients(alike), embeddings[:, None]).cpu()
+    except (RuntimeError, MemoryError) as error:
+        if len(alike) == 1 or not ran_out(error):
+            raise
+    return None
 
 
 def _attributions(alike: Sequence[Pending], raw: Tensor) -> Iterator[Attribution]:

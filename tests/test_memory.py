@@ -15,6 +15,7 @@ from saliency_cli import draws as engine_room
 from saliency_cli import explain as flow
 from saliency_cli.allocator import ran_out
 from saliency_cli.classifier import Classifier
+from saliency_cli.draws import Pending
 from saliency_cli.explain import explain
 from saliency_cli.passes import Clean, Gradients, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
@@ -136,6 +137,26 @@ def test_a_text_that_never_fits_is_quarantined_and_the_others_are_not(
     bad = [outcome for outcome in outcomes if isinstance(outcome, BadRow)]
     assert [row.ordinal for row in bad] == [3]
     assert bad[0].reason.startswith("memory ran out")
+
+
+def test_scores_are_worked_out_in_halves_until_they_fit(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{word} {TEXTS[0]}" for word in WORDS]  # of one length, but for a few
+    whole = scored(engine(bert, samples=4), texts)
+    made: list[int] = []
+    gradients = engine_room.gradients
+
+    def limited(alike: Sequence[Pending]) -> Tensor:
+        made.append(len(alike))
+        if len(alike) > 3:
+            raise torch.OutOfMemoryError("CUDA")
+        return gradients(alike)
+
+    monkeypatch.setattr(engine_room, "gradients", limited)
+    for one, other in zip(scored(engine(bert, samples=4), texts), whole, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=0)
+    assert max(made) > 3
 
 
 def test_another_error_is_not_taken_for_want_of_memory(
