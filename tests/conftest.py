@@ -49,8 +49,8 @@ TEXTS = (
     "ok",
 )
 
-LONGEST = {"test_ray", "test_workers", "test_faults", "test_killers", "test_browser"}
-"""Files that take minutes, most of it in processes that import torch."""
+LONGEST = ("test_ray", "test_faults", "test_workers", "test_killers", "test_browser")
+"""Files that take minutes, in an order that puts beside a cluster of processes only single ones."""
 
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 hypothesis_settings.load_profile("ci")
@@ -63,7 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, lest one core be at the last of them while the others rest."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 def wordpiece() -> PreTrainedTokenizerFast:

@@ -118,7 +118,7 @@ def run(arguments: list[str], **environment: str) -> Outcome:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         env=os.environ | environment,
         stdin=subprocess.DEVNULL,
     )

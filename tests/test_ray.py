@@ -28,6 +28,8 @@ needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed: pip install 'saliency-cli[ray]'"
 )
 ROWS, SHARD = 2000, 100
+PATIENCE = 300
+"""Seconds to wait for what must come, on a machine that may be busy; a cluster starts in tens."""
 KILLER, DEADLY = 150, "princess"
 """The row whose text has a word that no other text has, and that kills the model which reads it;
 it is long, so that few others are in its batch."""
@@ -139,13 +141,13 @@ def begin(arguments: Sequence[str]) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> Outcome:
     """Wait for a run."""
-    stdout, stderr = process.communicate(timeout=180)
+    stdout, stderr = process.communicate(timeout=PATIENCE)
     return Outcome(process.returncode, stdout, stderr)
 
 
 def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     """Wait for something that a run does."""
-    until = time.monotonic() + 90
+    until = time.monotonic() + PATIENCE
     while not happened():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
