@@ -29,6 +29,7 @@ MORE = (
 )
 _FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 """What a module may raise on inputs that it does not take."""
+_FIRST = Target("the first label", 0)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 AVERAGED = 4
 """Antithetic pairs behind plain scores: what each pass adds by itself is then about a third."""
@@ -43,7 +44,7 @@ def repeatable(classifier: Classifier) -> bool:
     """Say whether torch has kernels for a pass, and for its way back, that do not heed timing."""
     try:
         (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
-        _gradient(classifier, clean, Target("", 0), objective="logit")
+        _gradient(classifier, clean, objective="logit")
     except _FAILURES as error:  # any other one is told by who probes next
         return "deterministic" not in str(error)
     return True
@@ -127,15 +128,15 @@ def plain_scores(classifier: Classifier) -> list[Tensor]:
 def _mean_gradient(classifier: Classifier, clean: Clean) -> Tensor:
     draws = range(AVERAGED)
     noise = smoothgrad([clean] * len(draws), draws, Sampling())
-    aim = Aim(clean, Target(classifier.labels[0], 0), len(draws))
+    aim = Aim(clean, _FIRST, len(draws))
     return gradient_passes(
         classifier, [aim], noise, objective="logit", antithetic=True
     ).values.mean(dim=0)
 
 
-def _gradient(classifier: Classifier, clean: Clean, target: Target, *, objective: str) -> Tensor:
+def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:
     still = torch.zeros(1, *clean.embedding.shape)
-    aim = Aim(clean, target, 1)
+    aim = Aim(clean, _FIRST, 1)
     return gradient_passes(classifier, [aim], still, objective=objective).values[0]
 
 
@@ -193,8 +194,7 @@ def is_rounding(classifier: Classifier, *, reduction: str, objective: str) -> bo
     if reduction not in _DEGENERACIES:
         return False
     (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
-    target = Target(classifier.labels[0], 0)
-    gradient = _gradient(classifier, clean, target, objective=objective).double()
+    gradient = _gradient(classifier, clean, objective=objective).double()
     embedding = clean.embedding.double()
     return _DEGENERACIES[reduction].holds(gradient, embedding)
 

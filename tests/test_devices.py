@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saliency_cli.batching import Budget
 from saliency_cli.checkpoints import load, loading
@@ -25,9 +25,12 @@ from saliency_cli.settings import Compute, ModelChoice
 from .conftest import TEXTS, WORDS, engine, scored
 from .faults import files, same
 from .shell import DONE, Shell, run
-from .test_promises import INPUTS, Linear
+from .test_promises import Linear, unprobed
 
 CUDA = torch.device("cuda")
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="there is no CUDA device here"
+)
 
 
 def many(rows: int) -> str:
@@ -56,13 +59,13 @@ def test_a_run_repeats_itself_and_says_nothing_of_kernels(
 
 @pytest.mark.cuda
 @pytest.mark.slow
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@needs_cuda
 def test_workers_that_share_a_gpu_and_a_run_gone_on_with_change_no_byte(shell: Shell) -> None:
     texts = shell.write("many.jsonl", many(2000))
     options = ("--device", "cuda", "--shard-rows", "100")
-    command, alone, shared, killed = (
+    alone, shared, killed = (
         shell.arguments(*options, texts=texts, out=shell.home / name)
-        for name in ("unused", "alone", "shared", "killed")
+        for name in ("alone", "shared", "killed")
     )
     assert run(alone, OMP_NUM_THREADS="1").exit_code == DONE
     assert run([*shared, "--workers", "2"], OMP_NUM_THREADS="1").exit_code == DONE
@@ -79,7 +82,7 @@ def test_workers_that_share_a_gpu_and_a_run_gone_on_with_change_no_byte(shell: S
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@needs_cuda
 def test_memory_that_runs_out_on_a_gpu_halves_the_batches(bert_folder: Path) -> None:
     there = load(ModelChoice(bert_folder), Compute(device="cuda"))
     run = replace(engine(there, samples=4000), streams=2)
@@ -106,14 +109,6 @@ class Scattering(Linear):
         return super().forward(input_ids, attention_mask)
 
 
-def of(kind: type[nn.Module], bert: Classifier) -> Classifier:
-    module = kind(len(bert.tokenizer)).eval().requires_grad_(requires_grad=False)
-    embedding = module.get_submodule("embedding")
-    return replace(
-        bert, module=module.to(bert.device), embedding=embedding, inputs=INPUTS, labels=()
-    )
-
-
 @pytest.fixture
 def strict() -> Iterator[None]:
     """Have torch refuse what heeds timing, as it does on CUDA."""
@@ -126,15 +121,15 @@ def strict() -> Iterator[None]:
 
 @pytest.mark.usefixtures("strict")
 def test_a_model_that_needs_a_kernel_that_heeds_timing_is_found(bert: Classifier) -> None:
-    assert repeatable(of(Linear, bert))
-    assert not repeatable(of(Scattering, bert))
+    assert repeatable(replace(unprobed(bert, Linear), labels=()))
+    assert not repeatable(replace(unprobed(bert, Scattering), labels=()))
 
 
 @pytest.mark.usefixtures("strict")
 def test_it_is_explained_all_the_same_and_told(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    there = replace(of(Scattering, bert), device=CUDA)
+    there = replace(unprobed(bert, Scattering), device=CUDA)
     monkeypatch.setattr(loading, "repeatable", lambda _classifier: False)
     assert not loading._on_kernels(there).repeatable
     assert torch.is_deterministic_algorithms_warn_only_enabled()

@@ -84,11 +84,15 @@ class MeanOverPadding(Linear):
         return SimpleNamespace(logits=self.head(self.embedding(input_ids).tanh().mean(dim=1)))
 
 
-def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
+def unprobed(classifier: Classifier, kind: type[Linear]) -> Classifier:
     torch.manual_seed(1)
     module = kind(len(classifier.tokenizer)).eval().requires_grad_(requires_grad=False)
     module = module.to(classifier.device)
-    return probe(replace(classifier, module=module, embedding=module.embedding, inputs=INPUTS))
+    return replace(classifier, module=module, embedding=module.embedding, inputs=INPUTS)
+
+
+def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
+    return probe(unprobed(classifier, kind))
 
 
 # 1. No noise, or noise that must cancel, is the gradient.
