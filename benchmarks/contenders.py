@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
-from saliency_cli.classifier import Classifier
-from saliency_cli.explain import Engine, explain
+from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.records import BadRow, Row
 
 NOISE = 0.01

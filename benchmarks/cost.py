@@ -14,12 +14,12 @@ from statistics import median
 import torch
 from reporting import SAMPLE, add_json_option, aligned, emit, say
 
-from saliency_cli.batching import Budget
+from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.checkpoints import load
-from saliency_cli.classifier import Classifier
-from saliency_cli.devices import BATCH_TOKENS
-from saliency_cli.explain import Engine, explain
-from saliency_cli.reading import open_texts
+from saliency_cli.inputs.text_source import open_texts
+from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.devices import BATCH_TOKENS
 from saliency_cli.records import Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TextsChoice
 

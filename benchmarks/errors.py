@@ -11,11 +11,11 @@ from statistics import fmean
 
 from reporting import SAMPLE, add_json_option, aligned, emit, say
 
-from saliency_cli.choosing import parse_samples
-from saliency_cli.explain import Engine, explain
-from saliency_cli.jobs import build_engine
-from saliency_cli.reading import open_texts
+from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.cli.choices import parse_samples
+from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
     DtypeName,

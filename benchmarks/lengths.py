@@ -21,9 +21,9 @@ from products import alone, operations, products_of
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit, say
 from transformers import BertConfig, BertForSequenceClassification
 
-from saliency_cli.explain import Engine, explain
-from saliency_cli.jobs import build_engine
+from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.records import Row
+from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
     Maths,

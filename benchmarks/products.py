@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from saliency_cli.explain import Engine, explain
+from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.records import Row
 
 Shape: TypeAlias = tuple[int, ...]

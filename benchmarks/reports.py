@@ -20,9 +20,9 @@ from reporting import add_json_option, aligned, emit, say
 
 from saliency_cli.records import Record
 from saliency_cli.report import render
+from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.runs.summary import Summary, Tally
 from saliency_cli.settings import PageChoice
-from saliency_cli.store import RunFolder
-from saliency_cli.summary import Summary, Tally
 
 TOKENS = 48
 WORDS = 20_000

@@ -129,8 +129,8 @@ def again(options: argparse.Namespace) -> dict[str, float]:
 
 def engine(options: argparse.Namespace) -> dict[str, float]:
     """Explain one shard with the real engine, at the default settings."""
-    from saliency_cli.explain import explain  # noqa: PLC0415
-    from saliency_cli.jobs import begun  # noqa: PLC0415
+    from saliency_cli.attribution.engine import explain  # noqa: PLC0415
+    from saliency_cli.runs.setup import begun  # noqa: PLC0415
 
     write_texts(options)
     with begun(request(options, resume=False), console()) as (job, _lock):
@@ -143,24 +143,24 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
 
 def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     """Run all of a run but its pages, the engine replaced by the stub."""
-    from saliency_cli import jobs, shards  # noqa: PLC0415
-    from saliency_cli.engines.local import explain_here  # noqa: PLC0415
-    from saliency_cli.engines.work import Work  # noqa: PLC0415
-    from saliency_cli.finishing import finish  # noqa: PLC0415
-    from saliency_cli.manifest import lay_down  # noqa: PLC0415
-    from saliency_cli.receipts import is_committed, write_receipt  # noqa: PLC0415
-    from saliency_cli.store import RunFolder  # noqa: PLC0415
+    from saliency_cli.runs import setup, shard_runner  # noqa: PLC0415
+    from saliency_cli.runs.finalize import finish  # noqa: PLC0415
+    from saliency_cli.runs.manifest import lay_down  # noqa: PLC0415
+    from saliency_cli.runs.receipts import is_committed, write_receipt  # noqa: PLC0415
+    from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
+    from saliency_cli.workers.in_process import explain_here  # noqa: PLC0415
+    from saliency_cli.workers.interface import Work  # noqa: PLC0415
 
     started = perf_counter()
     committing, planning = Timer(), Timer()
     writer = timed_exit(RunFolder.record_writer, committing)
     asked = request(options, resume=resume)
     with (
-        patch.object(shards, "explain", stub),
-        patch.object(shards, "write_receipt", committing.timed(write_receipt)),
+        patch.object(shard_runner, "explain", stub),
+        patch.object(shard_runner, "write_receipt", committing.timed(write_receipt)),
         patch.object(RunFolder, "record_writer", writer),
-        patch.object(jobs, "lay_down", planning.timed(lay_down)),
-        jobs.begun(asked, console()) as (job, lock),
+        patch.object(setup, "lay_down", planning.timed(lay_down)),
+        setup.begun(asked, console()) as (job, lock),
     ):
         numbers = range(len(job.plan.places))
         left = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
@@ -255,7 +255,7 @@ def request(options: argparse.Namespace, *, resume: bool) -> Any:  # noqa: ANN40
 
 def console() -> Any:  # noqa: ANN401
     """Return a console that says nothing."""
-    from saliency_cli.console import Console  # noqa: PLC0415
+    from saliency_cli.cli.console import Console  # noqa: PLC0415
 
     return Console(quiet=True)
 

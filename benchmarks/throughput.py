@@ -17,13 +17,13 @@ from racing import Course, Entry, fastest
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit
 from results import HEADER, Result, conclude, to_the_same_error, told
 
-from saliency_cli.encoding import encode
+from saliency_cli.attribution.engine import Engine
+from saliency_cli.attribution.model_checks import at_layer
 from saliency_cli.errors import SaliencyError
-from saliency_cli.explain import Engine
-from saliency_cli.jobs import build_engine
-from saliency_cli.probes import at_layer
-from saliency_cli.reading import open_texts
+from saliency_cli.inputs.text_source import open_texts
+from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
+from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
     DtypeName,

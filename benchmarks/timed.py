@@ -13,13 +13,13 @@ from time import perf_counter, process_time
 from typing import Any
 from unittest.mock import patch
 
-from saliency_cli import run
-from saliency_cli.cli import app
-from saliency_cli.engines import ENGINES
-from saliency_cli.engines.local import local_engine
-from saliency_cli.engines.work import Explainer, Work
-from saliency_cli.finishing import finish
+from saliency_cli.cli import pipeline
+from saliency_cli.cli.app import app
+from saliency_cli.runs.finalize import finish
 from saliency_cli.settings import EngineChoice
+from saliency_cli.workers import ENGINES
+from saliency_cli.workers.in_process import local_engine
+from saliency_cli.workers.interface import Explainer, Work
 
 CLOCKS = {"clock": perf_counter, "cpu": process_time}
 
@@ -44,7 +44,7 @@ def main() -> None:
         Path(target).write_text(str(now() - started[0]), encoding="ascii")
         return found
 
-    with patch.dict(ENGINES, local=watched), patch.object(run, "finish", finished):
+    with patch.dict(ENGINES, local=watched), patch.object(pipeline, "finish", finished):
         app(arguments)
 
 

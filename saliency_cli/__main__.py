@@ -8,7 +8,7 @@ def main() -> None:
     """Run the command line; SIGINT and SIGTERM end it with a message, a second one at once."""
     try:
         signals.catch()
-        from saliency_cli.cli import app  # noqa: PLC0415 - a signal may come while it is imported
+        from saliency_cli.cli.app import app  # noqa: PLC0415 - a signal may come while it is imported
 
         app()
     except BaseException as error:

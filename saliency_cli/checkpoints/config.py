@@ -5,12 +5,11 @@ from typing import Any
 
 from transformers import AutoConfig
 
+from saliency_cli.checkpoints.config_checks import check_counts, check_reach
 from saliency_cli.checkpoints.json_files import read_object
-from saliency_cli.checkpoints.reaching import check_reach
-from saliency_cli.checkpoints.refusals import refusing
-from saliency_cli.checkpoints.sizes import check_counts
+from saliency_cli.checkpoints.read_errors import refusing
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.escapes import encodable, visible
+from saliency_cli.safe_text import encodable, visible
 from saliency_cli.settings import HeadName, ModelChoice
 
 CONFIG = "config.json"

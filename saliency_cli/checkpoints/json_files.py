@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from saliency_cli.checkpoints.disguises import check_file
-from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.checkpoints.file_checks import check_file
+from saliency_cli.checkpoints.read_errors import refusing
 from saliency_cli.errors import CheckpointError
-from saliency_cli.escapes import visible
+from saliency_cli.safe_text import visible
 
 MOST_BYTES = 64 << 20
 """A config of 100,000 labels has a tenth of that."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import visible
+from saliency_cli.safe_text import visible
 
 
 def read_label_file(path: Path) -> tuple[str, ...]:

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import nn
 
-from saliency_cli.classifier import Classifier
 from saliency_cli.errors import UsageError
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.settings import Compute
 
 UNLIMITED = 1_000_000

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from saliency_cli.checkpoints.recipe import attention
-from saliency_cli.classifier import Classifier
-from saliency_cli.devices import BFLOAT16_WIDTH, DTYPES, multiplies_bfloat16
+from saliency_cli.attribution.model_checks import plain_scores, width
+from saliency_cli.attribution.reduction import sizes
+from saliency_cli.checkpoints.build import attention
 from saliency_cli.errors import UsageError
-from saliency_cli.escapes import visible
-from saliency_cli.kernels import choose_products
-from saliency_cli.probes import plain_scores, width
-from saliency_cli.reduction import sizes
+from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.devices import BFLOAT16_WIDTH, DTYPES, multiplies_bfloat16
+from saliency_cli.model.matmul import choose_products
+from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli.errors import CheckpointError
-from saliency_cli.escapes import listed, visible
+from saliency_cli.safe_text import listed, visible
 
 
 def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:

@@ -11,14 +11,15 @@ from typing import Any
 
 from tokenizers import Regex, models
 from tokenizers.pre_tokenizers import Sequence, Split
+from torch import nn
 from transformers import AutoTokenizer
 from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
-from saliency_cli.checkpoints.disguises import check_file, check_folder
+from saliency_cli.checkpoints.file_checks import check_file, check_folder
 from saliency_cli.checkpoints.json_files import read_object
-from saliency_cli.checkpoints.refusals import refusing
+from saliency_cli.checkpoints.read_errors import refusing
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.escapes import visible
+from saliency_cli.safe_text import visible
 from saliency_cli.settings import ModelChoice
 
 SETTINGS = "tokenizer_config.json"
@@ -222,3 +223,25 @@ def checked_pad(pad: int, *, rows: int | None, folder: Path) -> int:
             "correct pad_token_id in the config",
         )
     return pad
+
+
+NO_ID = -1
+"""Stands for a padding token in a config where no text may be padded: no token has this id."""
+
+
+def settle_padding(module: nn.Module, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the id to pad with, and give one to a model that was saved without.
+
+    GPT-2, Llama and their like look for the last token that is not padding, and refuse a batch if
+    they know of none. The tokenizer's padding serves if no text holds it. Otherwise the last place
+    is taken for the last token, which is right for texts of equal length; the probe finds that
+    others cannot be padded.
+    """
+    config = getattr(module, "config", None)
+    known = getattr(config, "pad_token_id", None)
+    own = tokenizer.pad_token_id
+    if config is not None and known is None:
+        in_texts = own is None or own in tokenizer("")["input_ids"]
+        config.pad_token_id = NO_ID if in_texts else own
+    usable = (int(pad) for pad in (known, own) if pad is not None and pad >= 0)
+    return next(usable, 0)

@@ -1,17 +1,16 @@
 """Weights into a module, strictly: what the file lacks is never made up."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedModel
 
-from saliency_cli.checkpoints.prefixes import unwrapped
-from saliency_cli.checkpoints.saved import Weights
+from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
-from saliency_cli.escapes import listed, visible
+from saliency_cli.safe_text import listed, visible
 
 Mismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
 """A key, the shape of its tensor in the file, and the shape that the module wants."""
@@ -141,3 +140,36 @@ def _refuse(
 
 def _shape(size: torch.Size) -> str:
     return "×".join(map(str, size)) or "scalar"
+
+
+COMPILED = "_orig_mod"
+"""torch.compile puts it wherever in the module it was called, not only in front."""
+
+
+def unwrapped(weights: Weights, wanted: Callable[[], Collection[str]]) -> Weights:
+    """Return the weights under the names that agree best with those that are `wanted`.
+
+    A name is only ever shortened as all others are. Whether every key then fits is for the loader
+    to see, which takes nothing less. `wanted` is asked only where there is a choice.
+    """
+    candidates = list(_candidates(weights))
+    if len(candidates) == 1:
+        return weights
+    names = set(wanted())
+    return max(candidates, key=lambda candidate: len(names.intersection(candidate)))
+
+
+def _candidates(weights: Weights) -> Iterator[Weights]:
+    """Yield the weights as they are, then without one more component in front each time."""
+    yield weights
+    paths = {key: [part for part in key.split(".") if part != COMPILED] for key in weights}
+    depth = 0
+    while True:
+        named = {".".join(path[depth:]): weights[key] for key, path in paths.items()}
+        if len(named) < len(weights) or "" in named:
+            return
+        if named.keys() != weights.keys():
+            yield named
+        if len({path[depth] for path in paths.values()}) > 1:
+            return
+        depth += 1

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from saliency_cli.archive import Run
 from saliency_cli.exports.eraser import eraser
 from saliency_cli.exports.github import annotations, step_summary
 from saliency_cli.exports.instances import instances
 from saliency_cli.exports.junit import junit
 from saliency_cli.exports.tables import csv_table, parquet_table
+from saliency_cli.runs.finished_run import Run
 
 Export: TypeAlias = Callable[[Run], Iterator[bytes]]
 

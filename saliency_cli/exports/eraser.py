@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from saliency_cli.archive import Run
 from saliency_cli.records import Record
+from saliency_cli.runs.finished_run import Run
 
 HALF = 0.5
 """Share of a row's evidence that the words of a hard rationale hold together."""

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from heapq import nlargest
 
-from saliency_cli.archive import Run
-from saliency_cli.escapes import excerpt
+from saliency_cli.analysis.words import judged
 from saliency_cli.exports.phrases import leaders, named, prediction
-from saliency_cli.ranking import judged
 from saliency_cli.records import Record
+from saliency_cli.runs.finished_run import Run
+from saliency_cli.safe_text import excerpt
 
 MOST_ANNOTATIONS = 10
 """What a step shows of one kind; further ones are dropped without a word."""

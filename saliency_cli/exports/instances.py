@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from saliency_cli.archive import Run
 from saliency_cli.records import Record
+from saliency_cli.runs.finished_run import Run
 
 
 def instances(run: Run) -> Iterator[bytes]:

@@ -10,11 +10,11 @@ from typing import TypeAlias
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from saliency_cli.archive import Run
-from saliency_cli.escapes import excerpt, visible
+from saliency_cli.analysis.words import judged
 from saliency_cli.exports.phrases import leaders, named, prediction
-from saliency_cli.ranking import judged
 from saliency_cli.records import Record
+from saliency_cli.runs.finished_run import Run
+from saliency_cli.safe_text import excerpt, visible
 
 Outcome: TypeAlias = tuple[str, str, str]
 """Element, message, and the text inside."""

@@ -1,8 +1,8 @@
 """What the formats for a CI's pages say of a row, in a few words that fit one line."""
 
-from saliency_cli.escapes import excerpt
-from saliency_cli.ranking import leading
+from saliency_cli.analysis.words import leading
 from saliency_cli.records import Record
+from saliency_cli.safe_text import excerpt
 
 LONGEST = 60
 """Characters of a label, an id or a word."""

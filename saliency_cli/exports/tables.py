@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, TypeAlias
 
-from saliency_cli.archive import Run
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
+from saliency_cli.runs.finished_run import Run
 
 Line: TypeAlias = dict[str, Any]
 

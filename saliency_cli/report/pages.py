@@ -10,14 +10,15 @@ from typing import Any
 
 from jinja2 import Environment
 
-from saliency_cli.report.environment import environment, template_errors
-from saliency_cli.report.findings import find
+from saliency_cli.analysis.findings import find
+from saliency_cli.atomic_files import committed, writing
 from saliency_cli.report.palette import legend
+from saliency_cli.report.row_selection import ranks, select
+from saliency_cli.report.row_view import RowView, view
 from saliency_cli.report.search_index import Packer, entry
-from saliency_cli.report.selection import ranks, select
-from saliency_cli.report.views import RowView, view
+from saliency_cli.report.templating import environment, template_errors
+from saliency_cli.runs.run_folder import INDEX, PAGES, RunFolder
 from saliency_cli.settings import PageChoice
-from saliency_cli.store import INDEX, PAGES, RunFolder, committed, writing
 
 ROWS_PER_PAGE = 500
 SIGNED = {"dot"}

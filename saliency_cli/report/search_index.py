@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
 from saliency_cli.records import Record
-from saliency_cli.report.views import RowView, embedded, plain
+from saliency_cli.report.row_view import RowView, embedded, plain
 
 PART_BYTES = 3 * 2**20
 """Entries in one part, before packing: base64 of what cannot be packed stays under 5 MB."""

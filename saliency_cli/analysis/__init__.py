@@ -1,0 +1,1 @@
+"""Records to words, findings, confusion and notable rows."""

@@ -1,0 +1,1 @@
+"""Methods, noise, scores and their errors, and the engine that fills batches."""

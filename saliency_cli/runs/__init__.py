@@ -1,0 +1,1 @@
+"""A run's folder: plan, manifest, shards, receipts, crash journal, locks."""

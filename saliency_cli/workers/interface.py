@@ -1,0 +1,31 @@
+"""What every engine is handed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from saliency_cli.runs.folder_lock import Lock
+from saliency_cli.runs.shard_runner import Job
+from saliency_cli.settings import EngineChoice, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The shards that are left of a run; the folder is locked for who commits them.
+
+    `advance` hears of rows as they are explained. The numbers come one by one, for there may be
+    millions.
+    """
+
+    job: Job
+    lock: Lock
+    request: Request
+    numbers: Iterator[int]
+    advance: Callable[[int], None]
+
+
+Explainer: TypeAlias = Callable[[Work], None]
+"""Commits all shards of some work; raises a SaliencyError where one cannot be."""
+Engine: TypeAlias = Callable[[EngineChoice], AbstractContextManager[Explainer]]
+"""Gets ready before anything is on the disk, and cleans up behind its explainer."""

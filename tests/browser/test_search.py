@@ -1,0 +1,439 @@
+"""Finding things in a report: search, sort, filters, links and keys, in a real Chromium."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from saliency_cli.records import Record
+from tests.support.chromium import Watched
+from tests.support.runs import HOSTILE, bad_record, pair_record, read_records, record, write_run
+
+pytestmark = pytest.mark.browser
+
+ROWS = {"free": 0, "sure": 1, "ham": 2, "wrong": 3, "bad": 4, "cut": 5, "pair": 6, "split": 7}
+
+
+def spoken() -> list[Record]:
+    """Make rows that searches can tell apart."""
+    return [
+        record(0, "free call now", gold="spam", id="a17"),
+        record(1, "a free prize Waiting", gold="spam", probability=0.995, flip_rate=0.25),
+        record(2, "see you at home", predicted="ham", probability=0.55, gold="ham"),
+        record(3, "call me at home", predicted="ham", probability=0.7, gold="spam"),
+        bad_record(4),
+        record(5, "long", truncated=True, special_share=0.5),
+        pair_record(6),
+        split(7),
+    ]
+
+
+def split(ordinal: int) -> Record:
+    """Make the record of a word in two tokens, and one that is for the label and one against."""
+    return record(ordinal, "ring ton e") | {
+        "text": "ring tone",
+        "offsets": [[0, 0], [0, 4], [5, 8], [8, 9]],
+        "scores": [0.1, -0.35, 0.3, 0.25],
+    }
+
+
+QUERIES = {
+    "": "free sure ham wrong bad cut pair split",
+    "free": "free sure",
+    "FREE call": "free",
+    '"free call"': "free",
+    '"call free"': "",
+    "!free": "ham wrong bad cut pair split",
+    "label:ham": "ham wrong",
+    "!label:ham": "free sure cut pair split",
+    "gold:SPAM": "free sure wrong",
+    "correct": "free sure ham",
+    "!correct": "wrong",
+    "conf<0.6": "ham",
+    "conf>99%": "sure",
+    "!conf<0.6": "free sure wrong cut pair split",
+    "flips>0.1": "sure",
+    "special>0.4": "cut pair",
+    "error>0.005": "free sure ham wrong cut split",
+    "quarantined": "bad",
+    "truncated": "cut",
+    "pair": "pair",
+    "windows": "",
+    "lead:tone": "split",
+    "lead:waiting !truncated": "sure",
+    "id:a17": "free",
+    "id:a1": "",
+    "a17": "free",
+    "label:": "free sure ham wrong bad cut pair split",
+    "sleeps": "pair",
+    "missing": "bad",
+    "label:spam correct free conf>0.9": "sure",
+    "un:known": "",
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("run"), spoken(), reduction="dot")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a report whose last page holds the rows of the other one, and a hostile row."""
+    filler = [record(ordinal, f"filler number {ordinal}") for ordinal in range(1000)]
+    moved = [{**each, "ordinal": 1000 + each["ordinal"]} for each in spoken()]
+    hostile = record(1008, f"{HOSTILE} {{{{ 7*7 }}}} \u202eevil", id="javascript:alert(1)//../../x")
+    return write_run(tmp_path_factory.mktemp("pages"), [*filler, *moved, hostile])
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    page = browser.new_page(viewport={"width": 1000, "height": 800})
+    watched = Watched(page)
+    yield watched
+    page.close()
+    assert watched.said == []
+
+
+def opened(watched: Watched, path: Path, hash_: str = "") -> Page:
+    """Open a page whose search is ready."""
+    page = watched.page
+    page.goto("about:blank")
+    page.goto(path.as_uri() + hash_)
+    page.wait_for_selector("html[data-ready]")
+    return page
+
+
+def rows(page: Page) -> list[int]:
+    """Return the ordinals of the rows that are to be seen, in order."""
+    ids = page.locator(".row:visible").evaluate_all("rows => rows.map((row) => row.id)")
+    return [int(name.removeprefix("row-")) for name in ids]
+
+
+def search(page: Page, query: str) -> None:
+    page.locator("#q").fill(query)
+    page.wait_for_function("q => document.documentElement.dataset.query === q", arg=query)
+
+
+# One page.
+
+
+def test_a_search_finds_what_it_says(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    for query, names in QUERIES.items():
+        search(page, query)
+        assert rows(page) == [ROWS[name] for name in names.split()], query
+
+
+def test_the_totals_follow_the_search(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    totals = page.get_by_role("status")
+    expect(totals).to_have_text("8 of 8 rows, accuracy 75.0 %")
+    search(page, "home")
+    expect(totals).to_have_text("2 of 8 rows, accuracy 50.0 %")
+    search(page, "truncated")
+    expect(totals).to_have_text("1 of 8 rows")
+    search(page, "conf<much")
+    expect(totals).to_have_text("conf< needs a number, not “much”")
+    expect(page.locator("#q")).to_have_attribute("aria-invalid", "true")
+
+
+def test_rows_are_sorted_and_put_back(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    sort = page.get_by_label("Sort")
+    sort.select_option(label="least probable first")
+    assert rows(page) == [2, 3, 0, 5, 6, 7, 1, 4]
+    sort.select_option(label="most probable first")
+    assert rows(page) == [1, 0, 5, 6, 7, 3, 2, 4]
+    sort.select_option(label="most on special tokens first")
+    assert rows(page)[0] == 5
+    search(page, "home")
+    assert rows(page) == [2, 3]
+    search(page, "")
+    sort.select_option(label="largest error first")
+    assert rows(page)[-1] == 4
+    sort.select_option(label="input order")
+    assert rows(page) == list(range(8))
+
+
+def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    search(page, 'home label:"ham"')
+    page.get_by_label("Sort").select_option("-conf")
+    page.get_by_role("button", name="tokens").click()
+    page.get_by_role("button", name="magnitude").click()
+    seen, address = rows(page), page.url
+    assert seen == [3, 2]
+    page = opened(watched, report / "index.html", address.partition("index.html")[2])
+    assert rows(page) == seen
+    assert page.locator("#q").input_value() == 'home label:"ham"'
+    assert page.get_by_label("Sort").input_value() == "-conf"
+    for name in ("tokens", "magnitude"):
+        expect(page.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
+    page.evaluate("location.hash = '#q=free'")
+    expect(page.get_by_role("status")).to_have_text("2 of 8 rows, accuracy 100.0 %")
+
+
+def test_a_link_to_a_row_shows_it_even_if_a_search_hid_it(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html", "#q=free")
+    page.evaluate("location.hash = '#row-3'")
+    expect(page.locator("#row-3")).to_be_in_viewport()
+    assert rows(page) == list(range(8))
+    page = opened(watched, report / "index.html", "#row-7")
+    expect(page.locator("#row-7")).to_be_in_viewport()
+
+
+def test_chips_add_their_term_and_take_it_away(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    for name, term, found in (
+        ("wrong", "!correct", [3]),
+        ("unsure", "conf<0.6", [2]),
+        ("noise-fragile", "flips>0.1", [1]),
+        ("cut", "truncated", [5]),
+        ("quarantined", "quarantined", [4]),
+        ("ham", "label:ham", [2, 3]),
+    ):
+        chip = page.get_by_role("button", name=name, exact=True)
+        chip.click()
+        assert (rows(page), page.locator("#q").input_value()) == (found, term)
+        expect(chip).to_have_attribute("aria-pressed", "true")
+        chip.click()
+        assert (len(rows(page)), page.locator("#q").input_value()) == (8, "")
+    search(page, "free")
+    page.get_by_role("button", name="spam", exact=True).click()
+    assert page.locator("#q").input_value() == "free label:spam"
+
+
+def focused(page: Page) -> str | None:
+    return page.locator(":focus").text_content()
+
+
+def test_keys_lead_through_the_page(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    for key, name in (("j", 0), ("j", 1), ("k", 0), ("]", 7), ("[", 0)):
+        page.keyboard.press(key)
+        assert focused(page) == f"Row {name}", key
+    page.keyboard.press("/")
+    page.keyboard.type("home j?")
+    expect(page.get_by_role("status")).to_contain_text("0 of 8")
+    search(page, "home")
+    page.locator("#q").blur()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert focused(page) == "Row 3"
+    expect(page.locator("#row-3")).to_be_in_viewport()
+
+
+def test_help_opens_and_single_keys_can_be_switched_off(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    assert Axe().run(page).violations_count == 0
+    page.get_by_label("Single keys do nothing").check()
+    page.get_by_role("button", name="Close").click()
+    page.locator("h1").click()
+    page.keyboard.press("j")
+    page.keyboard.press("?")
+    expect(dialog).not_to_be_visible()
+    page.get_by_role("button", name="Keys and search").click()
+    page.get_by_label("Single keys do nothing").uncheck()
+    page.keyboard.press("Escape")
+    expect(dialog).not_to_be_visible()
+    page.keyboard.press("?")
+    expect(dialog).to_be_visible()
+
+
+def test_words_and_tokens_are_switched(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    word = page.locator("#row-7 .w")
+    tip = page.get_by_role("tooltip")
+    word.hover()
+    assert tip.inner_text() == "0.5500 ± 0.0143 (55.0 %), 2 tokens"
+    backgrounds = "spans => spans.map((span) => getComputedStyle(span).backgroundColor)"
+    none = "rgba(0, 0, 0, 0)"
+    assert page.locator("#row-7 .w > .t").evaluate_all(backgrounds) == [none, none]
+    page.get_by_role("button", name="tokens").click()
+    assert word.evaluate_all(backgrounds) == [none]
+    assert none not in page.locator("#row-7 .w > .t").evaluate_all(backgrounds)
+    page.locator("#row-7 .w > .t").first.hover()
+    assert tip.inner_text().startswith("0.3000 ± ")
+    page.locator("#row-7 h3 a").focus()
+    stops = []
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+        stops.append(focused(page))
+    assert stops == ["[CLS]", "ring", "ton", "e"]
+
+
+def test_magnitude_leaves_out_the_sign(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    against = page.locator("#row-7 .n6")
+    colour = "span => getComputedStyle(span).backgroundColor"
+    before = against.evaluate(colour)
+    page.get_by_role("button", name="magnitude").click()
+    assert against.evaluate(colour) == "rgb(11, 63, 125)" != before
+
+
+def pasted(page: Page) -> str:
+    page.locator("#q").fill("")
+    page.locator("#q").press("Control+V")
+    return page.locator("#q").input_value()
+
+
+def assert_pasted(page: Page, expected: object, *, read: Callable[[str], object] = str) -> None:
+    """See what is pasted; what was copied may reach the clipboard a moment after the page knows."""
+    for _ in range(30):
+        if read(pasted(page)) == expected:
+            return
+        page.wait_for_timeout(100)
+    assert read(pasted(page)) == expected
+
+
+def test_link_and_record_are_copied(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html", "#sort=conf")
+    page.locator("#row-6").get_by_role("button", name="Copy link").click()
+    expect(page.locator("#row-6")).to_contain_text("Copied")
+    assert_pasted(page, (report / "index.html").as_uri() + "#row-6")
+    search(page, "")
+    for made in read_records(report):
+        page.locator(f"#row-{made['ordinal']}").get_by_role("button", name="Copy record").click()
+        expect(page.locator(f"#row-{made['ordinal']}")).to_contain_text("Copied")
+        assert_pasted(page, made, read=json.loads)
+        search(page, "")
+
+
+def test_arrows_follow_the_eye_from_right_to_left(watched: Watched, tmp_path: Path) -> None:
+    texts = ("שלום לכל העולם", "日本語 の 文", "e\u0301te\u0301 👩\u200d🚀 ok")
+    run = write_run(tmp_path / "run", [record(at, text) for at, text in enumerate(texts)])
+    page = opened(watched, run / "index.html")
+    page.locator("#row-0 h3 a").focus()
+    for key, word in (("ArrowRight", "[CLS]"), ("ArrowLeft", "שלום"), ("ArrowLeft", "לכל")):
+        page.keyboard.press(key)
+        assert focused(page) == word
+    for ordinal, text in enumerate(texts):
+        shown = page.locator(f"#row-{ordinal} .text").text_content()
+        assert shown == f"[CLS]{text}"
+    search(page, "été")
+    assert rows(page) == [2]
+
+
+# Many pages.
+
+
+def results(page: Page) -> list[str]:
+    return page.locator(".result a").all_inner_texts()
+
+
+def test_a_search_finds_rows_on_every_page(watched: Watched, pages: Path) -> None:
+    page = opened(watched, pages / "index.html")
+    assert page.get_by_role("status").inner_text().startswith("1009 of 1009 rows")
+    search(page, "label:ham home")
+    assert results(page) == ["Row 1002", "Row 1003"]
+    expect(page.locator(".result").nth(1)).to_contain_text("✗ wrong, gold spam")
+    search(page, '"number 777"')
+    page.get_by_role("link", name="Row 777").click()
+    expect(page.locator("#row-777")).to_be_in_viewport()
+    assert page.url.endswith("pages/page-0002.html#row-777")
+    watched.asked.clear()
+
+
+def test_results_are_turned_by_keys_and_buttons(watched: Watched, pages: Path) -> None:
+    page = opened(watched, pages / "index.html")
+    assert results(page)[0] == "Row 0"
+    page.keyboard.press("]")
+    assert results(page)[0] == "Row 100"
+    page.get_by_role("button", name="Next →").click()
+    assert results(page)[0] == "Row 200"
+    assert page.url.endswith("#page=3")
+    page.keyboard.press("[")
+    page.keyboard.press("j")
+    assert focused(page) == "Row 100"
+    search(page, "filler")
+    assert results(page)[0] == "Row 0"
+    page.get_by_label("Sort").select_option("-special")
+    assert "page" not in page.url.partition("#")[2]
+
+
+def test_pages_of_rows_have_the_keys(watched: Watched, pages: Path) -> None:
+    page = watched.open(pages / "pages" / "page-0002.html")
+    page.keyboard.press("j")
+    assert focused(page) == "Row 500"
+    page.keyboard.press("]")
+    page.wait_for_url("**/page-0003.html")
+    page.keyboard.press("]")
+    assert focused(page) == "Row 1008"
+    page.get_by_role("button", name="tokens").click()
+    page.keyboard.press("/")
+    page.wait_for_url("**/index.html#q")
+    expect(page.locator("#q")).to_be_focused()
+
+
+def test_a_part_of_the_index_that_is_gone_is_told(browser: Browser, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [record(each, "one") for each in range(501)])
+    (run / "pages" / "index-0001.js").unlink()
+    page = browser.new_page()
+    page.goto((run / "index.html").as_uri())
+    expect(page.get_by_role("status")).to_have_text("pages/index-0001.js is missing")
+    page.close()
+
+
+def test_what_is_hostile_stays_text(watched: Watched, pages: Path) -> None:
+    page = opened(watched, pages / "index.html", f"#q={quote('javascript:alert(1)')}")
+    assert results(page) == ["Row 1008"]
+    excerpt = page.locator(".result .excerpt").inner_text()
+    assert excerpt == f"{HOSTILE} {{{{ 7*7 }}}} \\u202eevil"
+    page = opened(watched, pages / "index.html", f"#q={quote(HOSTILE)}&sort={quote(HOSTILE)}")
+    assert page.locator("img").count() == 0
+    page.goto((pages / "pages" / "page-0003.html").as_uri())
+    row = page.locator("#row-1008")
+    assert row.locator(".id").inner_text() == "javascript:alert(1)//../../x"
+    assert "\\u202eevil" in row.inner_text()
+    assert page.locator("img, [href^=javascript]").count() == 0
+
+
+def test_one_file_holds_all_rows(watched: Watched, pages: Path, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", read_records(pages), single_file=True, title="All & one")
+    assert sorted(path.name for path in run.iterdir()) == ["index.html", "manifest.json", "records"]
+    page = opened(watched, run / "index.html")
+    assert page.title() == "All & one"
+    search(page, "label:ham")
+    assert rows(page) == [1002, 1003]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page_before_and_after_a_search(
+    browser: Browser, report: Path, pages: Path, scheme: str
+) -> None:
+    page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
+    files = [report / "index.html", pages / "index.html", pages / "pages" / "page-0003.html"]
+    for file in files:
+        page.goto(file.as_uri())
+        page.wait_for_timeout(200)
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+        if file.name == "index.html":
+            search(page, "!correct")
+            page.get_by_label("Sort").select_option("conf")
+        page.get_by_role("button", name="Keys and search").focus()
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
+    page.close()
+
+
+def test_without_scripts_nothing_is_offered_that_needs_them(
+    browser: Browser, report: Path, pages: Path
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    for file in (report / "index.html", pages / "index.html", pages / "pages" / "page-0003.html"):
+        page.goto(file.as_uri())
+        assert page.locator("button:visible, input:visible, select:visible").count() == 0
+    page.goto((pages / "index.html").as_uri())
+    page.get_by_role("link", name="Page 3:").click()
+    assert "free call now" in page.locator("#row-1000 .text").inner_text()
+    context.close()

@@ -1,0 +1,233 @@
+"""`saliency show`: one text in the terminal, with colour and without, or its record."""
+
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from unicodedata import category
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.color import Color, ColorSystem
+from rich.console import Console
+from rich.style import Style
+from typer.testing import CliRunner, Result
+
+from saliency_cli.analysis.words import leading, whole_words
+from saliency_cli.cli import options
+from saliency_cli.cli.app import app
+from saliency_cli.cli.terminal import STYLES, shaded
+from saliency_cli.records import Record
+from saliency_cli.report.palette import legend, shade
+from tests.support.models import save_bert
+from tests.support.paths import ROOT, SAMPLE
+from tests.support.runs import pair_record, read_records, record, varied
+
+MODEL = SAMPLE / "model.pt"
+TEXT = "Free entry: call 0800 now to win a prize!"
+EXPLAINED = [each for each in varied() if each["status"] == "ok"]
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+any_text = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x1b\x07\u202e\r\n"))
+
+
+def show(*arguments: object, code: int = 0, model: Path = MODEL) -> Result:
+    result = CliRunner().invoke(app, ["show", str(model), *map(str, arguments)])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def terminal(colours: str | None, **options: bool) -> Console:
+    """Make a terminal of so many colours."""
+    return Console(
+        file=io.StringIO(), force_terminal=True, color_system=colours, width=40, **options  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def plain(each: Record) -> str:
+    return shaded(each, terminal(None))
+
+
+def test_the_record_is_the_one_that_explain_writes(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(json.dumps({"text": TEXT}) + "\n", encoding="utf-8")
+    out = tmp_path / "report"
+    result = CliRunner().invoke(app, ["explain", str(MODEL), str(texts), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert json.loads(show(TEXT, "--json").stdout) == read_records(out)[0]
+
+
+def test_it_takes_explains_options_of_model_maths_and_compute() -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    theirs, ours = (
+        {each.name: each for each in known[name].params} for name in ("explain", "show")
+    )
+    panels = {options.MODEL, options.MATHS, options.COMPUTE}
+    needed = {n for n, each in theirs.items() if getattr(each, "rich_help_panel", "") in panels}
+    assert len(needed) > 20
+    assert needed <= set(ours)
+    for name in needed:
+        assert ours[name].default == theirs[name].default, name
+
+
+def test_where_there_is_no_colour_words_bear_marks() -> None:
+    result = show(TEXT, "--samples", 8)
+    assert result.stderr == ""
+    assert "\x1b" not in result.stdout
+    (each,) = [json.loads(show(TEXT, "--samples", 8, "--json").stdout)]
+    assert result.stdout == plain(each)
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"spam {each['probability']:.3f}  ham 0.0")
+    assert re.sub("[⁻¹²³⁴⁵⁶]", "", lines[2]) == f"[CLS] {TEXT} [SEP]"
+    assert lines[4].startswith(f"  {leading(each, most=1)[0].text} ")
+    assert "±" in lines[4]
+    assert lines[-1].endswith("flip rate 0.0%, 8 passes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "coloured"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "xterm"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_colour_follows_the_terminal(changes: dict[str, str], coloured: bool) -> None:
+    program = (
+        "import json, sys; from saliency_cli.cli.terminal import shaded\n"
+        "sys.stdout.write(shaded(json.load(sys.stdin)))"
+    )
+    unset = {"NO_COLOR", "FORCE_COLOR", "COLORTERM", "TERM"}
+    env = {name: value for name, value in os.environ.items() if name not in unset} | changes
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=theirs
+    ) as process:
+        process.communicate(json.dumps(EXPLAINED[0]).encode())
+    os.close(theirs)
+    shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert ("48;" in shown) == coloured
+    assert ("⁴" in shown or "⁵" in shown) != coloured
+
+
+@pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
+def test_every_shade_has_a_colour_of_its_own(system: ColorSystem) -> None:
+    shades = {step.css for step in legend(signed=True)}
+    assert set(STYLES) == shades
+    colours = [Style.parse(STYLES[name]).bgcolor for name in sorted(shades - {"s0"})]
+    drawn = {colour.downgrade(system) for colour in colours if colour is not None}
+    assert len(drawn) == len(colours) == 12
+
+
+def test_ink_is_readable_on_every_shade() -> None:
+    for name, style in STYLES.items():
+        parsed = Style.parse(style)
+        assert (parsed.color is None) == (name == "s0")
+        if parsed.color is not None and parsed.bgcolor is not None:
+            assert contrast(parsed.color, parsed.bgcolor) >= 4.5, name
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the contrast ratio of two colours as WCAG 2.2 defines it."""
+    dark, light = sorted(map(luminance, (one, other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: Color) -> float:
+    shares = [value / 255 for value in colour.get_truecolor()]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("each", EXPLAINED, ids=lambda each: str(each["ordinal"]))
+@pytest.mark.parametrize("colours", [None, "256", "truecolor"])
+def test_every_kind_of_record_is_shown_and_only_colours_act(
+    each: Record, colours: str | None
+) -> None:
+    shown = ESCAPE.sub("", shaded(each, terminal(colours)))
+    assert not any(category(c) in {"Cc", "Cf"} for c in shown if c not in "\n\t")
+    for target in (each, *each.get("others", ())):
+        assert target["target"] == each["predicted"] or f"why {target['target']}\n" in shown
+
+
+@given(any_text.filter(lambda text: text.split() == [text.strip()]))
+def test_no_text_acts_on_the_terminal(text: str) -> None:
+    made = record(0, text, predicted=text, probabilities={text: 1.0, "ham": 0.0})
+    shown = ESCAPE.sub("", shaded(made, terminal("truecolor")))
+    assert not any(category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in shown if c not in "\n\t")
+
+
+def test_a_sign_is_not_told_by_colour_alone() -> None:
+    made = record(0, "free call") | {"scores": [0.2, -0.4, 0.4]}
+    assert "free⁻⁶ call⁶" in plain(made)
+    assert all("underline" in style for name, style in STYLES.items() if name[0] == "n")
+
+
+def test_both_halves_of_a_pair_are_shown() -> None:
+    lines = plain(pair_record(7)).splitlines()
+    assert "[CLS]³ a³ man³ eats⁵ [SEP]³" in lines
+    assert "a³ <i>man³</i> sleeps⁶ [SEP]³" in lines
+
+
+def test_wordpieces_are_one_word_and_punctuation_is_another() -> None:
+    made = record(0, "x") | {
+        "text": "unfriendly, 日本 no!",
+        "tokens": ["un", "##friend", "##ly", ",", "日", "本", "no", "!"],
+        "offsets": [[0, 2], [2, 8], [8, 10], [10, 11], [12, 13], [13, 14], [15, 17], [17, 18]],
+        "special": [False] * 8,
+        "scores": [0.1, 0.2, 0.05, 0.1, 0.2, 0.1, 0.125, 0.125],
+        "errors": [0.01] * 8,
+    }
+    words = [word for word in whole_words(made) if word.tokens]
+    assert [word.text for word in words] == ["unfriendly", ",", "日", "本", "no", "!"]
+    assert words[0].score == pytest.approx(0.35)
+    assert words[0].error == pytest.approx(0.03)
+    assert [word.text for word in leading(made, most=2)] == ["unfriendly", "日"]
+    assert sum(word.score for word in words) == pytest.approx(sum(made["scores"]))
+
+
+@given(st.floats(-1, 1))
+def test_the_shade_of_a_score_has_a_style(score: float) -> None:
+    assert shade(score) in STYLES
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("",), "the text has no token"),
+        ((TEXT, ""), "the pair has no token"),
+        ((TEXT, "--target", "gold"), "the gold label is missing"),
+        ((TEXT, "--target", "eggs"), "no such label"),
+        ((TEXT, "--noise", "0.1", "--preset", "allennlp"), "fixes --noise"),
+        (("caf\udce9",), r"caf\udce9"),
+    ],
+)
+def test_what_cannot_be_shown_is_told(arguments: tuple[str, ...], said: str) -> None:
+    result = show(*arguments, code=2)
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_model_that_is_refused_is_3(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"no model")
+    (tmp_path / "config.json").write_bytes((SAMPLE / "config.json").read_bytes())
+    show(TEXT, code=3, model=tmp_path / "model.pt")
+
+
+def test_labels_and_warnings_of_other_heads(tmp_path: Path) -> None:
+    model = save_bert(
+        tmp_path / "three", labels=("a", "b", "c"), problem="multi_label_classification"
+    )
+    result = show("free call now", "you won", "--target", "all", model=model)
+    assert result.stdout.count("why ") == 2
+    noisy = show("free call now", "--noise", 5, "--samples", 16, model=model)
+    assert "the noise changes the prediction" in noisy.stderr
+    assert show("free call now", "--noise", 5, "--samples", 16, "--quiet", model=model).stderr == ""

@@ -1,0 +1,268 @@
+"""Runs that are killed, starved and stopped, and then gone on with: not a byte is another."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults import (
+    INTERRUPTED,
+    LONG,
+    QUARANTINED,
+    SHARD_ROWS,
+    SHARDS,
+    TERMINATED,
+    Desk,
+    files,
+    frozen,
+    kill_in,
+    same,
+    wait_a_while,
+    wait_for,
+)
+from tests.support.shell import OUTPUT, USAGE
+
+
+def test_what_is_left_is_what_a_run_leaves(desk: Desk, out: Path) -> None:
+    assert len([name for name in desk.whole if name.startswith("records/")]) == SHARDS
+    assert {name.partition("/")[0] for name in desk.whole} == {
+        "index.html",
+        "manifest.json",
+        "pages",
+        "records",
+    }
+    assert desk.explain(out).exit_code == QUARANTINED
+    same(files(out), desk.whole)
+
+
+KILLS, MOST_KILLS = 100, 8
+"""All kills, and those after which a run is let go on to its end."""
+
+
+@pytest.mark.slow
+def test_a_hundred_kills_at_random_moments_lose_nothing(desk: Desk, tmp_path: Path) -> None:
+    chance = random.Random(6)  # noqa: S311
+    kills = cycle = 0
+    while kills < KILLS:
+        cycle += 1
+        killed = killed_again_and_again(desk, tmp_path / str(cycle), chance=chance)
+        kills += killed
+
+
+def killed_again_and_again(desk: Desk, out: Path, *, chance: random.Random) -> int:
+    """Kill a run and all that go on with it, until one has ended; return how many were killed."""
+    for kills in range(MOST_KILLS + 1):
+        running = desk.start(out, "--resume")
+        if kills < MOST_KILLS:
+            wait_a_while(running, chance.uniform(0.05, 1.3))
+            running.kill()
+        outcome = running.outcome()
+        if outcome.exit_code == QUARANTINED:
+            same(files(out), desk.whole)
+            return kills
+        assert outcome.exit_code == -signal.SIGKILL
+        if outcome.stderr:  # killed between its closing words and its exit
+            assert outcome.stderr.startswith("warning: 1 of ")
+            same(files(out), desk.whole)
+    raise AssertionError(outcome)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
+)
+def test_a_run_that_is_stopped_in_a_shard_goes_on_with_it(
+    desk: Desk, out: Path, number: signal.Signals, code: int
+) -> None:
+    running = desk.start(out)
+    wait_for((out / "records" / "part-00003.jsonl.tmp").exists, running)
+    running.kill(number)
+    outcome = running.outcome()
+    assert outcome.exit_code == code
+    assert outcome.refusal() == f"error: stopped by {number.name}\n"
+    left = files(out)
+    assert not [name for name in left if name.endswith((".tmp", ".html"))]
+    assert {f"records/part-0000{n}.jsonl" for n in range(3)} <= {*left}
+    assert "counts" not in json.loads(left["manifest.json"])
+    desk.resumed(out)
+
+
+def test_a_run_that_is_not_finished_is_told_as_such(desk: Desk, out: Path) -> None:
+    kill_in(desk, out, part=2)
+    outcome = desk.explain(out)
+    assert outcome.exit_code == USAGE
+    assert "--resume" in outcome.refusal()
+    assert "--overwrite" in outcome.stderr
+    assert desk.explain(out, "--overwrite").exit_code == QUARANTINED
+    same(files(out), desk.whole)
+
+
+def test_going_on_with_nothing_begins(desk: Desk, out: Path) -> None:
+    desk.resumed(out)
+
+
+def test_going_on_with_a_finished_run_sees_that_it_is_whole(desk: Desk, out: Path) -> None:
+    shutil.copytree(desk.home / "whole", out)
+    desk.resumed(out)
+    part = out / "records" / "part-00004.jsonl"
+    part.write_bytes(part.read_bytes().replace(b'"ham"', b'"egg"', 1))
+    (out / "index.html").unlink()
+    desk.resumed(out)
+    part.write_bytes(part.read_bytes()[:-30])
+    desk.resumed(out)
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "receipt gone", "receipt cut"])
+def test_a_shard_that_is_not_what_was_committed_is_done_again(
+    desk: Desk, out: Path, damage: str
+) -> None:
+    kill_in(desk, out, part=3)
+    part, receipt = out / "records" / "part-00001.jsonl", out / "work" / "00001.json"
+    path = receipt if damage.startswith("receipt") else part
+    content = path.read_bytes()
+    if damage.endswith("gone"):
+        path.unlink()
+    else:
+        path.write_bytes(content[:-30] if damage.endswith("cut") else content[::-1])
+    desk.resumed(out)
+
+
+def test_two_runs_never_write_into_one_folder(desk: Desk, out: Path) -> None:
+    first = frozen(desk, out, part=2)
+    before = files(out)
+    for options in (["--resume"], ["--overwrite"], ["--shard", "1/2"]):
+        outcome = desk.explain(out, *options)
+        assert outcome.exit_code == USAGE
+        assert "another run is writing" in outcome.refusal()
+    outcome = desk.warm.run(["report", str(out)])
+    assert outcome.exit_code == USAGE
+    assert "another run is writing" in outcome.refusal()
+    assert files(out) == before
+    first.kill()
+    first.outcome()
+    desk.resumed(out)
+
+
+@pytest.mark.parametrize("options", [["--overwrite"], ["--resume"]])
+def test_a_lock_that_a_dead_run_left_holds_nobody_back(
+    desk: Desk, out: Path, options: list[str]
+) -> None:
+    kill_in(desk, out, part=1)
+    assert (out / "work" / "lock").exists()
+    assert desk.explain(out, *options).exit_code == QUARANTINED
+    same(files(out), desk.whole)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system that has room for some shards, and not for all."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300000", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
+
+
+def test_a_disk_that_is_full_keeps_what_is_committed(
+    desk: Desk, small_disk: Path, out: Path
+) -> None:
+    full = small_disk / "out"
+    outcome = desk.explain(full)
+    assert outcome.exit_code == OUTPUT
+    assert "No space left on device" in outcome.refusal()
+    committed = seen_to_be_sound(full, desk)
+    assert desk.explain(full, "--resume").exit_code == OUTPUT
+    assert seen_to_be_sound(full, desk) >= committed
+    shutil.copytree(full, out)
+    desk.resumed(out)
+
+
+def seen_to_be_sound(out: Path, desk: Desk) -> set[str]:
+    """See that what has its name is whole, and that nothing else is left; return the parts."""
+    left = files(out)
+    assert not [name for name in left if name.endswith(".tmp")]
+    parts = {name for name in left if name.startswith("records/")}
+    assert parts
+    assert all(left[name] == desk.whole[name] for name in parts)
+    return parts
+
+
+def test_a_limit_to_the_size_of_files_is_a_full_disk(desk: Desk, out: Path) -> None:
+    outcome = desk.warm.run(desk.arguments(out), file_size=100_000)
+    assert outcome.exit_code == OUTPUT
+    assert f"part-{LONG // SHARD_ROWS:05d}.jsonl cannot be written" in outcome.refusal()
+    assert len(seen_to_be_sound(out, desk)) == LONG // SHARD_ROWS
+    desk.resumed(out)
+
+
+def test_a_disk_without_room_for_the_plan_is_told(desk: Desk, out: Path) -> None:
+    outcome = desk.warm.run(desk.arguments(out), file_size=1000)
+    assert outcome.exit_code == OUTPUT
+    assert "cannot be written" in outcome.refusal()
+    desk.resumed(out)
+
+
+@pytest.mark.parametrize("place", ["/proc/out", "/dev/null/out", "/proc/self/out/out"])
+def test_a_place_that_takes_no_folder_is_told(desk: Desk, place: str) -> None:
+    outcome = desk.explain(Path(place))
+    assert outcome.exit_code in {USAGE, OUTPUT}
+    assert place in outcome.refusal()
+
+
+@pytest.mark.parametrize("options", [[], ["--resume"], ["--overwrite"], ["--shard", "1/1"]])
+@pytest.mark.parametrize("name", ["", "records", "work", "pages"])
+def test_a_folder_that_is_a_link_is_refused(
+    desk: Desk, out: Path, tmp_path: Path, name: str, options: list[str]
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    link = out / name if name else out
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(target, target_is_directory=True)
+    outcome = desk.explain(out, *options)
+    assert outcome.exit_code == USAGE, outcome.stderr
+    outcome.refusal()
+    assert list(target.iterdir()) == []
+
+
+PLANTED = [
+    "records/part-00003.jsonl.tmp",
+    "records/part-00003.jsonl",
+    "work/00003.json.tmp",
+    "work/00003.json",
+    "manifest.json.tmp",
+    "index.html.tmp",
+    "index.html",
+    "pages/page-0001.html.tmp",
+    "work/00003.journal",
+    "work/lock",
+]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_nothing_is_written_through_a_link(
+    desk: Desk, out: Path, tmp_path: Path, name: str
+) -> None:
+    kill_in(desk, out, part=2)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    link = out / name
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
+    outcome = desk.explain(out, "--resume")
+    assert victim.read_bytes() == b"mine"
+    if outcome.exit_code == QUARANTINED:
+        same(files(out), desk.whole)
+        assert not link.is_symlink()
+    else:
+        assert outcome.exit_code in {USAGE, OUTPUT}
+        assert str(link) in outcome.refusal()

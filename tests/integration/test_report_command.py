@@ -1,0 +1,262 @@
+"""`saliency report`: the same pages from the same records, and a clear no to what is no run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from saliency_cli.cli.app import app
+from saliency_cli.errors import UsageError
+from saliency_cli.exports import EXPORTS
+from saliency_cli.report import render
+from saliency_cli.runs.finished_run import Run, open_run
+from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.settings import PageChoice
+from tests.support.paths import ROOT
+from tests.support.runs import manifest, read_records, record, varied, write_run
+
+MANY = 501
+DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "schema": lambda record: record.update(schema=2),
+    "status": lambda record: record.update(status="fine"),
+    "text": lambda record: record.update(text=5),
+    "scores is missing": lambda record: record.pop("scores"),
+    "scores": lambda record: record["scores"].pop(),
+    "offsets": lambda record: record["offsets"].append([0, 0]),
+    "offsets or segments": lambda record: record["offsets"].__setitem__(1, [0, 10**6]),
+    "special": lambda record: record["special"].__setitem__(0, 1),
+    "tokens": lambda record: record["tokens"].__setitem__(0, None),
+    "errors": lambda record: record["errors"].__setitem__(0, "x"),
+    "others": lambda record: record.update(others=[1]),
+    "target is missing": lambda record: record.update(others=[{}]),
+    "predicted, probability": lambda record: record.update(predicted=None),
+    "probabilities": lambda record: record.update(probabilities={"ham": None}),
+    "windows": lambda record: record.update(windows=True),
+}
+
+
+def report(folder: Path, *options: object, code: int = 0) -> Result:
+    result = CliRunner().invoke(app, ["report", str(folder), *map(str, options)])
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    return result
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Read all files below a folder."""
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def many(path: Path) -> Path:
+    """Write a run with more rows than one page shows."""
+    return write_run(path, [record(ordinal, "free call now") for ordinal in range(MANY)])
+
+
+@pytest.mark.parametrize("reduction", ["l2", "dot"])
+def test_the_same_records_give_the_same_bytes(tmp_path: Path, reduction: str) -> None:
+    folder = write_run(tmp_path / "run", varied(), reduction=reduction)
+    before = files(folder)
+    (folder / "index.html").unlink()
+    report(folder)
+    assert files(folder) == before
+
+
+def test_pages_are_written_again_and_those_no_longer_needed_go(tmp_path: Path) -> None:
+    folder = many(tmp_path / "run")
+    (folder / "pages" / "mine.txt").write_text("a person's own")
+    before = files(folder)
+    assert {"pages/page-0001.html", "pages/page-0002.html"} <= set(before)
+    report(folder, "--html-rows", 2)
+    shrunk = files(folder)
+    assert {name for name in shrunk if name.startswith("pages/")} == {"pages/mine.txt"}
+    assert shrunk["index.html"].count(b'class="row') == 2
+    assert shrunk["manifest.json"] == before["manifest.json"]
+    report(folder)
+    assert files(folder) == before
+
+
+def test_neither_report_nor_export_imports_torch(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    program = (
+        "import sys; from typer.testing import CliRunner; from saliency_cli.cli.app import app\n"
+        f"for words in ('report {folder}', 'export {folder} --format csv', 'show --help'):\n"
+        "    assert CliRunner().invoke(app, words.split()).exit_code == 0, words\n"
+        "assert not {'torch', 'transformers', 'numpy', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda _folder: None, "no such folder"),
+        (lambda folder: folder.write_text("a file"), "no such folder"),
+        (lambda folder: folder.mkdir(), "no finished run"),
+    ],
+)
+def test_what_is_no_run_is_refused(
+    tmp_path: Path, make: Callable[[Path], object], said: str
+) -> None:
+    make(tmp_path / "run")
+    assert said in report(tmp_path / "run", code=2).stderr
+
+
+def test_a_run_that_was_stopped_is_no_finished_run(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    (folder / "manifest.json").rename(folder / "manifest.json.tmp")
+    assert "no finished run" in report(folder, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is damaged"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"\xff\xfe", "is damaged"),
+        (b"[]", "no JSON object"),
+        (b'{"schema": NaN}', "NaN is no JSON"),
+        (b"{}", "its schema is None"),
+        (b'{"schema": 2}', "its schema is 2, and 1 is read here"),
+        (b'{"schema": 1}', "versions is missing"),
+        (b'{"schema": "\\u001b[31m"}', r"\x1b[31m"),
+    ],
+)
+def test_a_damaged_manifest_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    (folder / "manifest.json").write_bytes(content)
+    message = report(folder, code=2).stderr
+    assert "manifest.json" in message
+    assert said in message
+
+
+@pytest.mark.parametrize(
+    ("part", "key"), [("counts", "accuracy"), ("options", "html_rows"), ("model", "labels")]
+)
+def test_a_key_that_the_manifest_lacks_is_named(tmp_path: Path, part: str, key: str) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    lacking = manifest(varied())
+    del lacking[part][key]
+    RunFolder(folder).write_manifest(lacking)
+    assert f"{part}.{key} is missing" in report(folder, code=2).stderr
+
+
+@pytest.mark.parametrize("said", DAMAGE)
+def test_a_damaged_record_is_named_by_its_line_and_no_page_is_touched(
+    tmp_path: Path, said: str
+) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    records = read_records(folder)
+    DAMAGE[said](records[1])
+    lines = "".join(json.dumps(each) + "\n" for each in records)
+    (folder / "records" / "part-00000.jsonl").write_text(lines, encoding="utf-8")
+    before = files(folder)
+    message = report(folder, code=2).stderr
+    assert "part-00000.jsonl, line 2" in message
+    assert said in message
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize("line", [b"\xe9", b"{", b'"\\ud800"', b"1e999", b'{"schema": 1e999}', b""])
+def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    part = folder / "records" / "part-00000.jsonl"
+    lines = part.read_bytes().splitlines()
+    part.write_bytes(b"\n".join([lines[0], line, *lines[2:]]) + b"\n")
+    assert "part-00000.jsonl, line 2" in report(folder, code=2).stderr
+
+
+@pytest.mark.parametrize("change", [lambda lines: lines[:-1], lambda lines: [*lines, lines[-1]]])
+def test_records_that_are_not_as_many_as_the_manifest_counts_are_refused(
+    tmp_path: Path, change: Callable[[list[bytes]], list[bytes]]
+) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    part = folder / "records" / "part-00000.jsonl"
+    part.write_bytes(b"".join(change(part.read_bytes().splitlines(keepends=True))))
+    assert "counts 10 rows" in report(folder, code=2).stderr
+
+
+def test_records_that_are_gone_are_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    (folder / "records" / "part-00000.jsonl").unlink()
+    assert "part-00000.jsonl" in report(folder, code=2).stderr
+
+
+@given(st.data())
+def test_no_change_of_a_record_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    records = [record(0, "free call now")]
+    names = sorted(records[0])
+    values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+    changed = records[0] | {data.draw(st.sampled_from(names)): data.draw(values | st.lists(values))}
+    RunFolder(folder).clear()
+    RunFolder(folder).write_manifest(manifest(records))
+    RunFolder(folder).part(0).write_text(json.dumps(changed) + "\n", encoding="utf-8")
+    run = open_run(folder)
+    if _refused(run):
+        with pytest.raises(UsageError, match="line 1"):
+            run.check()
+    else:
+        render(run.folder, PageChoice())
+        for name, each in EXPORTS.items():
+            assert each.binary or all(isinstance(chunk, bytes) for chunk in each.export(run)), name
+    shutil.rmtree(folder)
+
+
+@given(st.data())
+def test_no_change_of_the_manifest_ends_in_a_traceback(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    records = [record(0, "free call now")]
+    folder = RunFolder(tmp_path_factory.mktemp("run"))
+    folder.clear()
+    with folder.record_writer() as writer:
+        writer.write(records[0])
+    changed: dict[str, Any] = manifest(records)
+    part = data.draw(st.sampled_from(sorted(changed)))
+    inside = changed[part] if isinstance(changed[part], dict) else changed
+    key = data.draw(st.sampled_from(sorted(inside))) if inside is not changed else part
+    del inside[key]
+    if data.draw(st.booleans()):
+        inside[key] = data.draw(
+            st.none() | st.integers() | st.text(max_size=3) | st.lists(st.text())
+        )
+    folder.write_manifest(changed)
+    result = CliRunner().invoke(app, ["report", str(folder.path)])
+    assert result.exit_code in {0, 2}, (part, key, changed, result.exception)
+    assert isinstance(result.exception, SystemExit | None)
+    shutil.rmtree(folder.path)
+
+
+def _refused(run: Run) -> bool:
+    try:
+        run.check()
+    except UsageError:
+        return True
+    return False
+
+
+def test_a_page_that_cannot_be_written_is_74(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    (folder / "index.html").unlink()
+    (folder / "index.html").mkdir()
+    assert "cannot be written" in report(folder, code=74).stderr
+
+
+def test_pages_that_are_a_link_are_not_followed(tmp_path: Path) -> None:
+    folder = many(tmp_path / "run")
+    elsewhere = (folder / "pages").rename(tmp_path / "elsewhere")
+    (folder / "pages").symlink_to(elsewhere)
+    assert "in the way" in report(folder, code=2).stderr
+    names = {path.name for path in elsewhere.iterdir()}
+    assert names == {"page-0001.html", "page-0002.html", "index-0001.js"}

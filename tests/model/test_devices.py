@@ -1,0 +1,148 @@
+"""What a device must not change, or take away: bytes, silence, and what memory cannot hold."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import Tensor
+
+from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.model_checks import repeatable
+from saliency_cli.checkpoints import load, loader
+from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.devices import allow_any_kernel, prepare
+from saliency_cli.settings import Compute, ModelChoice
+from tests.attribution.test_promises import Linear, unprobed
+from tests.support.attribution import engine, scored
+from tests.support.faults import files, same
+from tests.support.models import TEXTS, WORDS
+from tests.support.shell import DONE, Shell, run
+
+CUDA = torch.device("cuda")
+needs_cuda = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="there is no CUDA device here"
+)
+
+
+def many(rows: int) -> str:
+    """Return so many texts as JSONL, no two the same."""
+    chance = random.Random(0)  # noqa: S311
+    texts = (" ".join(chance.choices(WORDS, k=chance.randint(2, 30))) for _ in range(rows))
+    return "".join(f'{{"text": "{number} {text}"}}\n' for number, text in enumerate(texts))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_run_repeats_itself_and_says_nothing_of_kernels(
+    shell: Shell, device: str, dtype: str
+) -> None:
+    texts = shell.write("many.jsonl", many(200))
+    options = ("--device", device, "--dtype", dtype, "--shard-rows", 80)
+    outs = [shell.home / "first", shell.home / "second"]
+    for out in outs:
+        outcome = shell.explain(*options, texts=texts, out=out)
+        assert outcome.exit_code == DONE, outcome.stderr
+        assert "determin" not in outcome.stderr
+    manifest = json.loads((outs[0] / "manifest.json").read_text())
+    assert (manifest["device"], manifest["dtype"]) == (device, dtype)
+    assert manifest["repeatable"] is True
+    same(files(outs[1]), files(outs[0]))
+
+
+@pytest.mark.cuda
+@pytest.mark.slow
+@needs_cuda
+def test_workers_that_share_a_gpu_and_a_run_gone_on_with_change_no_byte(shell: Shell) -> None:
+    texts = shell.write("many.jsonl", many(2000))
+    options = ("--device", "cuda", "--shard-rows", "100")
+    alone, shared, killed = (
+        shell.arguments(*options, texts=texts, out=shell.home / name)
+        for name in ("alone", "shared", "killed")
+    )
+    assert run(alone, OMP_NUM_THREADS="1").exit_code == DONE
+    assert run([*shared, "--workers", "2"], OMP_NUM_THREADS="1").exit_code == DONE
+    parts = shell.home / "killed" / "records"
+    command = [sys.executable, "-m", "saliency_cli", *killed]
+    with subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
+        while not (parts / "part-00003.jsonl").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    assert run([*killed, "--resume"], OMP_NUM_THREADS="1").exit_code == DONE
+    whole = files(shell.home / "alone")
+    same(files(shell.home / "shared"), whole)
+    same(files(shell.home / "killed"), whole)
+
+
+@pytest.mark.cuda
+@needs_cuda
+def test_memory_that_runs_out_on_a_gpu_halves_the_batches(bert_folder: Path) -> None:
+    there = load(ModelChoice(bert_folder), Compute(device="cuda"))
+    run = replace(engine(there, samples=4000), streams=2)
+    few = scored(replace(run, budget=Budget(16_384)), TEXTS)
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_stats()["num_ooms"]
+    room = (512 << 20) / torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.set_per_process_memory_fraction(room)
+    try:
+        found = scored(replace(run, budget=Budget(1 << 24)), TEXTS)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert torch.cuda.memory_stats()["num_ooms"] > before
+    for one, other in zip(found, few, strict=True):
+        assert (one - other).abs().max() <= 1e-5 * other.abs().max()
+
+
+class Scattering(Linear):
+    """Asks for an operation that torch has in no fixed order, on any device."""
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
+        places = torch.zeros(1, dtype=torch.long, device=input_ids.device)
+        self.head.bias.clone().put_(places, self.head.bias[:1])
+        return super().forward(input_ids, attention_mask)
+
+
+@pytest.fixture
+def strict() -> Iterator[None]:
+    """Have torch refuse what heeds timing, as it does on CUDA."""
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    on = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(mode=True)
+    yield
+    torch.use_deterministic_algorithms(on, warn_only=warned)
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_model_that_needs_a_kernel_that_heeds_timing_is_found(bert: Classifier) -> None:
+    assert repeatable(replace(unprobed(bert, Linear), labels=()))
+    assert not repeatable(replace(unprobed(bert, Scattering), labels=()))
+
+
+@pytest.mark.usefixtures("strict")
+def test_it_is_explained_all_the_same_and_told(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    there = replace(unprobed(bert, Scattering), device=CUDA)
+    monkeypatch.setattr(loader, "repeatable", lambda _classifier: False)
+    assert not loader._on_kernels(there).repeatable
+    assert torch.is_deterministic_algorithms_warn_only_enabled()
+    assert not recwarn.list
+
+
+def test_a_model_loaded_later_is_held_to_what_repeats_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allowed: list[bool] = []
+    monkeypatch.setattr(
+        torch, "use_deterministic_algorithms", lambda *_, warn_only=False: allowed.append(warn_only)
+    )
+    allow_any_kernel()
+    prepare(CUDA)
+    assert allowed == [True, False]

@@ -1,0 +1,212 @@
+"""Who may go on with a run: the same model, the same texts, the same options, or nobody."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.faults import (
+    INTERRUPTED,
+    QUARANTINED,
+    TERMINATED,
+    Desk,
+    Files,
+    files,
+    from_pipe,
+    kill_in,
+    same,
+    wait_a_while,
+    wait_for,
+)
+from tests.support.shell import USAGE
+
+OTHER = {
+    "--noise": ["--noise", "0.02"],
+    "--samples": ["--samples", "4"],
+    "--seed": ["--seed", "1"],
+    "--target": ["--target", "ham"],
+    "--max-length": ["--max-length", "16"],
+    "--dtype": ["--dtype", "bfloat16"],
+    "--batch-tokens": ["--batch-tokens", "300"],
+    "--reduction": ["--reduction", "dot"],
+    "--shard-rows": ["--shard-rows", "50"],
+    "--limit": ["--limit", "500"],
+    "--text-column": ["--text-column", "id"],
+    "--label-column": ["--label-column", "id"],
+    "--stride": ["--stride", "4"],
+    "--attention": ["--attention", "eager"],
+}
+
+
+@pytest.fixture(scope="module")
+def unfinished(desk: Desk) -> Path:
+    """A run that was killed, for tests that must not change it."""
+    out = desk.home / "unfinished"
+    kill_in(desk, out, part=2)
+    return out
+
+
+@pytest.mark.parametrize("option", OTHER)
+@pytest.mark.parametrize("going_on", [["--resume"], ["--shard", "1/2"]])
+def test_a_run_goes_on_with_the_options_it_was_begun_with(
+    desk: Desk, unfinished: Path, option: str, going_on: list[str]
+) -> None:
+    before = files(unfinished)
+    outcome = desk.explain(unfinished, *going_on, *OTHER[option])
+    assert outcome.exit_code == USAGE, outcome.stderr
+    assert option in outcome.refusal()
+    assert files(unfinished) == before
+
+
+def change_model(desk: Desk, home: Path) -> dict[str, Path | str]:
+    model = shutil.copytree(desk.model, home / "bert")
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    return {"model": model}
+
+
+def change_tokenizer(desk: Desk, home: Path) -> dict[str, Path | str]:
+    model = shutil.copytree(desk.model, home / "bert")
+    path = model / "tokenizer.json"
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    return {"model": model}
+
+
+def change_input(desk: Desk, home: Path) -> dict[str, Path | str]:
+    texts = home / "texts.jsonl"
+    texts.write_bytes(desk.texts.read_bytes().replace(b'"ham"', b'"HAM"', 1))
+    return {"texts": texts}
+
+
+def shorten_input(desk: Desk, home: Path) -> dict[str, Path | str]:
+    texts = home / "texts.jsonl"
+    texts.write_bytes(desk.texts.read_bytes()[:-1])
+    return {"texts": texts}
+
+
+@pytest.mark.parametrize("going_on", [["--resume"], ["--shard", "1/2"]])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (change_model, "model"),
+        (change_tokenizer, "tokenizer"),
+        (change_input, "texts.jsonl"),
+        (shorten_input, "texts.jsonl"),
+    ],
+)
+def test_a_run_goes_on_with_the_files_it_was_begun_with(
+    desk: Desk,
+    unfinished: Path,
+    tmp_path: Path,
+    change: Callable[[Desk, Path], dict[str, Path | str]],
+    named: str,
+    going_on: list[str],
+) -> None:
+    before = files(unfinished)
+    outcome = desk.explain(unfinished, *going_on, **change(desk, tmp_path))
+    assert outcome.exit_code == USAGE, outcome.stderr
+    assert named in outcome.refusal()
+    assert files(unfinished) == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--resume", "--overwrite"],
+        ["--shard", "1/2", "--overwrite"],
+        ["--shard", "1/2", "--fail-on", "accuracy<0.9"],
+        ["--shard", "0/2"],
+        ["--shard", "3/2"],
+        ["--shard", "1"],
+        ["--shard", "1/0"],
+        ["--shard", "a/b"],
+        ["--shard-rows", "0"],
+    ],
+    ids=" ".join,
+)
+def test_options_that_do_not_go_together_are_refused(
+    desk: Desk, out: Path, options: list[str]
+) -> None:
+    outcome = desk.explain(out, *options)
+    assert outcome.exit_code == USAGE
+    assert options[0] in outcome.stderr
+    assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def piped(desk: Desk) -> Files:
+    """What an undisturbed run over standard input leaves."""
+    out = desk.home / "piped"
+    assert from_pipe(desk, out, desk.texts.read_bytes()).outcome().exit_code == QUARANTINED
+    return files(out)
+
+
+def test_standard_input_is_kept_until_a_run_is_finished(
+    desk: Desk, piped: Files, out: Path
+) -> None:
+    running = from_pipe(desk, out, desk.texts.read_bytes())
+    wait_for((out / "records" / "part-00002.jsonl.tmp").exists, running)
+    running.kill()
+    running.outcome()
+    assert (out / "work" / "input").read_bytes() == desk.texts.read_bytes()
+    outcome = desk.explain(out, "--resume", texts="-")
+    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    same(files(out), piped)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED), (signal.SIGKILL, -9)],
+)
+def test_a_pipe_that_stalls_can_be_left(
+    desk: Desk, piped: Files, out: Path, number: signal.Signals, code: int
+) -> None:
+    content = desk.texts.read_bytes()
+    running = from_pipe(desk, out, content[: len(content) // 2], ends=False)
+    wait_a_while(running, 1)
+    running.kill(number)
+    assert running.outcome().exit_code == code
+    outcome = from_pipe(desk, out, content, "--resume").outcome()
+    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    same(files(out), piped)
+
+
+def test_a_new_run_does_not_read_the_input_of_the_one_it_replaces(
+    desk: Desk, piped: Files, out: Path
+) -> None:
+    content = desk.texts.read_bytes()
+    running = from_pipe(desk, out, content[: len(content) // 2])
+    wait_for((out / "records" / "part-00001.jsonl.tmp").exists, running)
+    running.kill()
+    running.outcome()
+    outcome = from_pipe(desk, out, content, "--overwrite").outcome()
+    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    same(files(out), piped)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"planned": "many"},
+        {"planned": 10**6},
+        {"shards": {"rows": 0, "offsets": [0], "lines": [1]}},
+        {"shards": {"rows": 20, "offsets": [0, None], "lines": [1, 2]}},
+        {"shards": {"rows": 20, "offsets": [0], "lines": []}},
+        {"shards": None},
+        {"threads": "2"},
+    ],
+    ids=str,
+)
+def test_a_damaged_plan_is_told_in_one_line(
+    desk: Desk, unfinished: Path, out: Path, damage: dict[str, object]
+) -> None:
+    shutil.copytree(unfinished, out)
+    manifest = out / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | damage))
+    outcome = desk.explain(out, "--resume")
+    assert outcome.exit_code == USAGE
+    assert "manifest.json" in outcome.refusal()

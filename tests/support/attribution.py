@@ -1,0 +1,31 @@
+"""An engine over a loaded classifier, and the scores that it gives."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.model.classifier import Classifier
+from saliency_cli.records import Explanation, Row
+from saliency_cli.settings import Maths, Sampling
+
+
+def engine(classifier: Classifier, *, tokens: int = 1024, **maths: Any) -> Engine:  # noqa: ANN401
+    """Return an engine; what is not a field of Maths is one of Sampling."""
+    sampling = {k: v for k, v in maths.items() if k in Sampling.__slots__}
+    rest = {k: v for k, v in maths.items() if k not in sampling}
+    chosen = Maths(sampling=Sampling(**sampling), **rest)
+    return Engine(classifier, chosen, Budget(tokens, equal_lengths=not classifier.padding_blind))
+
+
+def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
+    """Explain texts and return their scores."""
+    rows = (Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(texts))
+    found = []
+    for outcome in explain(rows, engine):
+        assert isinstance(outcome, Explanation), outcome
+        found.append(torch.tensor(outcome.attribution.scores, dtype=torch.float64))
+    return found
