@@ -168,8 +168,8 @@ def within(both: Sequence[tuple[Attribution, Attribution]], errors: float) -> fl
 
 def top(found: Attribution) -> list[int]:
     """Return the places of the tokens with the largest scores, largest first."""
-    places = sorted(range(len(found.scores)), key=lambda place: -abs(found.scores[place]))
-    return places[:TOP]
+    positions = sorted(range(len(found.scores)), key=lambda place: -abs(found.scores[place]))
+    return positions[:TOP]
 
 
 if __name__ == "__main__":

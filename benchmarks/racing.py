@@ -67,20 +67,20 @@ class Course:
                 laps[place].append(self.lap(entries[place].contender, seed=number))
         return laps
 
-    def places(self, count: int) -> list[int]:
+    def positions(self, count: int) -> list[int]:
         """Return the places of `count` texts, short and long ones alike."""
         count = min(count, len(self.rows))
         return [(2 * index + 1) * len(self.rows) // (2 * count) for index in range(count)]
 
     def spread(self, count: int) -> list[Row]:
         """Return `count` texts, short and long ones alike."""
-        return [self.rows[place] for place in self.places(count)]
+        return [self.rows[place] for place in self.positions(count)]
 
     def errors(
         self, entries: Sequence[Entry], laps: Sequence[Sequence[Lap]], *, texts: int
     ) -> list[float]:
         """Return each entry's mean L1 distance to its long run, over a few texts and all rounds."""
-        rows, places = self.spread(texts), self.places(texts)
+        rows, positions = self.spread(texts), self.positions(texts)
         truths: dict[int, list[Scored]] = {}
         for entry in entries:
             if id(entry.truth) not in truths:
@@ -90,7 +90,7 @@ class Course:
             fmean(
                 _distance(lap.scored[place], truth)
                 for lap in of_entry
-                for place, truth in zip(places, truths[id(entry.truth)], strict=True)
+                for place, truth in zip(positions, truths[id(entry.truth)], strict=True)
             )
             for entry, of_entry in zip(entries, laps, strict=True)
         ]

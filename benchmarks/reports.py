@@ -21,7 +21,7 @@ from reporting import add_json_option, aligned, emit, say
 from saliency_cli.records import Record
 from saliency_cli.report import render
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.runs.summary import Summary, Tally
+from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.settings import PageChoice
 
 TOKENS = 48
@@ -105,8 +105,8 @@ def manifest(summary: Summary) -> dict[str, Any]:
         "model": {"name": "made-up", "labels": list(LABELS)},
         "input": {"name": "made-up.jsonl"},
         "options": {"noise": 0.01, "reduction": "l2"},
-        **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "products"), ""),
-        "rounding": 0.0,
+        **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "matmul_backend"), ""),
+        "dtype_error": 0.0,
         **dict.fromkeys(("streams", "batch_tokens"), ""),
         "hashes": {"input": "", "model": {}, "tokenizer": {}},
         "counts": asdict(summary),
@@ -115,7 +115,7 @@ def manifest(summary: Summary) -> dict[str, Any]:
 
 def write_records(path: Path, rows: int) -> tuple[RunFolder, float]:
     """Write the records of a run; return its folder, and the seconds that writing alone took."""
-    folder, tally, language, seconds = RunFolder(path), Tally(LABELS), Language(0), 0.0
+    folder, tally, language, seconds = RunFolder(path), SummaryCounts(LABELS), Language(0), 0.0
     folder.clear()
     with folder.record_writer() as writer:
         for ordinal in range(rows):

@@ -134,7 +134,7 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
 
     write_texts(options)
     with begun(request(options, resume=False), console()) as (job, _lock):
-        rows = [*job.source.rows(job.plan.places[0], job.plan.size(0))]
+        rows = [*job.source.rows(job.plan.positions[0], job.plan.size(0))]
         started = perf_counter()
         for _ in explain(rows, job.engine):
             pass
@@ -149,7 +149,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     from saliency_cli.runs.receipts import is_committed, write_receipt  # noqa: PLC0415
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
     from saliency_cli.workers.in_process import explain_here  # noqa: PLC0415
-    from saliency_cli.workers.interface import Work  # noqa: PLC0415
+    from saliency_cli.workers.interface import ShardWork  # noqa: PLC0415
 
     started = perf_counter()
     committing, planning = Timer(), Timer()
@@ -162,9 +162,9 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
         patch.object(setup, "lay_down", planning.timed(lay_down)),
         setup.begun(asked, console()) as (job, lock),
     ):
-        numbers = range(len(job.plan.places))
+        numbers = range(len(job.plan.positions))
         left = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
-        explain_here(Work(job, lock, asked, left, lambda _rows: None))
+        explain_here(ShardWork(job, lock, asked, left, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {
         "commit": committing.seconds,
@@ -249,7 +249,7 @@ def request(options: argparse.Namespace, *, resume: bool) -> Any:  # noqa: ANN40
         compute=settings.Compute(device="cpu"),
         maths=settings.Maths(),
         output=settings.OutputChoice(options.folder / "out", resume=resume),
-        division=settings.Division(shard_rows=options.shard_rows),
+        division=settings.Sharding(shard_rows=options.shard_rows),
     )
 
 

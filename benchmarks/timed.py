@@ -16,10 +16,10 @@ from unittest.mock import patch
 from saliency_cli.cli import pipeline
 from saliency_cli.cli.app import app
 from saliency_cli.runs.finalize import finish
-from saliency_cli.settings import EngineChoice
-from saliency_cli.workers import ENGINES
-from saliency_cli.workers.in_process import local_engine
-from saliency_cli.workers.interface import Explainer, Work
+from saliency_cli.settings import ExecutionChoice
+from saliency_cli.workers import EXECUTORS
+from saliency_cli.workers.in_process import open_local
+from saliency_cli.workers.interface import Executor, ShardWork
 
 CLOCKS = {"clock": perf_counter, "cpu": process_time}
 
@@ -31,12 +31,12 @@ def main() -> None:
     started: list[float] = []
 
     @contextmanager
-    def watched(choice: EngineChoice) -> Iterator[Explainer]:
-        def explain(work: Work) -> None:
+    def watched(choice: ExecutionChoice) -> Iterator[Executor]:
+        def explain(work: ShardWork) -> None:
             started.append(now())
             explainer(work)
 
-        with local_engine(choice) as explainer:
+        with open_local(choice) as explainer:
             yield explain
 
     def finished(*folder: Any) -> Any:  # noqa: ANN401 - as `finish` has it
@@ -44,7 +44,7 @@ def main() -> None:
         Path(target).write_text(str(now() - started[0]), encoding="ascii")
         return found
 
-    with patch.dict(ENGINES, local=watched), patch.object(pipeline, "finish", finished):
+    with patch.dict(EXECUTORS, local=watched), patch.object(pipeline, "finish", finished):
         app(arguments)
 
 

@@ -10,7 +10,7 @@ Record: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RowPosition:
     """Where a row of the input begins: its `ordinal`, its first byte, unpacked, and its line."""
 
     ordinal: int
@@ -77,10 +77,10 @@ class Encoding:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a text that the model reads at once; `places` of its tokens in the whole text."""
+    """A part of a text that the model reads at once, with its tokens' positions in the text."""
 
     encoding: Encoding
-    places: tuple[int, ...]
+    positions: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Attribution:
     errors: tuple[float, ...] | None
     samples: int
     flip_rate: float
-    settled: bool = True
+    converged: bool = True
 
     def fields(self, target: str, *, special: tuple[bool, ...]) -> Record:
         """Return the record's fields."""
@@ -155,9 +155,9 @@ class Explanation:
         return next(iter(self.attributions.values()))
 
     @property
-    def settled(self) -> bool:
+    def converged(self) -> bool:
         """Whether the errors of every target are as small as was asked for."""
-        return all(attribution.settled for attribution in self.attributions.values())
+        return all(attribution.converged for attribution in self.attributions.values())
 
     def record(self) -> Record:
         """Return the row's line in `records/`; floats keep the seven digits that float32 has.

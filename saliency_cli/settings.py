@@ -11,7 +11,7 @@ MethodName: TypeAlias = Literal["smoothgrad"]
 ReductionName: TypeAlias = Literal["l2", "dot", "sum"]
 ObjectiveName: TypeAlias = Literal["logit", "loss"]
 DtypeName: TypeAlias = Literal["auto", "float32", "bfloat16"]
-ProductsName: TypeAlias = Literal["torch", "onednn"]
+MatmulBackend: TypeAlias = Literal["torch", "onednn"]
 HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
@@ -50,7 +50,7 @@ class Compute:
     batch_tokens: int | None = None
     max_length: int | None = None
     stride: int | None = None
-    rounding: float | None = None
+    dtype_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class PageChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class ShardSelection:
     """A process's part of the shards: every `count`-th, from the `index`-th on, counted from 1."""
 
     index: int
@@ -173,15 +173,15 @@ class OutputChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Division:
+class Sharding:
     """How the rows are divided into shards, and which of those are this process's: None for all."""
 
     shard_rows: int = 2000
-    share: Share | None = None
+    share: ShardSelection | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class EngineChoice:
+class ExecutionChoice:
     """Who explains the shards; on a cluster, where that is; how many do and what each may use."""
 
     name: EngineName = "local"
@@ -224,8 +224,8 @@ class Request:
     maths: Maths
     output: OutputChoice
     preset: PresetName | None = None
-    division: Division = Division()
-    engine: EngineChoice = EngineChoice()
+    division: Sharding = Sharding()
+    engine: ExecutionChoice = ExecutionChoice()
 
 
 @dataclass(frozen=True, slots=True)

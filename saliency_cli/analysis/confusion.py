@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from saliency_cli.analysis.word_shares import Seen
+from saliency_cli.analysis.word_shares import RowStats
 
 MOST_LABELS = 12
 """Labels that the matrix shows; more would not fit on a page."""
@@ -72,7 +72,7 @@ class Judgements:
         default_factory=lambda: [Counter() for _ in range(BINS)]
     )
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: RowStats) -> None:
         """Count one prediction; a regression makes none."""
         record, right = seen.record, seen.right
         if record["probability"] is None:

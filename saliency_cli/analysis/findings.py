@@ -7,7 +7,7 @@ from itertools import chain
 
 from saliency_cli.analysis.confusion import Confusion, Histogram, Judgements
 from saliency_cli.analysis.notable_rows import Notable, NotableRows
-from saliency_cli.analysis.word_shares import see
+from saliency_cli.analysis.word_shares import row_stats
 from saliency_cli.analysis.word_statistics import LabelWords, Suspect, WordCounts
 from saliency_cli.records import Record
 
@@ -87,7 +87,7 @@ def find(lines: Iterable[str], *, labels: tuple[str, ...]) -> Findings:
         if record["status"] != "ok":
             quarantine.add(record)
             continue
-        seen = see(record)
+        seen = row_stats(record)
         counts.add(seen)
         notable.add(seen)
         judgements.add(seen)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 
-from saliency_cli.analysis.word_shares import Seen
+from saliency_cli.analysis.word_shares import RowStats
 from saliency_cli.runs.summary import FLIPS_WARNED
 
 ROWS_KEPT = 25
@@ -51,23 +51,23 @@ class Notable:
     rows: tuple[NotableRow, ...]
 
 
-Measure = Callable[[Seen], float | None]
+Measure = Callable[[RowStats], float | None]
 """How pronounced a row is, or None where it is not of the kind."""
 
 
-def _wrong(seen: Seen) -> float | None:
+def _wrong(seen: RowStats) -> float | None:
     probability: float | None = seen.record["probability"]
     if seen.right is not False or probability is None:
         return None
     return probability if probability >= SURE else None
 
 
-def _fragile(seen: Seen) -> float | None:
+def _fragile(seen: RowStats) -> float | None:
     rate: float = seen.record["flip_rate"]
     return rate if rate > FLIPS_WARNED else None
 
 
-def _unsettled(seen: Seen) -> float | None:
+def _unsettled(seen: RowStats) -> float | None:
     errors, scores = seen.record["errors"], seen.record["scores"]
     if not errors:
         return None
@@ -75,19 +75,19 @@ def _unsettled(seen: Seen) -> float | None:
     return max(errors) / largest if max(errors) > UNSETTLED * largest > 0 else None
 
 
-def _dominated(seen: Seen) -> float | None:
+def _dominated(seen: RowStats) -> float | None:
     if seen.leading is None or len(seen.shares) < FEWEST_WORDS:
         return None
     share = seen.shares[seen.leading]
     return share if share >= DOMINATED else None
 
 
-def _special(seen: Seen) -> float | None:
+def _special(seen: RowStats) -> float | None:
     share: float = seen.record["special_share"]
     return share if share > SPECIAL else None
 
 
-def _cut(seen: Seen) -> float | None:
+def _cut(seen: RowStats) -> float | None:
     """Measure the characters that the model did not see."""
     record = seen.record
     if not record["truncated"]:
@@ -127,7 +127,7 @@ class _Kept:
     count: int = 0
     heap: list[tuple[float, int, NotableRow]] = field(default_factory=list)
 
-    def add(self, seen: Seen, value: float) -> None:
+    def add(self, seen: RowStats, value: float) -> None:
         self.count += 1
         if len(self.heap) < ROWS_KEPT:
             heappush(self.heap, (value, -seen.record["ordinal"], _row(seen, value)))
@@ -141,7 +141,7 @@ class NotableRows:
 
     kinds: dict[str, _Kept] = field(default_factory=lambda: {kind: _Kept() for kind in KINDS})
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: RowStats) -> None:
         """Measure a row for every kind."""
         for kind, measure in KINDS.items():
             value = measure(seen)
@@ -157,7 +157,7 @@ class NotableRows:
         )
 
 
-def _row(seen: Seen, value: float) -> NotableRow:
+def _row(seen: RowStats, value: float) -> NotableRow:
     record = seen.record
     text = record["text"] if record["pair"] is None else f"{record['text']} ⁄ {record['pair']}"
     return NotableRow(

@@ -11,7 +11,7 @@ Shares: TypeAlias = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RowStats:
     """A record, whether its prediction is right, its words' shares, and the word that leads."""
 
     record: Record
@@ -20,10 +20,10 @@ class Seen:
     leading: str | None
 
 
-def see(record: Record) -> Seen:
+def row_stats(record: Record) -> RowStats:
     """Work out what the findings need of an explained record."""
     found = shares(words(record))
-    return Seen(record, judged(record), found, leader(found))
+    return RowStats(record, judged(record), found, leader(found))
 
 
 def shares(words: list[Word]) -> Shares:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from heapq import nlargest
 from math import log
 
-from saliency_cli.analysis.word_shares import Seen
+from saliency_cli.analysis.word_shares import RowStats
 
 MOST_WORDS = 50_000
 """Pairs of label and word that are counted to the end; with twice as many, the rarest go."""
@@ -101,7 +101,7 @@ class WordCounts:
     texts: dict[str | None, int] = field(default_factory=dict)
     made: int = 0
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: RowStats) -> None:
         """Count the words of a text under its predicted label."""
         label, chance = seen.record["predicted"], 1 / max(len(seen.shares), 1)
         self.texts[label] = self.texts.get(label, 0) + 1

@@ -16,7 +16,7 @@ from saliency_cli.attribution.reduction import (
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
 from saliency_cli.model.memory import ran_out
-from saliency_cli.model.passes import Aim, Clean, Gradients, gradient_passes
+from saliency_cli.model.passes import CleanPass, Gradients, PassRequest, gradient_passes
 from saliency_cli.records import Attribution
 from saliency_cli.settings import Maths
 
@@ -28,13 +28,13 @@ MOST_PASSES = 64
 
 
 @dataclass(slots=True)
-class Pending:
+class Accumulator:
     """A text and a target: the clean pass, and the gradients of the draws that were made so far."""
 
-    clean: Clean
+    clean: CleanPass
     target: Target
     maths: Maths
-    rounding: float = 0.0
+    dtype_error: float = 0.0
     asked: int = 0
     made: int = 0
     flips: int = 0
@@ -61,7 +61,7 @@ class Pending:
         if self.asked == 0:
             return FIRST_PASSES // sampling.passes_per_draw
         most = MOST_PASSES // sampling.passes_per_draw
-        return self.asked if self.attribution.settled else min(2 * self.asked, most)
+        return self.asked if self.attribution.converged else min(2 * self.asked, most)
 
     def add(self, gradients: Tensor, *, flips: int) -> None:
         """Add draws: their gradients [D, L, H], and how many of their passes flipped the label.
@@ -116,16 +116,16 @@ class _Found:
     attribution: Attribution
 
 
-def work_out(pendings: Iterable[Pending]) -> None:
+def work_out(pendings: Iterable[Accumulator]) -> None:
     """Reduce what was drawn of some texts; as many draws of texts of one length in one go."""
-    alike: dict[tuple[int, int], list[Pending]] = {}
+    alike: dict[tuple[int, int], list[Accumulator]] = {}
     for pending in pendings:
         alike.setdefault((pending.made, len(pending.clean.encoding)), []).append(pending)
     for group in alike.values():
         _work_out(group)
 
 
-def _work_out(alike: Sequence[Pending]) -> None:
+def _work_out(alike: Sequence[Accumulator]) -> None:
     """Reduce what was drawn of some texts, in halves where memory runs out."""
     raw = _raw_scores(alike)
     if raw is None:
@@ -137,7 +137,7 @@ def _work_out(alike: Sequence[Pending]) -> None:
         pending._found = _Found(*found)  # noqa: SLF001 - known from here on
 
 
-def gradients(alike: Sequence[Pending]) -> Tensor:
+def gradients(alike: Sequence[Accumulator]) -> Tensor:
     """Return G [N, 1 + K, L, H]: the mean over all draws, and over those without one block each."""
     made = alike[0].made
     blocks = torch.stack([pending.blocks for pending in alike])
@@ -150,7 +150,7 @@ def gradients(alike: Sequence[Pending]) -> Tensor:
     return torch.cat((total / made, (total - blocks) / left), dim=1)
 
 
-def _raw_scores(alike: Sequence[Pending]) -> Tensor | None:
+def _raw_scores(alike: Sequence[Accumulator]) -> Tensor | None:
     """Return raw scores [N, 1 + K, L], or None where there is no room for so many at once."""
     reduction = REDUCTIONS[alike[0].maths.reduction]
     try:
@@ -162,16 +162,16 @@ def _raw_scores(alike: Sequence[Pending]) -> Tensor | None:
     return None
 
 
-def _attributions(alike: Sequence[Pending], raw: Tensor) -> Iterator[Attribution]:
+def _attributions(alike: Sequence[Accumulator], raw: Tensor) -> Iterator[Attribution]:
     every, sampling = normalised(raw), alike[0].maths.sampling
     found, without = every[:, 0], every[:, 1:]
     errors = standard_errors(without, found) if without.shape[1] > 1 else None
     small = torch.ones(len(alike), dtype=torch.bool)
     if errors is not None:
         small = errors.amax(dim=-1) <= sampling.tolerance * found.abs().amax(dim=-1)
-    errors = with_rounding(errors, found, share=alike[0].rounding)
+    errors = with_rounding(errors, found, share=alike[0].dtype_error)
     told = [None] * len(alike) if errors is None else map(tuple, errors.tolist())
-    for pending, scores, own, settled in zip(
+    for pending, scores, own, converged in zip(
         alike, found.tolist(), told, small.tolist(), strict=True
     ):
         yield Attribution(
@@ -179,7 +179,7 @@ def _attributions(alike: Sequence[Pending], raw: Tensor) -> Iterator[Attribution
             errors=own,
             samples=pending.passes,
             flip_rate=pending.flips / pending.passes,
-            settled=settled or sampling.draws is not None,
+            converged=converged or sampling.draws is not None,
         )
 
 
@@ -187,7 +187,7 @@ def _attributions(alike: Sequence[Pending], raw: Tensor) -> Iterator[Attribution
 class Draws:
     """Draws of a text's noise that follow each other; each a pass, or an antithetic pair."""
 
-    pending: Pending
+    pending: Accumulator
     numbers: range
 
     @property
@@ -214,7 +214,10 @@ class Draws:
 def gradients_of(batch: Sequence[Draws], classifier: Classifier) -> Gradients:
     """Make a batch of draws; nothing is added up yet."""
     maths = batch[0].pending.maths
-    aims = [Aim(draws.pending.clean, draws.pending.target, len(draws.numbers)) for draws in batch]
+    aims = [
+        PassRequest(draws.pending.clean, draws.pending.target, len(draws.numbers))
+        for draws in batch
+    ]
     each = [draws.pending.clean for draws in batch for _ in draws.numbers]
     numbers = [number for draws in batch for number in draws.numbers]
     return gradient_passes(
@@ -226,7 +229,7 @@ def gradients_of(batch: Sequence[Draws], classifier: Classifier) -> Gradients:
     )
 
 
-def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Pending]:
+def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Accumulator]:
     """Add a batch's gradients to its texts; return those whose round is over, worked out."""
     first = 0
     for draws in batch:

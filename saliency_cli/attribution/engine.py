@@ -20,11 +20,11 @@ from saliency_cli.attribution.accumulator import (
     gradients_of,
 )
 from saliency_cli.attribution.batching import Budget, windows
-from saliency_cli.attribution.replicas import Job, Made, Streams, side_by_side
+from saliency_cli.attribution.replicas import BatchJob, ReplicaPool, Result, open_replicas
 from saliency_cli.attribution.text_state import (
+    ActiveTexts,
     Outcome,
     Text,
-    UnderWay,
     begin,
     finished,
     handed_to,
@@ -35,7 +35,7 @@ from saliency_cli.attribution.text_state import (
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import WINDOW_ROWS
 from saliency_cli.model.memory import ran_out, release
-from saliency_cli.model.passes import Clean, Gradients, clean_passes
+from saliency_cli.model.passes import CleanPass, Gradients, clean_passes
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import BadRow, Encoding, Row
 from saliency_cli.settings import Maths
@@ -85,7 +85,7 @@ def explain(
 
     A row that cannot be explained comes out as a BadRow, in its place.
     """
-    with side_by_side(engine.classifier, engine.streams) as streams:
+    with open_replicas(engine.classifier, engine.streams) as streams:
         for window in windows(rows, most=engine.window):
             outcomes: dict[int, Outcome] = {}
             for row, outcome in _explain_window(window, engine, streams):
@@ -96,7 +96,7 @@ def explain(
 
 
 def _explain_window(
-    window: Sequence[Row | BadRow], engine: Engine, streams: Streams
+    window: Sequence[Row | BadRow], engine: Engine, streams: ReplicaPool
 ) -> Iterator[Finished]:
     """Explain the rows of a window; the same text is explained once, for all rows that hold it."""
     yield from ((row, row) for row in window if isinstance(row, BadRow))
@@ -122,7 +122,7 @@ def _encoded(rows: Sequence[Row], engine: Engine) -> list[Text]:
 
 
 def _explain_texts(
-    texts: Sequence[Text], engine: Engine, streams: Streams
+    texts: Sequence[Text], engine: Engine, streams: ReplicaPool
 ) -> Iterator[tuple[Row, Outcome]]:
     full = []
     for text in texts:
@@ -134,7 +134,7 @@ def _explain_texts(
     full.sort(key=lambda text: (-text.length, text.row.ordinal))
     flow = _Flow(deque(full), engine, streams, streams.ahead)
     while flow.fill():
-        yield from flow.hear()
+        yield from flow.collect_oldest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class _Beginning:
     texts: Sequence[Text]
     budget: Budget
     alone: bool
-    made: Future[list[Clean]]
+    made: Future[list[CleanPass]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +172,9 @@ class _Flow:
 
     texts: deque[Text]
     engine: Engine
-    streams: Streams
+    streams: ReplicaPool
     ahead: int
-    under_way: UnderWay = field(default_factory=UnderWay)
+    under_way: ActiveTexts = field(default_factory=ActiveTexts)
     making: deque[_Beginning | _Batch] = field(default_factory=deque)
 
     def fill(self) -> bool:
@@ -201,10 +201,10 @@ class _Flow:
             return False
         return True
 
-    def _watched(self, rows: Sequence[int], job: Job[Made]) -> Future[Made]:
+    def _watched(self, rows: Sequence[int], job: BatchJob[Result]) -> Future[Result]:
         """Start a job, whose thread first tells which rows it is about."""
 
-        def run(classifier: Classifier) -> Made:
+        def run(classifier: Classifier) -> Result:
             self.engine.watch(rows)
             return job(classifier)
 
@@ -216,7 +216,7 @@ class _Flow:
         share = max(-(-tokens // self.streams.count), budget.tokens // _SMALLEST)
         return replace(budget, tokens=min(budget.tokens, share))
 
-    def hear(self) -> Iterator[tuple[Row, Outcome]]:
+    def collect_oldest(self) -> Iterator[tuple[Row, Outcome]]:
         """Wait for the job that was begun first; yield the texts that are explained with it.
 
         Where memory ran out on it, go on with batches half as large, one at a time.
@@ -280,12 +280,12 @@ def _passes_at_once(texts: Sequence[Text], budget: Budget) -> int:
     return max(1, budget.tokens // max(text.length for text in texts))
 
 
-def _clean(texts: Sequence[Text], budget: Budget, classifier: Classifier) -> list[Clean]:
+def _clean(texts: Sequence[Text], budget: Budget, classifier: Classifier) -> list[CleanPass]:
     """Make the clean passes of all windows; those of a single long text may fill many batches."""
     encodings = [window.encoding for text in texts for window in text.encoded.windows]
     size = _passes_at_once(texts, budget)
     alike: Callable[[Encoding], int] = len if budget.equal_lengths else lambda _encoding: 0
-    made: list[Clean] = []
+    made: list[CleanPass] = []
     for _length, group in groupby(encodings, key=alike):
         while part := list(islice(group, size)):
             made += clean_passes(classifier, part)

@@ -13,7 +13,13 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_hook import enclosing, find_layer
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import Aim, Clean, clean_passes, gradient_passes, shape_at_layer
+from saliency_cli.model.passes import (
+    CleanPass,
+    PassRequest,
+    clean_passes,
+    gradient_passes,
+    shape_at_layer,
+)
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 from saliency_cli.settings import Sampling
@@ -40,7 +46,7 @@ FAR_BELOW = 0.05
 perpendicular on purpose, if they are so at every token."""
 
 
-def repeatable(classifier: Classifier) -> bool:
+def deterministic(classifier: Classifier) -> bool:
     """Say whether torch has kernels for a pass, and for its way back, that do not heed timing."""
     try:
         (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
@@ -125,18 +131,18 @@ def plain_scores(classifier: Classifier) -> list[Tensor]:
     ]
 
 
-def _mean_gradient(classifier: Classifier, clean: Clean) -> Tensor:
+def _mean_gradient(classifier: Classifier, clean: CleanPass) -> Tensor:
     draws = range(AVERAGED)
     noise = smoothgrad([clean] * len(draws), draws, Sampling())
-    aim = Aim(clean, _FIRST, len(draws))
+    aim = PassRequest(clean, _FIRST, len(draws))
     return gradient_passes(
         classifier, [aim], noise, objective="logit", antithetic=True
     ).values.mean(dim=0)
 
 
-def _gradient(classifier: Classifier, clean: Clean, *, objective: str) -> Tensor:
+def _gradient(classifier: Classifier, clean: CleanPass, *, objective: str) -> Tensor:
     still = torch.zeros(1, *clean.embedding.shape)
-    aim = Aim(clean, _FIRST, 1)
+    aim = PassRequest(clean, _FIRST, 1)
     return gradient_passes(classifier, [aim], still, objective=objective).values[0]
 
 

@@ -16,8 +16,8 @@ import torch
 
 from saliency_cli.model.classifier import Classifier
 
-Made = TypeVar("Made")
-Job: TypeAlias = Callable[[Classifier], Made]
+Result = TypeVar("Result")
+BatchJob: TypeAlias = Callable[[Classifier], Result]
 
 
 def replica(classifier: Classifier) -> Classifier:
@@ -42,7 +42,7 @@ def replicable(classifier: Classifier) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Streams:
+class ReplicaPool:
     """What runs jobs on a classifier; without a pool, each at once in the thread that asks."""
 
     count: int
@@ -54,18 +54,18 @@ class Streams:
         """Jobs to have started: one in each stream, and one for each to go on with."""
         return 1 if self.pool is None else 2 * self.count
 
-    def start(self, job: Job[Made]) -> Future[Made]:
+    def start(self, job: BatchJob[Result]) -> Future[Result]:
         """Start a job on whichever replica is free next; jobs are started in order."""
         if self.pool is not None:
             return self.pool.submit(self._run, job)
-        made: Future[Made] = Future()
+        made: Future[Result] = Future()
         try:
             made.set_result(self._run(job))
         except Exception as error:  # noqa: BLE001 - raised where the result is asked for
             made.set_exception(error)
         return made
 
-    def _run(self, job: Job[Made]) -> Made:
+    def _run(self, job: BatchJob[Result]) -> Result:
         classifier = self.free.get()
         try:
             return job(classifier)
@@ -79,7 +79,7 @@ class Streams:
 
 
 @contextmanager
-def side_by_side(classifier: Classifier, count: int) -> Iterator[Streams]:
+def open_replicas(classifier: Classifier, count: int) -> Iterator[ReplicaPool]:
     """Open so many streams; torch's own threads are divided among them.
 
     Who leaves early waits for the jobs that run, and for no other.
@@ -87,7 +87,7 @@ def side_by_side(classifier: Classifier, count: int) -> Iterator[Streams]:
     free: SimpleQueue[Classifier] = SimpleQueue()
     if count == 1:
         free.put(classifier)
-        yield Streams(count, free)
+        yield ReplicaPool(count, free)
         return
     for _ in range(count):
         free.put(replica(classifier))
@@ -96,7 +96,7 @@ def side_by_side(classifier: Classifier, count: int) -> Iterator[Streams]:
     pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(each,))
     torch.set_num_threads(each)  # what this thread adds up must not get in the streams' way
     try:
-        yield Streams(count, free, pool)
+        yield ReplicaPool(count, free, pool)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)

@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 import torch
 
-from saliency_cli.attribution.accumulator import Draws, Pending
+from saliency_cli.attribution.accumulator import Accumulator, Draws
 from saliency_cli.attribution.reduction import with_rounding
 from saliency_cli.attribution.windows import merge
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import GOLD, choose_targets, predict
-from saliency_cli.model.passes import Clean
+from saliency_cli.model.passes import CleanPass
 from saliency_cli.model.tokenization import PAIR, TEXT, content
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
 from saliency_cli.safe_text import excerpt
@@ -52,15 +52,15 @@ class Text:
 
 
 @dataclass(slots=True)
-class Begun:
+class ActiveText:
     """A text that is predicted; for each target, what is under way in each of the windows."""
 
     text: Text
     prediction: Prediction
-    parts: dict[str, list[Pending]]
+    parts: dict[str, list[Accumulator]]
 
     @property
-    def pendings(self) -> list[Pending]:
+    def pendings(self) -> list[Accumulator]:
         """All that is under way."""
         return [pending for parts in self.parts.values() for pending in parts]
 
@@ -75,7 +75,9 @@ def without_token(text: Text) -> str | None:
     return None
 
 
-def begin(text: Text, cleans: Sequence[Clean], *, classifier: Classifier, maths: Maths) -> Begun:
+def begin(
+    text: Text, cleans: Sequence[CleanPass], *, classifier: Classifier, maths: Maths
+) -> ActiveText:
     """Predict a text from the mean logits of its windows, and pin what is explained of it."""
     logits = cleans[0].logits
     if len(cleans) > 1:
@@ -83,13 +85,13 @@ def begin(text: Text, cleans: Sequence[Clean], *, classifier: Classifier, maths:
     prediction = predict(logits, labels=classifier.labels, head=classifier.head)
     targets = choose_targets(prediction, text.row.gold, choice=maths.target, head=classifier.head)
     parts = {
-        target.name: [Pending(clean, target, maths, classifier.rounding) for clean in cleans]
+        target.name: [Accumulator(clean, target, maths, classifier.dtype_error) for clean in cleans]
         for target in targets
     }
-    return Begun(text, prediction, parts)
+    return ActiveText(text, prediction, parts)
 
 
-def finished(begun: Begun) -> Outcome:
+def finished(begun: ActiveText) -> Outcome:
     """Return the explanation of a text whose draws are all made, or why there is none."""
     if not _finite(begun.prediction.probabilities, [begun.prediction.value]):
         return quarantined(begun.text.row, "the prediction is not finite")
@@ -111,18 +113,18 @@ def _finite(*numbers: Sequence[float | None]) -> bool:
     return all(number is None or isfinite(number) for each in numbers for number in each)
 
 
-def _attribution(encoded: Encoded, parts: Sequence[Pending]) -> Attribution:
+def _attribution(encoded: Encoded, parts: Sequence[Accumulator]) -> Attribution:
     """Return the attribution of a text that was read in one window, or in several."""
     if len(parts) == 1:
         return parts[0].attribution
     scores, errors = merge(encoded, [part.raw() for part in parts])
-    errors = with_rounding(errors, scores, share=parts[0].rounding)
+    errors = with_rounding(errors, scores, share=parts[0].dtype_error)
     return Attribution(
         scores=tuple(scores.tolist()),
         errors=None if errors is None else tuple(errors.tolist()),
         samples=max(part.passes for part in parts),
         flip_rate=sum(part.flips for part in parts) / sum(part.passes for part in parts),
-        settled=all(part.attribution.settled for part in parts),
+        converged=all(part.attribution.converged for part in parts),
     )
 
 
@@ -144,18 +146,18 @@ def handed_to(row: Row, outcome: Outcome) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class ActiveTexts:
     """The texts that are begun, and their draws still to be made, longest texts first."""
 
     queue: deque[Draws] = field(default_factory=deque)
-    begun: dict[int, Begun] = field(default_factory=dict)
+    begun: dict[int, ActiveText] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
         """Tokens of the draws still to be made."""
         return sum(draws.rows * draws.length for draws in self.queue)
 
-    def add(self, begun: Begun) -> None:
+    def add(self, begun: ActiveText) -> None:
         """Queue the first draws of a text, of each of its targets and windows."""
         for pending in begun.pendings:
             self.begun[id(pending)] = begun
@@ -163,7 +165,7 @@ class UnderWay:
             if first is not None:
                 insort_right(self.queue, first, key=_longest_first)
 
-    def go_on(self, pending: Pending) -> Begun | None:
+    def go_on(self, pending: Accumulator) -> ActiveText | None:
         """Queue the next draws of what has made its last; return the text if it is done with."""
         if pending not in self:
             return None
@@ -179,11 +181,11 @@ class UnderWay:
         begun = {id(draws.pending): self.begun[id(draws.pending)] for draws in batch}
         return [each.text.row.ordinal for each in begun.values()]
 
-    def __contains__(self, pending: Pending) -> bool:
+    def __contains__(self, pending: Accumulator) -> bool:
         """Whether a target of a text still waits for draws."""
         return id(pending) in self.begun
 
-    def without_room(self, batch: Sequence[Draws], *, for_good: bool) -> Iterator[Begun]:
+    def without_room(self, batch: Sequence[Draws], *, for_good: bool) -> Iterator[ActiveText]:
         """Put a batch back that memory ran out on; a text that is too much `for_good` is let go."""
         first = batch[0]
         if not for_good or len(batch) > 1 or first.rows > first.grain:

@@ -18,14 +18,14 @@ def merge(encoded: Encoded, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | N
     and the variances add up.
     """
     shares = _shares(encoded)
-    places = [torch.tensor(window.places) for window in encoded.windows]
+    positions = [torch.tensor(window.positions) for window in encoded.windows]
     total = torch.zeros(len(encoded.whole), dtype=torch.float64)
-    for part, share, place in zip(parts, shares, places, strict=True):
+    for part, share, place in zip(parts, shares, positions, strict=True):
         total.index_add_(0, place, part[0] * share)
     if min(map(len, parts)) == 1:
         return normalised(total), None
     variance = torch.zeros_like(total)
-    for part, share, place in zip(parts, shares, places, strict=True):
+    for part, share, place in zip(parts, shares, positions, strict=True):
         without = total.repeat(len(part) - 1, 1)
         without.index_add_(1, place, (part[1:] - part[:1]) * share)
         variance += standard_errors(normalised(without), normalised(total)) ** 2
@@ -36,6 +36,6 @@ def _shares(encoded: Encoded) -> list[Tensor]:
     """Return what each token of each window counts: 1 if special, else 1 / the windows it is in."""
     held = torch.zeros(len(encoded.whole), dtype=torch.float64)
     for window in encoded.windows:
-        held[list(window.places)] += 1
+        held[list(window.positions)] += 1
     held[torch.tensor(encoded.whole.special)] = 1
-    return [1 / held[list(window.places)] for window in encoded.windows]
+    return [1 / held[list(window.positions)] for window in encoded.windows]

@@ -21,7 +21,7 @@ from saliency_cli.settings import ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class BuiltModel:
     """A module with its weights; `config` describes it, `own` says that nothing vouches for that.
 
     A config need not tell how many logits a module of one's own gives: its first pass does.
@@ -40,7 +40,7 @@ def make(
     choice: ModelChoice,
     *,
     names: tuple[str, ...] | None,
-) -> Made:
+) -> BuiltModel:
     """Make the module: transformers' by its config, or the user's by `--arch`.
 
     Raises:
@@ -55,15 +55,15 @@ def make(
         module = build_own(choice.arch, config)
         with refusing(saved.path, "the state dict"):
             module = fill(module, _tensors(content), name=str(saved.path))
-        return Made(module, _described(module, config), own=True, dtypes=dtypes)
+        return BuiltModel(module, _described(module, config), own=True, dtypes=dtypes)
     if isinstance(content, nn.Module):
-        return Made(frozen(content), _described(content, config), own=True, dtypes=dtypes)
+        return BuiltModel(frozen(content), _described(content, config), own=True, dtypes=dtypes)
     if config is None:
         raise missing_config(saved.path)
     if names is not None:
         name_labels(config, names, outputs=len(names))
     module = _transformers(saved, content, config, names=names)
-    return Made(module, module.config, own=False, dtypes=dtypes)
+    return BuiltModel(module, module.config, own=False, dtypes=dtypes)
 
 
 def _transformers(

@@ -20,11 +20,11 @@ from saliency_cli.attribution.model_checks import (
     TEXT,
     at_layer,
     count_logits,
+    deterministic,
     embeddings_block,
     probe,
-    repeatable,
 )
-from saliency_cli.checkpoints.build import Made, attention, make
+from saliency_cli.checkpoints.build import BuiltModel, attention, make
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.contents import Saved
 from saliency_cli.checkpoints.detect import recognise
@@ -44,7 +44,7 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_any_kernel, choose_device, prepare
 from saliency_cli.model.embedding_hook import find_layer, token_rows
-from saliency_cli.model.matmul import choose_products
+from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute, ModelChoice
 
@@ -126,7 +126,7 @@ def _meant(
 
 
 def _assembled(
-    made: Made,
+    made: BuiltModel,
     tokenizer: Any,  # noqa: ANN401
     choice: ModelChoice,
     compute: Compute,
@@ -154,7 +154,7 @@ def _assembled(
         device=device,
         dtype=torch.float32,
         attention=attention(made.module),
-        products=choose_products(device, torch.float32),
+        matmul_backend=choose_matmul_backend(device, torch.float32),
         padding_blind=True,
         hashes={},
     )
@@ -162,10 +162,10 @@ def _assembled(
 
 def _on_kernels(classifier: Classifier) -> Classifier:
     """Allow kernels that do not repeat themselves to a model that torch has no others for."""
-    if classifier.device.type != "cuda" or repeatable(classifier):
+    if classifier.device.type != "cuda" or deterministic(classifier):
         return classifier
     allow_any_kernel()
-    return replace(classifier, repeatable=False)
+    return replace(classifier, deterministic=False)
 
 
 def _fitting_pad(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401

@@ -12,7 +12,7 @@ from saliency_cli.checkpoints.build import attention
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import BFLOAT16_WIDTH, DTYPES, multiplies_bfloat16
-from saliency_cli.model.matmul import choose_products
+from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 
@@ -29,15 +29,15 @@ def settle(classifier: Classifier, compute: Compute) -> Classifier:
     dtype = _dtype(classifier, compute)
     if dtype == classifier.dtype:
         return _attending(classifier, compute)
-    before = plain_scores(classifier) if compute.rounding is None else []
-    products = choose_products(classifier.device, dtype)
+    before = plain_scores(classifier) if compute.dtype_error is None else []
+    products = choose_matmul_backend(classifier.device, dtype)
     module = classifier.module.to(dtype)
-    classifier = replace(classifier, module=module, dtype=dtype, products=products)
+    classifier = replace(classifier, module=module, dtype=dtype, matmul_backend=products)
     classifier = _attending(classifier, compute)
-    rounding = compute.rounding
+    rounding = compute.dtype_error
     if rounding is None:
         rounding = _moved(plain_scores(classifier), before)
-    return replace(classifier, rounding=rounding)
+    return replace(classifier, dtype_error=rounding)
 
 
 def _dtype(classifier: Classifier, compute: Compute) -> torch.dtype:

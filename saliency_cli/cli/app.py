@@ -14,7 +14,7 @@ from saliency_cli.cli.choices import (
     check_together,
     choose_device_name,
     choose_maths,
-    parse_share,
+    parse_shard_selection,
 )
 from saliency_cli.cli.console import Console, show_failure
 from saliency_cli.cli.error_boundary import Commands, boundary
@@ -22,12 +22,12 @@ from saliency_cli.cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.settings import (
     Columns,
     Compute,
-    Division,
-    EngineChoice,
+    ExecutionChoice,
     ModelChoice,
     OutputChoice,
     PageChoice,
     Request,
+    Sharding,
     TargetChoice,
     TextsChoice,
 )
@@ -123,7 +123,7 @@ def explain(
             seed=seed,
             target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
         )
-        workforce = EngineChoice(engine, address, workers, gpus_per_worker, cpus_per_worker)
+        workforce = ExecutionChoice(engine, address, workers, gpus_per_worker, cpus_per_worker)
         request = Request(
             model=ModelChoice(
                 checkpoint=model,
@@ -166,7 +166,7 @@ def explain(
                 ),
             ),
             preset=preset,
-            division=Division(shard_rows=shard_rows, share=parse_share(shard)),
+            division=Sharding(shard_rows=shard_rows, share=parse_shard_selection(shard)),
             engine=workforce,
         )
         check_together(request, gated=bool(gates))

@@ -6,14 +6,14 @@ from dataclasses import dataclass, fields, replace
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN
 from saliency_cli.settings import (
-    EngineChoice,
+    ExecutionChoice,
     Maths,
     MethodName,
     PresetName,
     ReductionName,
     Request,
     Sampling,
-    Share,
+    ShardSelection,
     TargetChoice,
 )
 
@@ -103,7 +103,7 @@ def parse_samples(text: str | None) -> int | None:
     return int(text)
 
 
-def parse_share(text: str | None) -> Share | None:
+def parse_shard_selection(text: str | None) -> ShardSelection | None:
     """Read `--shard`: I/N, as in 2/8, or None for all.
 
     Raises:
@@ -113,13 +113,13 @@ def parse_share(text: str | None) -> Share | None:
         return None
     index, _, count = text.partition("/")
     if all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (index, count)):
-        share = Share(int(index), int(count))
+        share = ShardSelection(int(index), int(count))
         if 1 <= share.index <= share.count:
             return share
     raise UsageError(f"--shard {text!r}: give I/N, such as 2/8 for the second of eight parts")
 
 
-def choose_device_name(given: str, engine: EngineChoice) -> str:
+def choose_device_name(given: str, engine: ExecutionChoice) -> str:
     """Return the device to ask for: workers that are given a GPU use it, and others do not."""
     if given != "auto" or engine.gpus_per_worker is None:
         return given

@@ -104,7 +104,7 @@ def show_failure(message: str) -> None:
     console.print(Text.assemble(("failed: ", "bold red"), visible(message)), soft_wrap=True)
 
 
-def warnings(summary: Summary, *, unsettled: int) -> Iterator[str]:
+def warnings(summary: Summary, *, unconverged: int) -> Iterator[str]:
     """Say what in a summary should give pause."""
     if summary.quarantined:
         yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
@@ -113,9 +113,9 @@ def warnings(summary: Summary, *, unsettled: int) -> Iterator[str]:
             f"the noise changes the prediction in {summary.flip_rate:.1%} of passes, "
             "and with it what is explained; take less --noise"
         )
-    if unsettled:
+    if unconverged:
         yield (
-            f"{unsettled} rows did not settle within the passes that --samples auto allows; "
+            f"{unconverged} rows did not settle within the passes that --samples auto allows; "
             "their errors tell how far to trust them"
         )
 

@@ -13,12 +13,12 @@ from saliency_cli.runs.finalize import finish
 from saliency_cli.runs.receipts import is_committed, read_receipt
 from saliency_cli.runs.run_folder import INDEX, RunFolder
 from saliency_cli.runs.setup import begun, build_engine
-from saliency_cli.runs.shard_runner import Job
-from saliency_cli.runs.summary import Summary, Tally
+from saliency_cli.runs.shard_runner import RunContext
+from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.safe_text import encodable, excerpt
-from saliency_cli.settings import EngineChoice, Question, Request
-from saliency_cli.workers import ENGINES
-from saliency_cli.workers.interface import Work
+from saliency_cli.settings import ExecutionChoice, Question, Request
+from saliency_cli.workers import EXECUTORS
+from saliency_cli.workers.interface import ShardWork
 
 
 def run(request: Request, console: Console) -> Summary:
@@ -35,39 +35,39 @@ def run(request: Request, console: Console) -> Summary:
     folder.check(overwrite=output.overwrite, going_on=output.resume or share is not None)
     with ExitStack() as stack:
         with console.waiting("getting ready"):
-            explainer = stack.enter_context(ENGINES[request.engine.name](request.engine))
+            explainer = stack.enter_context(EXECUTORS[request.engine.name](request.engine))
         job, lock = stack.enter_context(begun(request, console))
         for warning in (*_not_repeatable(job), *_idle_or_crowded(request.engine, job)):
             console.warn(warning)
-        shards = range(len(job.plan.places))
+        shards = range(len(job.plan.positions))
         mine = shards if share is None else share.of(shards)
         with console.progress("explaining", rows=sum(map(job.plan.size, mine))) as advance:
             left = _left(job, mine, advance=advance)
-            explainer(Work(job, lock, request, left, advance))
+            explainer(ShardWork(job, lock, request, left, advance))
         if share is not None:
             return _shared(job, mine, console=console)
-        summary, unsettled = finish(folder, job.manifest)
+        summary, unconverged = finish(folder, job.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()
         render(folder, output.pages)
-    for warning in warnings(summary, unsettled=unsettled):
+    for warning in warnings(summary, unconverged=unconverged):
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
     return summary
 
 
-def _not_repeatable(job: Job) -> Iterator[str]:
+def _not_repeatable(job: RunContext) -> Iterator[str]:
     """Say so if the same command may give other bytes."""
-    if not job.engine.classifier.repeatable:
+    if not job.engine.classifier.deterministic:
         yield (
             "torch has no CUDA kernel for this model that adds up in a fixed order; "
             "another run may differ in the last digits"
         )
 
 
-def _idle_or_crowded(choice: EngineChoice, job: Job) -> Iterator[str]:
+def _idle_or_crowded(choice: ExecutionChoice, job: RunContext) -> Iterator[str]:
     """Say so if processes of this machine will wait for shards, or for each other's threads."""
-    processes, shards = choice.processes, len(job.plan.places)
+    processes, shards = choice.processes, len(job.plan.positions)
     threads, room = job.manifest["threads"], cores()
     if processes > shards:
         yield f"--workers {processes}, but of shards there are {shards}; take fewer --shard-rows"
@@ -78,7 +78,7 @@ def _idle_or_crowded(choice: EngineChoice, job: Job) -> Iterator[str]:
         )
 
 
-def _left(job: Job, numbers: range, *, advance: Advance) -> Iterator[int]:
+def _left(job: RunContext, numbers: range, *, advance: Advance) -> Iterator[int]:
     """Yield those of the shards that are not committed yet, and tell of the others."""
     for number in numbers:
         if is_committed(job.folder, job.manifest, number):
@@ -87,16 +87,16 @@ def _left(job: Job, numbers: range, *, advance: Advance) -> Iterator[int]:
             yield number
 
 
-def _shared(job: Job, numbers: range, *, console: Console) -> Summary:
+def _shared(job: RunContext, numbers: range, *, console: Console) -> Summary:
     """Sum up this process's share of the shards."""
-    tally = Tally(job.engine.classifier.labels)
+    tally = SummaryCounts(job.engine.classifier.labels)
     receipts = [read_receipt(job.folder, job.manifest, number) for number in numbers]
     for receipt in filter(None, receipts):
         tally.join(receipt.sums)
     summary = tally.summary()
-    for warning in warnings(summary, unsettled=tally.unsettled):
+    for warning in warnings(summary, unconverged=tally.unconverged):
         console.warn(warning)
-    console.closing_share(summary, shards=len(numbers), of=len(job.plan.places))
+    console.closing_share(summary, shards=len(numbers), of=len(job.plan.positions))
     return summary
 
 
@@ -116,8 +116,8 @@ def answer(question: Question, console: Console) -> Record:
         (outcome,) = explain([row], engine)
     if isinstance(outcome, BadRow):
         raise UsageError(f"the text cannot be explained: {outcome.reason}")
-    tally = Tally(engine.classifier.labels)
+    tally = SummaryCounts(engine.classifier.labels)
     tally.add(outcome.record())
-    for warning in warnings(tally.summary(), unsettled=not outcome.settled):
+    for warning in warnings(tally.summary(), unconverged=not outcome.converged):
         console.warn(warning)
     return outcome.record()

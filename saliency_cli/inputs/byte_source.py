@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
-from saliency_cli.inputs.byte_streams import START, Cursor, Spool, Stream, Tally
+from saliency_cli.inputs.byte_streams import START, Cursor, HashingReader, Spool, Stream
 from saliency_cli.safe_text import visible
 
 STDIN = "-"
@@ -81,7 +81,7 @@ class Input:
         self.name = name
         self._stream = opened if isinstance(opened, Stream) else None
         self._descriptor = opened if isinstance(opened, int) else None
-        self._tally: Tally | None = None
+        self._tally: HashingReader | None = None
         self._spool: Spool | None = None
         start = opened.start if isinstance(opened, Stream) else os.pread(opened, START, 0)
         self.packed = start == GZIP_MAGIC
@@ -98,7 +98,7 @@ class Input:
 
     def head(self) -> Chunks:
         """Return its first bytes, which will be read again."""
-        raw = Tally(self._stream or Cursor(self._known))
+        raw = HashingReader(self._stream or Cursor(self._known))
         return Chunks(raw, packed=self.packed, head=HEAD_BYTES)
 
     def whole(self, spool: Path | None = None) -> Chunks:
@@ -115,7 +115,7 @@ class Input:
         if spool is not None:
             self._spool = Spool(spool)
             self._descriptor, self._stream = self._spool.descriptor, None
-        self._tally = Tally(raw, self._spool)
+        self._tally = HashingReader(raw, self._spool)
         return Chunks(self._tally, packed=self.packed)
 
     def at(self, offset: int) -> Chunks:
@@ -137,7 +137,7 @@ class Input:
         Raises:
             UsageError: they cannot be.
         """
-        tally = self._tally or Tally(Cursor(self._known))
+        tally = self._tally or HashingReader(Cursor(self._known))
         try:
             return tally.hexdigest()
         except OSError as error:

@@ -77,7 +77,7 @@ class Stream:
         self._held += data
 
 
-class Tally(io.RawIOBase):
+class HashingReader(io.RawIOBase):
     """A raw stream that hashes, and where it is told to keeps, what is read through it."""
 
     def __init__(self, raw: Bytes, spool: "Spool | None" = None) -> None:

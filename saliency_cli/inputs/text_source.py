@@ -14,7 +14,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN, Chunks, Input, is_regular, open_input
 from saliency_cli.inputs.line_splitter import Stretch, delimited, filled, split_lines
 from saliency_cli.inputs.row_parser import build_row, first_twice, parse
-from saliency_cli.records import BadRow, Place, Row
+from saliency_cli.records import BadRow, Row, RowPosition
 from saliency_cli.safe_text import excerpt, listed, visible
 from saliency_cli.settings import Columns, TextsChoice
 
@@ -24,7 +24,7 @@ FORMATS: dict[str, str | None] = {"csv": ",", "tsv": "\t", "jsonl": None}
 HEAD = 100
 """Rows looked at before a column is declared absent (JSON objects need not all have it)."""
 COLUMNS_TOLD = 30
-BEGINNING = Place(0, 0, 1)
+BEGINNING = RowPosition(0, 0, 1)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -64,7 +64,7 @@ class Source:
         """Return the hash of the whole input, or None for a stream that need not end."""
         return None if self._unended else self._input.sha256()
 
-    def places(self, every: int, *, spool: Path | None = None) -> Iterator[Place]:
+    def positions(self, every: int, *, spool: Path | None = None) -> Iterator[RowPosition]:
         """Read through the input; yield where every so many-th row begins, up to the limit.
 
         A stream is written to `spool` on the way, and its rows are then read from there. At the
@@ -77,14 +77,14 @@ class Source:
         ordinal, row = -1, None
         for ordinal, row in enumerate(islice(self._through(spool), self._choice.limit)):
             if ordinal % every == 0:
-                yield Place(ordinal, row.offset, row.line)
+                yield RowPosition(ordinal, row.offset, row.line)
         if row is None:
             raise _empty(self.name)
         self.count = ordinal + 1
         self.sha256()  # what is left of a stream that ends is spooled too
         self._input.sync()
 
-    def rows(self, place: Place, count: int) -> Iterator[Row | BadRow]:
+    def rows(self, place: RowPosition, count: int) -> Iterator[Row | BadRow]:
         """Yield as many rows from a place on, fewer only at the end of the input."""
         for row in islice(self._from(place), count):
             self._reached = (self._reached or 0) + 1
@@ -105,7 +105,7 @@ class Source:
             next(rows, None)
         return rows
 
-    def _from(self, place: Place) -> Iterator[Stretch]:
+    def _from(self, place: RowPosition) -> Iterator[Stretch]:
         """Return the rows from a place on; a packed input that is open before it is read on."""
         behind = None if self._reached is None else place.ordinal - self._reached
         if behind is None or behind < 0 or (behind > 0 and not self._input.packed):
@@ -115,7 +115,7 @@ class Source:
         self._reached = place.ordinal
         return self._open
 
-    def _stretches(self, chunks: Chunks, place: Place) -> Iterator[Stretch]:
+    def _stretches(self, chunks: Chunks, place: RowPosition) -> Iterator[Stretch]:
         lines = split_lines(chunks, offset=place.offset, line=place.line)
         if self._delimiter is None:
             return filled(lines)

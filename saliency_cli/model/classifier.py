@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from saliency_cli.settings import HeadName, ProductsName
+from saliency_cli.settings import HeadName, MatmulBackend
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Classifier:
     device: torch.device
     dtype: torch.dtype
     attention: str
-    products: ProductsName
+    matmul_backend: MatmulBackend
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
     tokens_first: bool = False
-    rounding: float = 0.0
-    repeatable: bool = True
+    dtype_error: float = 0.0
+    deterministic: bool = True

@@ -124,7 +124,7 @@ def bytes_per_token(module: nn.Module) -> int:
     )
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor to a device; to CUDA from pinned memory, for which nobody has to wait."""
     if device.type != "cuda":
         return tensor.to(device)

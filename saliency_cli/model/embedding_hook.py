@@ -16,7 +16,7 @@ Keywords: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(slots=True)
-class Tap:
+class EmbeddingHook:
     """What was seen at the layer during one forward pass.
 
     An encoder and a decoder share one embedding, and it runs in both: on `input_ids`, and on
@@ -90,14 +90,14 @@ class _Run:
 
 
 @contextmanager
-def tapped(
+def hook_embedding(
     module: nn.Module,
     layer: nn.Module,
     *,
     name: str,
     displacement: Tensor | None = None,
     tokens_first: bool = False,
-) -> Iterator[Tap]:
+) -> Iterator[EmbeddingHook]:
     """Swap the output of `layer` for a leaf that is displaced, and asks for a gradient.
 
     The real `input_ids` still go into the model, so that one which finds its padding through them
@@ -108,7 +108,7 @@ def tapped(
     Raises:
         CheckpointError: the layer's output is no tensor [B, L, H].
     """
-    tap = Tap(name, displacement, tokens_first)
+    tap = EmbeddingHook(name, displacement, tokens_first)
 
     def swap(_layer: nn.Module, args: Inputs, kwargs: Keywords, output: object) -> Tensor:
         return tap.take(_ids(args, kwargs), _checked(output, name))
@@ -201,12 +201,14 @@ def trace_layer(module: nn.Module, inputs: Keywords) -> tuple[str, nn.Module]:
     with ExitStack() as hooks:
         for name, layer in _embeddings(module).items():
 
-            def see(layer: nn.Module, args: Inputs, kwargs: Keywords, name: str = name) -> None:
+            def row_stats(
+                layer: nn.Module, args: Inputs, kwargs: Keywords, name: str = name
+            ) -> None:
                 ids = _ids(args, kwargs)
                 if ids is not None and (torch.equal(ids, wanted) or torch.equal(ids.T, wanted)):
                     given[name] = cast("nn.Embedding", layer)
 
-            hooks.callback(layer.register_forward_pre_hook(see, with_kwargs=True).remove)
+            hooks.callback(layer.register_forward_pre_hook(row_stats, with_kwargs=True).remove)
         reason = _failure(module, inputs)
     weights = {id(layer.weight): name for name, layer in reversed(given.items())}
     if len(weights) == 1:

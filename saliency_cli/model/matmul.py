@@ -16,7 +16,7 @@ from torch.autograd.function import FunctionCtx
 from torch.nn.functional import linear
 from torch.overrides import TorchFunctionMode
 
-from saliency_cli.settings import ProductsName
+from saliency_cli.settings import MatmulBackend
 
 FEWEST_ROWS = 64
 """Rows of the left factor below which getting into oneDNN takes longer than it gains."""
@@ -33,9 +33,9 @@ def bound_caches() -> None:
         os.environ.setdefault(name, CACHED)
 
 
-def choose_products(
+def choose_matmul_backend(
     device: torch.device, dtype: torch.dtype, *, cpu: Mapping[str, Any] | None = None
-) -> ProductsName:
+) -> MatmulBackend:
     """Return who multiplies on this device; `cpu` is what torch tells of the processor."""
     if device.type != "cpu" or dtype != torch.float32 or not _has_onednn():
         return "torch"
@@ -54,7 +54,7 @@ def _has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def multiplying(products: ProductsName) -> AbstractContextManager[object]:
+def use_matmul_backend(products: MatmulBackend) -> AbstractContextManager[object]:
     """Have the linear layers that run inside, in this thread, multiplied by `products`."""
     return _OneDNN() if products == "onednn" else nullcontext()
 

@@ -14,15 +14,15 @@ from torch.nn.functional import cross_entropy
 
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import sent
-from saliency_cli.model.embedding_hook import Tap, tapped
+from saliency_cli.model.devices import to_device
+from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
 from saliency_cli.model.heads import Target, decisions, weights
-from saliency_cli.model.matmul import multiplying
+from saliency_cli.model.matmul import use_matmul_backend
 from saliency_cli.records import Encoding
 
 
 @dataclass(frozen=True, slots=True)
-class Clean:
+class CleanPass:
     """A text's clean pass: logits [C] and embedding [L, H], both float32, without padding.
 
     `spread` is max E − min E.
@@ -35,10 +35,10 @@ class Clean:
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class PassRequest:
     """A text, what of its logits is explained, and in how many draws."""
 
-    clean: Clean
+    clean: CleanPass
     target: Target
     draws: int
 
@@ -66,24 +66,24 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "lo
 
 def shape_at_layer(classifier: Classifier, encoding: Encoding) -> torch.Size:
     """Return the shape in which the embedding layer gives one text, for a probe of its layout."""
-    with torch.no_grad(), _tapped(replace(classifier, tokens_first=False)) as tap:
+    with torch.no_grad(), _hook_embedding(replace(classifier, tokens_first=False)) as tap:
         _logits(classifier, [encoding])
     return tap.leaf.shape
 
 
-def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
+def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[CleanPass]:
     """Predict a batch of texts, and keep the embeddings that the prediction was made from."""
-    with torch.no_grad(), _tapped(classifier) as tap:
+    with torch.no_grad(), _hook_embedding(classifier) as tap:
         logits = _logits(classifier, encodings)
     # Clones, so that a text under way does not hold the memory of the whole batch.
     embeddings = [leaf[: len(e)].clone() for leaf, e in zip(tap.leaf, encodings, strict=True)]
     columns = (encodings, logits.cpu(), embeddings, _spreads(tap.leaf, encodings))
-    return [Clean(*fields) for fields in zip(*columns, strict=True)]
+    return [CleanPass(*fields) for fields in zip(*columns, strict=True)]
 
 
 def _spreads(embedding: Tensor, encodings: Sequence[Encoding]) -> list[float]:
     """Return max E − min E of each text, for E [B, L, H], over its own tokens."""
-    padding = sent(~_token_mask(encodings), embedding.device)[..., None]
+    padding = to_device(~_token_mask(encodings), embedding.device)[..., None]
     most = embedding.masked_fill(padding, -inf).amax(dim=(1, 2))
     least = embedding.masked_fill(padding, inf).amin(dim=(1, 2))
     return (most - least).tolist()
@@ -97,7 +97,7 @@ def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
 
 def gradient_passes(
     classifier: Classifier,
-    aims: Sequence[Aim],
+    aims: Sequence[PassRequest],
     displacement: Tensor,
     *,
     objective: str,
@@ -113,17 +113,19 @@ def gradient_passes(
     if antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
     repeats = torch.tensor([aim.draws * passes for aim in aims])
-    with torch.enable_grad(), _tapped(classifier, displacement) as tap:
+    with torch.enable_grad(), _hook_embedding(classifier, displacement) as tap:
         logits = _logits(classifier, [aim.clean.encoding for aim in aims], repeats=repeats)
     wanted = _repeated(weights([aim.target for aim in aims], labels=logits.shape[1]), repeats)
-    total = OBJECTIVES[objective](logits, sent(wanted, classifier.device)).sum()
+    total = OBJECTIVES[objective](logits, to_device(wanted, classifier.device)).sum()
     (values,) = torch.autograd.grad(total, tap.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
     return Gradients(values, _flips(logits.detach().cpu(), aims, repeats=repeats, passes=passes))
 
 
-def _flips(logits: Tensor, aims: Sequence[Aim], *, repeats: Tensor, passes: int) -> list[int]:
+def _flips(
+    logits: Tensor, aims: Sequence[PassRequest], *, repeats: Tensor, passes: int
+) -> list[int]:
     """Count for each draw the passes that decide otherwise than the clean one."""
     targets = [aim.target for aim in aims for _ in range(aim.draws * passes)]
     clean = torch.stack([aim.clean.logits for aim in aims])
@@ -136,10 +138,10 @@ def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
     return values.repeat_interleave(repeats, dim=0)
 
 
-def _tapped(
+def _hook_embedding(
     classifier: Classifier, displacement: Tensor | None = None
-) -> AbstractContextManager[Tap]:
-    return tapped(
+) -> AbstractContextManager[EmbeddingHook]:
+    return hook_embedding(
         classifier.module,
         classifier.embedding,
         name=classifier.embedding_name,
@@ -163,8 +165,8 @@ def _logits(
         inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
     for name, tensor in inputs.items():
         rows = tensor if repeats is None else _repeated(tensor, repeats)
-        inputs[name] = sent(rows, classifier.device)
-    with multiplying(classifier.products):
+        inputs[name] = to_device(rows, classifier.device)
+    with use_matmul_backend(classifier.matmul_backend):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
     logits = read_logits(output).float()
     # A head of one output is often squeezed, and the batch with it where that holds one text.

@@ -126,8 +126,8 @@ def _joined(windows: Sequence[Encoding], full: Encoding, *, divided: int, stride
     placed = []
     for window, count, start in zip(windows, counts, starts, strict=True):
         middle = range(before + start, before + start + count)
-        places = (*range(before), *middle, *range(len(full) - behind, len(full)))
-        placed.append(Window(window, places))
+        positions = (*range(before), *middle, *range(len(full) - behind, len(full)))
+        placed.append(Window(window, positions))
     return Encoded(full, tuple(placed))
 
 

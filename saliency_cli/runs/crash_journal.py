@@ -78,7 +78,7 @@ class Step:
     """What to do next: try the whole shard (None) or rows alone, or convict a row."""
 
     rows: tuple[int, ...] | None = None
-    guilty: int | None = None
+    crashing_row: int | None = None
 
 
 def next_step(history: History) -> Step:
@@ -89,18 +89,18 @@ def next_step(history: History) -> Step:
     rows = min(fatal, key=len, default=rows)
     alone = [probe for probe in probes if probe.rows == rows and not probe.ended and probe.seen]
     if len(rows) == 1 and len(alone) >= 2:
-        return Step(guilty=rows[0])
+        return Step(crashing_row=rows[0])
     halves = [rows] if len(rows) == 1 else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
     untried = [half for half in halves if half and not passed.issuperset(half)]
     return Step(untried[0]) if untried else Step()
 
 
-def suspicious(path: Path) -> bool:
+def needs_isolation(path: Path) -> bool:
     """Say whether a shard is better tried in a process of its own."""
     return bool(read_history(path).suspects)
 
 
-def hopeless(history: History) -> bool:
+def crash_limit_reached(history: History) -> bool:
     """Say whether a shard has died too often to be tried again."""
     return sum(death.seen for death in history.deaths) >= MOST_DEATHS
 
@@ -116,8 +116,8 @@ def read_history(path: Path) -> History:
 
 
 def _tell(history: History, entry: Entry) -> None:
-    if "guilty" in entry:
-        history.quarantined.append(entry["guilty"])
+    if "crashing_row" in entry:
+        history.quarantined.append(entry["crashing_row"])
         history.attempts.clear()
     elif "attempt" in entry:
         rows = entry["attempt"]
@@ -181,20 +181,20 @@ def journal(path: Path) -> Iterator[Journal]:
         os.close(descriptor)
 
 
-def saw_death(path: Path) -> None:
+def record_crash(path: Path) -> None:
     """Note that the process which wrote last in a journal died before our eyes."""
     with journal(path) as open_journal:
         open_journal.write(seen=True)
 
 
-def gave_up(path: Path) -> None:
+def record_cancelled(path: Path) -> None:
     """Note that the process which wrote last in a journal was stopped by us: it is no death."""
     if path.exists():
         with suppress(OutputError), journal(path) as open_journal:
             open_journal.write(passed=False)
 
 
-def dying(number: int) -> CheckpointError:
+def crash_limit_error(number: int) -> CheckpointError:
     """Return what to say of a shard that is given up."""
     return CheckpointError(
         f"shard {number} has killed {MOST_DEATHS} processes, and no row of it does so alone",

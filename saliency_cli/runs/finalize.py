@@ -10,7 +10,7 @@ from saliency_cli.runs.folder_lock import locked
 from saliency_cli.runs.receipts import Receipt, read_receipt
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
-from saliency_cli.runs.summary import Summary, Tally
+from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.safe_text import listed, visible
 
 
@@ -25,7 +25,7 @@ def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int
         OutputError: it cannot be written.
     """
     receipts = _receipts(folder, manifest)
-    tally = Tally(tuple(manifest["model"]["labels"]))
+    tally = SummaryCounts(tuple(manifest["model"]["labels"]))
     for receipt in receipts:
         tally.join(receipt.sums)
     if tally.rows != manifest["planned"]:
@@ -39,7 +39,7 @@ def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int
     folder.write_manifest({**manifest, "shards": shards, "counts": asdict(summary)})
     folder.clear_partial()
     folder.clear_work()
-    return summary, int(tally.unsettled)
+    return summary, int(tally.unconverged)
 
 
 def finish_if_begun(folder: RunFolder) -> None:
@@ -55,7 +55,7 @@ def finish_if_begun(folder: RunFolder) -> None:
 
 
 def _receipts(folder: RunFolder, manifest: Mapping[str, Any]) -> list[Receipt]:
-    shards = range(len(Plan.of(manifest).places))
+    shards = range(len(Plan.of(manifest).positions))
     found = [read_receipt(folder, manifest, number) for number in shards]
     missing = [str(number) for number in shards if found[number] is None]
     if missing:

@@ -41,9 +41,9 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "dtype": str(classifier.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
-        "products": classifier.products,
-        "repeatable": classifier.repeatable,
-        "rounding": classifier.rounding,
+        "matmul_backend": classifier.matmul_backend,
+        "deterministic": classifier.deterministic,
+        "dtype_error": classifier.dtype_error,
         "streams": engine.streams,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": None},
@@ -60,15 +60,15 @@ def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) 
     """
     folder.clear()
     rows = description["shards"]["rows"]
-    places = [*source.places(rows, spool=None if source.seekable else folder.spool)]
+    positions = [*source.positions(rows, spool=None if source.seekable else folder.spool)]
     manifest = {
         **description,
         "hashes": {**description["hashes"], "input": source.sha256()},
         "planned": source.count,
         "shards": {
             **description["shards"],
-            "offsets": [place.offset for place in places],
-            "lines": [place.line for place in places],
+            "offsets": [place.offset for place in positions],
+            "lines": [place.line for place in positions],
         },
     }
     folder.write_manifest(manifest)
@@ -89,7 +89,7 @@ def as_begun(request: Request, manifest: Mapping[str, Any]) -> Request:
         if getattr(compute, name) == "auto" and _can_be_asked_for(name, manifest[name])
     }
     tokens = compute.batch_tokens or manifest["batch_tokens"]
-    compute = replace(compute, batch_tokens=tokens, rounding=manifest["rounding"], **chosen)
+    compute = replace(compute, batch_tokens=tokens, dtype_error=manifest["dtype_error"], **chosen)
     return replace(request, compute=compute)
 
 
@@ -144,7 +144,7 @@ def _flat(values: Mapping[str, Any], above: Name = ()) -> Iterator[tuple[Name, A
 
 def _harmless(name: Name) -> bool:
     """Say whether two runs may differ in this: it changes no number, or is looked at elsewhere."""
-    if name[0] in {"planned", "counts", "rounding"} or name == ("hashes", "input"):
+    if name[0] in {"planned", "counts", "dtype_error"} or name == ("hashes", "input"):
         return True
     if name[0] == "shards":
         return name[-1] != "rows"

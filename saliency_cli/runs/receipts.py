@@ -8,7 +8,7 @@ from typing import Any
 
 from saliency_cli.atomic_files import committed
 from saliency_cli.runs.run_folder import RunFolder, lines
-from saliency_cli.runs.summary import Tally
+from saliency_cli.runs.summary import SummaryCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def _kept(folder: RunFolder, number: int) -> Receipt | None:
 
 def _of_finished(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt:
     """Return the receipt of a finished run's shard, its sums taken from its records once more."""
-    sums = Tally(tuple(manifest["model"]["labels"]))
+    sums = SummaryCounts(tuple(manifest["model"]["labels"]))
     for line in lines(folder.part(number)):
         sums.add(json.loads(line))
     return Receipt(manifest["shards"]["sha256"][number], sums.sums())

@@ -123,7 +123,7 @@ class RunFolder:
             if OURS.fullmatch(file) and unwanted(file):
                 (self.path / file).unlink()
 
-    def forsake(self, *, fresh: bool) -> None:
+    def rollback(self, *, fresh: bool) -> None:
         """Leave nothing of a run that came to nothing; a plan that is laid, or a report, stays.
 
         A folder that is `fresh` goes with it.

@@ -20,8 +20,8 @@ _TOP: Shape = {
     "dtype": (str,),
     "threads": (int,),
     "attention": (str,),
-    "rounding": _NUMBER,
-    "products": (str,),
+    "dtype_error": _NUMBER,
+    "matmul_backend": (str,),
     "streams": (int,),
     "batch_tokens": (int,),
 }
@@ -100,8 +100,8 @@ def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None: 
 def _shards_problem(manifest: Mapping[str, Any]) -> str | None:
     """Say whether every shard has a place, and the plan as many rows as shards can hold."""
     shards, planned = manifest["shards"], manifest.get("planned")
-    places = [*shards["offsets"], *shards["lines"]]
-    if {*map(type, places)} - {int} or len(shards["offsets"]) != len(shards["lines"]):
+    positions = [*shards["offsets"], *shards["lines"]]
+    if {*map(type, positions)} - {int} or len(shards["offsets"]) != len(shards["lines"]):
         return "shards is damaged"
     if type(planned) is not int or len(shards["lines"]) != -(-planned // max(shards["rows"], 1)):
         return "planned is damaged"

@@ -22,12 +22,12 @@ from saliency_cli.runs.folder_lock import Lock, locked, sharing
 from saliency_cli.runs.manifest import as_begun, check_same, describe, lay_down
 from saliency_cli.runs.run_folder import MANIFEST, RunFolder
 from saliency_cli.runs.shard_plan import Plan
-from saliency_cli.runs.shard_runner import Job
+from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.settings import Question, Request
 
 
 @contextmanager
-def begun(request: Request, console: Console) -> Iterator[tuple[Job, Lock]]:
+def begun(request: Request, console: Console) -> Iterator[tuple[RunContext, Lock]]:
     """Lock the folder, and lay the plan of the run there or find the one to go on with.
 
     Raises:
@@ -43,14 +43,14 @@ def begun(request: Request, console: Console) -> Iterator[tuple[Job, Lock]]:
                     job = _planned(request, source, folder=folder, console=console)
             except BaseException:
                 if not shared:
-                    folder.forsake(fresh=fresh)
+                    folder.rollback(fresh=fresh)
                 raise
             with _settled():
                 yield job, lock
 
 
 @contextmanager
-def joined(request: Request) -> Iterator[tuple[Job, Lock]]:
+def joined(request: Request) -> Iterator[tuple[RunContext, Lock]]:
     """Work on shards of a run that another process has begun, and has locked the folder for."""
     folder = RunFolder(request.output.folder)
     manifest = folder.read_manifest()
@@ -60,7 +60,7 @@ def joined(request: Request) -> Iterator[tuple[Job, Lock]]:
     ):
         engine = build_engine(as_begun(request, manifest))
         with _settled():
-            yield Job(folder, manifest, Plan.of(manifest), source, engine), lock
+            yield RunContext(folder, manifest, Plan.of(manifest), source, engine), lock
 
 
 @contextmanager
@@ -73,7 +73,9 @@ def _settled() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _planned(request: Request, source: Source, *, folder: RunFolder, console: Console) -> Job:
+def _planned(
+    request: Request, source: Source, *, folder: RunFolder, console: Console
+) -> RunContext:
     """Return the job of a run that is begun here, or gone on with; others are kept waiting."""
     before = None if request.output.overwrite else read_plan(folder)
     if before is not None:
@@ -89,7 +91,7 @@ def _planned(request: Request, source: Source, *, folder: RunFolder, console: Co
         else:
             check_same(before, now, folder=folder, source=source)
             manifest = {**before, "options": now["options"]}
-    return Job(folder, manifest, Plan.of(manifest), source, engine)
+    return RunContext(folder, manifest, Plan.of(manifest), source, engine)
 
 
 def _spooled(folder: RunFolder) -> Path | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from saliency_cli.records import Place
+from saliency_cli.records import RowPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,17 +13,17 @@ class Plan:
 
     rows: int
     shard_rows: int
-    places: tuple[Place, ...]
+    positions: tuple[RowPosition, ...]
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> Self:
         """Read the plan in a manifest."""
         shards = manifest["shards"]
         starts = enumerate(zip(shards["offsets"], shards["lines"], strict=True))
-        places = tuple(
-            Place(number * shards["rows"], offset, line) for number, (offset, line) in starts
+        positions = tuple(
+            RowPosition(number * shards["rows"], offset, line) for number, (offset, line) in starts
         )
-        return cls(manifest["planned"], shards["rows"], places)
+        return cls(manifest["planned"], shards["rows"], positions)
 
     def size(self, number: int) -> int:
         """Return how many rows a shard has."""

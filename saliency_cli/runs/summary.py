@@ -29,7 +29,7 @@ class Summary:
 
 
 @dataclass(slots=True)
-class Tally:
+class SummaryCounts:
     """The sums behind a summary."""
 
     labels: tuple[str, ...]
@@ -43,7 +43,7 @@ class Tally:
     probability: float = 0.0
     flip_rate: float = 0.0
     special_share: float = 0.0
-    unsettled: int = 0
+    unconverged: int = 0
 
     @property
     def rows(self) -> int:
@@ -90,7 +90,7 @@ class Tally:
         )
 
 
-_SUMS = tuple(field.name for field in fields(Tally) if field.name != "labels")
+_SUMS = tuple(field.name for field in fields(SummaryCounts) if field.name != "labels")
 
 
 def _mean(total: float, count: int) -> float | None:

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
-from saliency_cli.runs.crash_journal import suspicious
+from saliency_cli.runs.crash_journal import needs_isolation
 from saliency_cli.runs.shard_runner import explain_shard
 from saliency_cli.safe_text import listed
-from saliency_cli.settings import EngineChoice
-from saliency_cli.workers.interface import Explainer, Work
+from saliency_cli.settings import ExecutionChoice
+from saliency_cli.workers.interface import Executor, ShardWork
 from saliency_cli.workers.process_pool import opened
 from saliency_cli.workers.worker import Errand
 from saliency_cli.workers.worker_pool import Crew
@@ -26,40 +26,40 @@ PAUSE = 0.2
 
 
 @contextmanager
-def local_engine(choice: EngineChoice) -> Iterator[Explainer]:
+def open_local(choice: ExecutionChoice) -> Iterator[Executor]:
     """Explain shards on this machine, which needs nothing beforehand."""
     yield partial(explain_locally, processes=choice.processes)
 
 
-def explain_locally(work: Work, *, processes: int) -> None:
+def explain_locally(work: ShardWork, *, processes: int) -> None:
     """Have up to so many processes commit the shards; a single one, or shard, needs only this.
 
     Raises:
         SaliencyError: one of the shards cannot be explained, or written.
     """
-    size = min(processes, len(work.job.plan.places))
+    size = min(processes, len(work.context.plan.positions))
     if size > 1:
         _hire(work, size=size)
     else:
         explain_here(work)
 
 
-def _hire(work: Work, *, size: int) -> None:
-    errand = Errand(work.request, Path.cwd(), work.job.source.size)
+def _hire(work: ShardWork, *, size: int) -> None:
+    errand = Errand(work.request, Path.cwd(), work.context.source.size)
     with opened(errand, advance=work.advance) as agency:
         Crew(work, agency, size=size).explain()
 
 
-def explain_here(work: Work) -> None:
+def explain_here(work: ShardWork) -> None:
     """Commit the shards, one after the other.
 
     Raises:
         SaliencyError: one of them cannot be explained, or written.
     """
-    job, advance = work.job, work.advance
+    job, advance = work.context, work.advance
 
     def take(number: int) -> bool:
-        if suspicious(job.folder.journal(number)):
+        if needs_isolation(job.folder.journal(number)):
             _hire(replace(work, numbers=iter([number])), size=1)
             return True
         with work.lock.shard(number) as had:

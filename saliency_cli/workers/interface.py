@@ -6,26 +6,26 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from saliency_cli.runs.folder_lock import Lock
-from saliency_cli.runs.shard_runner import Job
-from saliency_cli.settings import EngineChoice, Request
+from saliency_cli.runs.shard_runner import RunContext
+from saliency_cli.settings import ExecutionChoice, Request
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ShardWork:
     """The shards that are left of a run; the folder is locked for who commits them.
 
     `advance` hears of rows as they are explained. The numbers come one by one, for there may be
     millions.
     """
 
-    job: Job
+    context: RunContext
     lock: Lock
     request: Request
     numbers: Iterator[int]
     advance: Callable[[int], None]
 
 
-Explainer: TypeAlias = Callable[[Work], None]
+Executor: TypeAlias = Callable[[ShardWork], None]
 """Commits all shards of some work; raises a SaliencyError where one cannot be."""
-Engine: TypeAlias = Callable[[EngineChoice], AbstractContextManager[Explainer]]
+OpenExecutor: TypeAlias = Callable[[ExecutionChoice], AbstractContextManager[Executor]]
 """Gets ready before anything is on the disk, and cleans up behind its explainer."""

@@ -20,9 +20,9 @@ from typing import Any
 from saliency_cli.atomic_files import committed
 from saliency_cli.errors import CheckpointError, Interrupted, OutputError, SaliencyError, UsageError
 from saliency_cli.safe_text import excerpt, visible
-from saliency_cli.settings import EngineChoice
+from saliency_cli.settings import ExecutionChoice
 from saliency_cli.signals import STOPPING, caught
-from saliency_cli.workers.interface import Explainer, Work
+from saliency_cli.workers.interface import Executor, ShardWork
 from saliency_cli.workers.worker import Errand, Failure, Worker
 from saliency_cli.workers.worker_pool import POLL, Crew, WorkerLostError
 
@@ -34,7 +34,7 @@ through it are shard numbers."""
 
 
 @contextmanager
-def ray_engine(choice: EngineChoice) -> Iterator[Explainer]:
+def open_ray(choice: ExecutionChoice) -> Iterator[Executor]:
     """Connect to a Ray cluster, or start one of our own; it is left or stopped at the end.
 
     Raises:
@@ -180,10 +180,10 @@ def _located(error: SaliencyError) -> SaliencyError:
     return kind(f"on {visible(platform.node())}: {error.message}", error.hint)
 
 
-def _explain(work: Work, *, ray: Any, choice: EngineChoice) -> None:  # noqa: ANN401
+def _explain(work: ShardWork, *, ray: Any, choice: ExecutionChoice) -> None:  # noqa: ANN401
     """Have workers commit the shards."""
     needs = _needs(work, choice)
-    size = min(choice.workers or room(ray, needs), len(work.job.plan.places))
+    size = min(choice.workers or room(ray, needs), len(work.context.plan.positions))
     actor = ray.remote(Actor).options(
         num_cpus=needs["CPU"], num_gpus=needs["GPU"], scheduling_strategy="SPREAD"
     )
@@ -210,21 +210,21 @@ def room(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
     )
 
 
-def _needs(work: Work, choice: EngineChoice) -> dict[str, float]:
+def _needs(work: ShardWork, choice: ExecutionChoice) -> dict[str, float]:
     """Return what of each resource a worker takes: threads and device follow from the plan."""
-    manifest, gpus = work.job.manifest, choice.gpus_per_worker
+    manifest, gpus = work.context.manifest, choice.gpus_per_worker
     if gpus is None:
         gpus = float(manifest["device"] == "cuda")
     return {"CPU": choice.cpus_per_worker or manifest["threads"], "GPU": gpus}
 
 
-def _errand(work: Work) -> Errand:
+def _errand(work: ShardWork) -> Errand:
     """Put a token into the run's folder, and say what workers must find.
 
     The plan says which device; which one of several is for the cluster to say.
     """
     token = secrets.token_hex()
-    with committed(work.job.folder.token) as stream:
+    with committed(work.context.folder.token) as stream:
         stream.write(token)
     request = replace(work.request, compute=replace(work.request.compute, device="auto"))
-    return Errand(request, Path.cwd(), work.job.source.size, token)
+    return Errand(request, Path.cwd(), work.context.source.size, token)

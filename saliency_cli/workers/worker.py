@@ -16,7 +16,7 @@ from saliency_cli.runs.manifest import describe, differences
 from saliency_cli.runs.receipts import is_committed
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import joined
-from saliency_cli.runs.shard_runner import Done, Job, explain_shard
+from saliency_cli.runs.shard_runner import Done, RunContext, explain_shard
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Request
 
@@ -51,7 +51,7 @@ class Worker:
         self._errand = errand
         self._done = done
         self._open = ExitStack()
-        self._joined: tuple[Job, Lock] | None = None
+        self._joined: tuple[RunContext, Lock] | None = None
 
     def ready(self) -> str | Failure:
         """Load the model; return the name of the place that this is."""
@@ -109,7 +109,7 @@ def _check_folder(folder: RunFolder, token: str) -> None:
     )
 
 
-def _check_alike(job: Job, request: Request) -> None:
+def _check_alike(job: RunContext, request: Request) -> None:
     """See that this machine would write the same numbers as the one that planned.
 
     Raises:

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from saliency_cli import signals
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.runs.crash_journal import gave_up, saw_death
-from saliency_cli.workers.interface import Work
+from saliency_cli.runs.crash_journal import record_cancelled, record_crash
+from saliency_cli.workers.interface import ShardWork
 
 POLL = 0.2
 """Seconds to wait for an answer before looking at anything else."""
@@ -91,7 +91,7 @@ class Task:
 class Crew:
     """Up to `size` workers of an agency, who commit all shards of some work."""
 
-    def __init__(self, work: Work, agency: Agency, *, size: int) -> None:
+    def __init__(self, work: ShardWork, agency: Agency, *, size: int) -> None:
         self._work, self._agency, self._size = work, agency, size
         self._coming: dict[object, object] = {}
         self._idle: list[Member] = []
@@ -123,7 +123,7 @@ class Crew:
         self._waiting.extend(islice(self._work.numbers, max(0, self._size - len(self._waiting))))
         while self._waiting and self._idle:
             member, number = self._idle.pop(), self._waiting.popleft()
-            written = _length(self._work.job.folder.journal(number))
+            written = _length(self._work.context.folder.journal(number))
             call = self._agency.ask(member.worker, number)
             self._tasks[call] = Task(member, number, written)
         return bool(self._waiting or self._tasks)
@@ -159,7 +159,7 @@ class Crew:
                 "wait until it is done, then add --resume",
             )
         self._idle.append(task.member)
-        self._work.advance(self._work.job.plan.size(task.number))
+        self._work.advance(self._work.context.plan.size(task.number))
 
     def _died_early(self, lost: WorkerLostError) -> None:
         """Count the death of a worker that was not ready.
@@ -180,9 +180,9 @@ class Crew:
         Raises:
             CheckpointError: too many died, and it is no row's fault.
         """
-        path = self._work.job.folder.journal(task.number)
+        path = self._work.context.folder.journal(task.number)
         if self._is_proof(task, lost):
-            saw_death(path)
+            record_crash(path)
         else:
             self._losses[task.number] += 1
         if self._losses[task.number] >= MOST_LOSSES:
@@ -197,7 +197,7 @@ class Crew:
         return (
             lost.itself
             and self._agency.stands(task.member.place)
-            and _length(self._work.job.folder.journal(task.number)) > task.written
+            and _length(self._work.context.folder.journal(task.number)) > task.written
         )
 
     def _be_patient(self) -> None:
@@ -221,7 +221,7 @@ class Crew:
         members = [*self._idle, *(task.member for task in self._tasks.values())]
         self._agency.dismiss([*self._coming.values(), *(member.worker for member in members)])
         for task in self._tasks.values():
-            gave_up(self._work.job.folder.journal(task.number))
+            record_cancelled(self._work.context.folder.journal(task.number))
 
 
 def _length(path: Path) -> int:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from saliency_cli.analysis.confusion import MOST_LABELS
 from saliency_cli.analysis.findings import REASONS_SHOWN, Findings, find
 from saliency_cli.analysis.notable_rows import ROWS_KEPT
-from saliency_cli.analysis.word_shares import see, shares
+from saliency_cli.analysis.word_shares import row_stats, shares
 from saliency_cli.analysis.word_statistics import WordCounts, divergence, surprise
 from saliency_cli.analysis.words import words
 from saliency_cli.records import Record
@@ -85,8 +85,8 @@ def test_words_lose_no_score_but_of_white_space(data: st.DataObject, text: str) 
 
 def test_what_speaks_against_the_label_leads_nothing() -> None:
     made = record(0, "free call", scores=[0.1, 0.3, -0.6])
-    assert see(made).leading == "free"
-    assert see({**made, "scores": [0.1, -0.3, -0.6]}).leading is None
+    assert row_stats(made).leading == "free"
+    assert row_stats({**made, "scores": [0.1, -0.3, -0.6]}).leading is None
 
 
 # Words that lead, and suspects.
@@ -158,7 +158,7 @@ def test_the_words_of_each_label_are_counted() -> None:
 def test_of_too_many_words_the_frequent_ones_are_kept() -> None:
     counts = WordCounts(most=10)
     for ordinal in range(200):
-        counts.add(see(led(ordinal, f"often rare{ordinal} sometimes", "often")))
+        counts.add(row_stats(led(ordinal, f"often rare{ordinal} sometimes", "often")))
     assert len(counts.counts) <= 20
     assert counts.counts["spam", "often"].texts == 200
     assert counts.counts["spam", "sometimes"].leads == 0

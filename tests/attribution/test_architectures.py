@@ -14,7 +14,7 @@ from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import Aim, clean_passes, gradient_passes
+from saliency_cli.model.passes import PassRequest, clean_passes, gradient_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice
 from tests.support.architectures import ARCHITECTURES, save_architecture
@@ -38,7 +38,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> Loaded
         if name not in known:
             folder = save_architecture(name, tmp_path_factory.mktemp("architecture"))
             known[name] = load(ModelChoice(folder), compute)
-            assert known[name].repeatable
+            assert known[name].deterministic
         return known[name]
 
     return get
@@ -80,7 +80,7 @@ def test_a_relu_jumps_in_float32_only(
     # in float64 the batch moves nothing far enough.
     folder = save_architecture("T5, ReLU", tmp_path)
     classifier = load(ModelChoice(folder), compute)
-    exact = replace(classifier, module=classifier.module.double(), products="torch")
+    exact = replace(classifier, module=classifier.module.double(), matmul_backend="torch")
     assert_independent(monkeypatch, exact, "l2")
 
 
@@ -125,7 +125,7 @@ def ours(classifier: Classifier, text: str, shift: Tensor | None = None) -> Tens
     )[0]
     still = torch.zeros(1, *clean.embedding.shape)
     predicted = int(clean.logits.argmax())
-    aim = Aim(clean, Target(classifier.labels[predicted], predicted), 1)
+    aim = PassRequest(clean, Target(classifier.labels[predicted], predicted), 1)
     made = gradient_passes(classifier, [aim], still if shift is None else shift, objective="logit")
     return made.values[0]
 

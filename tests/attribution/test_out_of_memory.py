@@ -13,11 +13,11 @@ from torch import Tensor
 
 from saliency_cli.attribution import accumulator as engine_room
 from saliency_cli.attribution import engine as flow
-from saliency_cli.attribution.accumulator import Pending
+from saliency_cli.attribution.accumulator import Accumulator
 from saliency_cli.attribution.engine import explain
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.memory import ran_out
-from saliency_cli.model.passes import Clean, Gradients, clean_passes, gradient_passes
+from saliency_cli.model.passes import CleanPass, Gradients, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS, WORDS
@@ -147,7 +147,7 @@ def test_scores_are_worked_out_in_halves_until_they_fit(
     made: list[int] = []
     gradients = engine_room.gradients
 
-    def limited(alike: Sequence[Pending]) -> Tensor:
+    def limited(alike: Sequence[Accumulator]) -> Tensor:
         made.append(len(alike))
         if len(alike) > 3:
             raise torch.OutOfMemoryError("CUDA")
@@ -193,7 +193,7 @@ def clean_room(monkeypatch: pytest.MonkeyPatch, passes: int) -> list[int]:
     """Inject a failure into every batch of more clean passes than so many."""
     tried: list[int] = []
 
-    def limited(classifier: Classifier, encodings: Sequence[Encoding]) -> list[Clean]:
+    def limited(classifier: Classifier, encodings: Sequence[Encoding]) -> list[CleanPass]:
         tried.append(len(encodings))
         if len(encodings) > passes:
             raise torch.OutOfMemoryError("CUDA")

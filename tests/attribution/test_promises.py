@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from saliency_cli.attribution.accumulator import Pending, add_up, gradients, gradients_of
+from saliency_cli.attribution.accumulator import Accumulator, add_up, gradients, gradients_of
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.methods import METHODS
@@ -23,7 +23,7 @@ from saliency_cli.checkpoints import load
 from saliency_cli.cli.choices import ALLENNLP
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import Clean, clean_passes
+from saliency_cli.model.passes import CleanPass, clean_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TargetChoice
@@ -31,18 +31,18 @@ from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS, WORDS
 
 
-def pending(engine: Engine, text: str) -> Pending:
+def pending(engine: Engine, text: str) -> Accumulator:
     """Explain one text by hand and return it with its gradients."""
     encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
     clean = clean_passes(engine.classifier, encoding)[0]
     predicted = int(clean.logits.argmax())
-    made = Pending(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
+    made = Accumulator(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
     while draws := made.next_round():
         add_up([draws], gradients_of([draws], engine.classifier))
     return made
 
 
-def mean_gradient(made: Pending) -> Tensor:
+def mean_gradient(made: Accumulator) -> Tensor:
     """Return G [L, H]."""
     return gradients([made])[0, 0]
 
@@ -291,7 +291,7 @@ def test_the_preset_is_the_articles_loop(
     at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute)
     assert at_block.embedding_name == "bert.embeddings"
     run = Engine(at_block, ALLENNLP, Budget(1024))
-    clean: Clean = pending(run, text).clean
+    clean: CleanPass = pending(run, text).clean
     shifts = METHODS["smoothgrad"]([clean] * 10, range(10), ALLENNLP.sampling)
     expected = article(bert, text, shifts).double().cpu()
     torch.testing.assert_close(scored(run, [text])[0], expected, rtol=1e-3, atol=1e-4)

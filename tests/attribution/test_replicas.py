@@ -12,7 +12,7 @@ import torch
 
 from saliency_cli.attribution import accumulator as engine_room
 from saliency_cli.attribution.engine import explain
-from saliency_cli.attribution.replicas import replica, side_by_side
+from saliency_cli.attribution.replicas import open_replicas, replica
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import Gradients, gradient_passes
 from saliency_cli.records import Explanation, Row
@@ -105,14 +105,14 @@ def test_every_job_is_run_on_a_classifier_of_its_own(bert: Classifier, count: in
         used.remove(id(classifier))
         return number
 
-    with side_by_side(bert, count) as streams:
+    with open_replicas(bert, count) as streams:
         made = [streams.start(partial(job, number=number)) for number in range(20)]
         assert [each.result() for each in made] == [*range(20)]
 
 
 def test_torchs_threads_are_divided_and_given_back(bert: Classifier) -> None:
     before = torch.get_num_threads()
-    with side_by_side(bert, 2) as streams:
+    with open_replicas(bert, 2) as streams:
         told = streams.start(lambda _classifier: torch.get_num_threads()).result()
         assert told == torch.get_num_threads() == max(1, before // 2)
     assert torch.get_num_threads() == before

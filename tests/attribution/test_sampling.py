@@ -59,14 +59,14 @@ def test_auto_goes_on_until_the_errors_are_small(bert: Classifier, tolerance: fl
     for attribution in found:
         assert attribution.errors is not None
         small = max(attribution.errors) <= tolerance * max(attribution.scores)
-        assert small == attribution.settled
+        assert small == attribution.converged
         assert small or attribution.samples == MOST_PASSES
 
 
 def test_auto_stops_at_the_cap_and_says_so(bert: Classifier) -> None:
     for attribution in attributions(bert, *TEXTS, noise=2.0):
         assert attribution.samples == MOST_PASSES
-        assert not attribution.settled
+        assert not attribution.converged
 
 
 def test_auto_adds_draws_to_those_that_were_made(bert: Classifier) -> None:

@@ -51,13 +51,13 @@ def test_windows_hold_every_token_once_and_in_its_place(
     tokenizer = bert.tokenizer
     (found,) = encode_rows(tokenizer, [row(text, pair)], max_length=length, stride=stride)
     whole = found.whole
-    held = {place for window in found.windows for place in window.places}
+    held = {place for window in found.windows for place in window.positions}
     assert held == set(range(len(whole)))
     for window in found.windows:
         assert len(window.encoding) <= length
         for name in ("ids", "tokens", "special", "segments", "offsets"):
             mine, all_of_them = getattr(window.encoding, name), getattr(whole, name)
-            assert [all_of_them[place] for place in window.places] == list(mine)
+            assert [all_of_them[place] for place in window.positions] == list(mine)
     if not whole.truncated and pair is None:
         assert whole.ids == tuple(tokenizer(text)["input_ids"])
 

@@ -18,7 +18,7 @@ from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import longest
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.embedding_hook import enclosing, find_layer, tapped
+from saliency_cli.model.embedding_hook import enclosing, find_layer, hook_embedding
 from saliency_cli.model.passes import clean_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice
@@ -126,7 +126,7 @@ def test_a_layer_that_embeds_no_tokens_is_refused(bert_folder: Path, layer: str)
 
 
 def test_the_hook_is_gone_after_a_pass(bert: Classifier) -> None:
-    with tapped(bert.module, bert.embedding, name="any"):
+    with hook_embedding(bert.module, bert.embedding, name="any"):
         assert len(bert.embedding._forward_hooks) == 1
     assert len(bert.embedding._forward_hooks) == 0
 

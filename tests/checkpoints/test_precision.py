@@ -44,7 +44,7 @@ def test_bfloat16_is_taken_where_machine_and_model_gain_by_it(
     classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=asked))
     assert classifier.dtype == dtype
     assert {weight.dtype for weight in classifier.module.parameters()} == {dtype}
-    assert (classifier.rounding > 0) == (dtype == torch.bfloat16)
+    assert (classifier.dtype_error > 0) == (dtype == torch.bfloat16)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_rounding_is_what_bfloat16_moves_scores_by_however_many_passes_there_are
 ) -> None:
     """What it does to each pass is a part of what draws differ by, and not told twice."""
     folder, half = save_bert(tmp_path), Compute(device="cpu", dtype="bfloat16")
-    told = load(ModelChoice(folder), half).rounding
+    told = load(ModelChoice(folder), half).dtype_error
     monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED", 1)
-    assert told < load(ModelChoice(folder), half).rounding
+    assert told < load(ModelChoice(folder), half).dtype_error
     pairs = zip(
         attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True
     )
@@ -113,8 +113,8 @@ def test_rounding_that_a_plan_tells_is_not_measured_again(
     bert_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "plain_scores", None)
-    compute = Compute(device="cpu", dtype="bfloat16", rounding=0.25)
-    assert load(ModelChoice(bert_folder), compute).rounding == 0.25
+    compute = Compute(device="cpu", dtype="bfloat16", dtype_error=0.25)
+    assert load(ModelChoice(bert_folder), compute).dtype_error == 0.25
 
 
 def shares(scores: Sequence[float], exact: Sequence[float]) -> list[float]:

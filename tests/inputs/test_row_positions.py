@@ -21,7 +21,7 @@ from saliency_cli.errors import OutputError, UsageError
 from saliency_cli.inputs import byte_source
 from saliency_cli.inputs.byte_source import Input
 from saliency_cli.inputs.text_source import Source, open_texts
-from saliency_cli.records import BadRow, Place, Row
+from saliency_cli.records import BadRow, Row, RowPosition
 from saliency_cli.settings import FormatName, TextsChoice
 from tests.inputs.test_text_source import FORMATS, Endless, hostile, stdin
 
@@ -39,9 +39,9 @@ def opened_file(data: bytes, form: FormatName, limit: int | None = None) -> Iter
 
 
 def read_shards(source: Source, every: int, spool: Path | None = None) -> list[Row | BadRow]:
-    places = list(source.places(every, spool=spool))
-    assert [place.ordinal for place in places] == list(range(0, source.count or 0, every))
-    return [row for place in places for row in source.rows(place, every)][: source.count]
+    positions = list(source.positions(every, spool=spool))
+    assert [place.ordinal for place in positions] == list(range(0, source.count or 0, every))
+    return [row for place in positions for row in source.rows(place, every)][: source.count]
 
 
 @given(hostile, forms, st.integers(1, 3), st.booleans())
@@ -55,8 +55,8 @@ def test_reading_from_every_place_is_reading_through(
         whole = list(source.all_rows())
         assert read_shards(source, every) == whole
         assert source.count == len(whole)
-        places = list(source.places(1))
-        backwards = [next(source.rows(place, 1)) for place in reversed(places)]
+        positions = list(source.positions(1))
+        backwards = [next(source.rows(place, 1)) for place in reversed(positions)]
         assert backwards[::-1] == whole
 
 
@@ -79,7 +79,7 @@ def test_a_spooled_stream_is_read_like_a_file(
         with open_texts(choice, spooled=spool) as again:
             assert (again.name, again.seekable) == ("-", True)
             assert again.sha256() == hashed
-            assert list(again.rows(Place(0, *_start(whole, form, data)), len(whole))) == whole
+            assert list(again.rows(RowPosition(0, *_start(whole, form, data)), len(whole))) == whole
 
 
 @settings(max_examples=5)
@@ -94,7 +94,7 @@ def test_a_damaged_gzip_file_has_the_same_rows_from_every_place(
     with opened_file(bytes(packed), form) as source:
         whole = list(source.all_rows())
         assert read_shards(source, 700) == whole
-        for place in list(source.places(3000))[::-1]:
+        for place in list(source.positions(3000))[::-1]:
             assert list(source.rows(place, 2)) == whole[place.ordinal :][:2]
 
 
@@ -106,11 +106,11 @@ def test_planning_stops_at_the_limit_and_spools_what_it_read(
     stream = Endless(line)
     choice = TextsChoice("-", form, limit=1000)
     with stdin(io.BufferedReader(stream)), open_texts(choice) as source:
-        places = list(source.places(300, spool=tmp_path / "input"))
-        assert [place.ordinal for place in places] == [0, 300, 600, 900]
+        positions = list(source.positions(300, spool=tmp_path / "input"))
+        assert [place.ordinal for place in positions] == [0, 300, 600, 900]
         assert source.count == 1000
         assert source.sha256() is None
-        rows = list(source.rows(places[3], 100))
+        rows = list(source.rows(positions[3], 100))
         assert [row.ordinal for row in rows] == list(range(900, 1000))
     spooled = (tmp_path / "input").read_bytes()
     assert len(spooled) == stream.served
@@ -158,7 +158,7 @@ def test_nothing_is_spooled_through_a_link_or_over_a_file(tmp_path: Path) -> Non
             open_texts(TextsChoice("-")) as source,
             pytest.raises(OutputError, match=name),
         ):
-            list(source.places(1, spool=tmp_path / name))
+            list(source.positions(1, spool=tmp_path / name))
     assert (tmp_path / "there").read_bytes() == b"theirs"
     assert not (tmp_path / "elsewhere").exists()
 
@@ -169,7 +169,7 @@ def test_a_spool_that_finds_no_room_is_an_output_error(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
         try:
             with pytest.raises(OutputError, match="too large"):
-                list(source.places(1, spool=tmp_path / "input"))
+                list(source.positions(1, spool=tmp_path / "input"))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -177,11 +177,11 @@ def test_a_spool_that_finds_no_room_is_an_output_error(tmp_path: Path) -> None:
 def test_shards_of_gzip_that_ascend_are_unpacked_once() -> None:
     data = gzip.compress(b"".join(b'{"text": "%d"}\n' % n for n in range(1000)))
     with opened_file(data, "jsonl") as source:
-        places = list(source.places(10))
+        positions = list(source.positions(10))
         with patch.object(Input, "at", autospec=True, side_effect=Input.at) as opened:
-            rows = [row for place in places[::3] for row in source.rows(place, 10)]
+            rows = [row for place in positions[::3] for row in source.rows(place, 10)]
             assert opened.call_count == 1
-            assert [row.ordinal for row in source.rows(places[1], 10)] == list(range(10, 20))
+            assert [row.ordinal for row in source.rows(positions[1], 10)] == list(range(10, 20))
             assert opened.call_count == 2
     assert [row.ordinal for row in rows] == [n for n in range(1000) if n // 10 % 3 == 0]
 
@@ -190,9 +190,9 @@ def test_an_input_that_shrank_gives_fewer_rows(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b'{"text": "a"}\n' * 4)
     with open_texts(TextsChoice(str(path))) as source:
-        places = list(source.places(2))
+        positions = list(source.positions(2))
         path.write_bytes(b'{"text": "a"}\n' * 3)
-        assert [len(list(source.rows(place, 2))) for place in places] == [2, 1]
+        assert [len(list(source.rows(place, 2))) for place in positions] == [2, 1]
 
 
 def test_blank_lines_without_end_are_found_out_when_it_is_planned(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_blank_lines_without_end_are_found_out_when_it_is_planned(tmp_path: Path
         open_texts(TextsChoice(str(path))) as source,
         pytest.raises(UsageError, match="holds no row"),
     ):
-        list(source.places(1))
+        list(source.positions(1))
 
 
 def test_the_head_that_is_held_of_a_stream_is_bounded(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_the_head_that_is_held_of_a_stream_is_bounded(tmp_path: Path) -> None:
 def _start(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple[int, int]:
     """Return where the first row begins."""
     with opened_file(data, form, len(rows)) as source:
-        place = next(source.places(1))
+        place = next(source.positions(1))
     return place.offset, place.line
 
 
@@ -228,5 +228,5 @@ def test_a_hundred_thousand_rows_are_planned_in_a_second(form: FormatName) -> No
     line = b'{"text": "free call now"}\n' if form == "jsonl" else b'"free ""call"" now"\n'
     with opened_file(HEADS[form] + line * 100_000, form) as source:
         start = time.process_time()
-        assert len(list(source.places(2000))) in {50, 51}
+        assert len(list(source.positions(2000))) in {50, 51}
         assert time.process_time() - start < 1

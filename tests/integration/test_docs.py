@@ -21,7 +21,7 @@ from saliency_cli.exports import EXPORTS
 from saliency_cli.inputs.text_source import FORMATS
 from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.passes import OBJECTIVES
-from saliency_cli.workers import ENGINES
+from saliency_cli.workers import EXECUTORS
 from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_help_tells_every_option(command: str) -> None:
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, PRESETS),
         (settings.ExportName, EXPORTS),
-        (settings.EngineName, ENGINES),
+        (settings.EngineName, EXECUTORS),
     ],
 )
 def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(

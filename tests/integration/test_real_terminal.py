@@ -41,7 +41,7 @@ RICH = {"TERM": "xterm-256color", "COLUMNS": "120"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RowStats:
     """What a terminal was sent, and the exit code of who sent it."""
 
     exit_code: int
@@ -68,16 +68,16 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
         yield process
 
 
-def on_a_terminal(warm: Warm, *arguments: object, **environment: str) -> Seen:
+def on_a_terminal(warm: Warm, *arguments: object, **environment: str) -> RowStats:
     """Run the command line with a terminal for standard output and for standard error."""
     ours, theirs = pty.openpty()
-    places = {"NO_COLOR": "", **RICH, **environment}
+    positions = {"NO_COLOR": "", **RICH, **environment}
     try:
         running = warm.start(
-            [*map(str, arguments)], terminal=os.ttyname(theirs), environment=places
+            [*map(str, arguments)], terminal=os.ttyname(theirs), environment=positions
         )
         screen = b"".join(iter(lambda: read_terminal(ours, running), b""))
-        return Seen(running.exit_code(), screen.decode())
+        return RowStats(running.exit_code(), screen.decode())
     finally:
         os.close(theirs)
         os.close(ours)

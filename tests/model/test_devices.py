@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.batching import Budget
-from saliency_cli.attribution.model_checks import repeatable
+from saliency_cli.attribution.model_checks import deterministic
 from saliency_cli.checkpoints import load, loader
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_any_kernel, prepare
@@ -53,7 +53,7 @@ def test_a_run_repeats_itself_and_says_nothing_of_kernels(
         assert "determin" not in outcome.stderr
     manifest = json.loads((outs[0] / "manifest.json").read_text())
     assert (manifest["device"], manifest["dtype"]) == (device, dtype)
-    assert manifest["repeatable"] is True
+    assert manifest["deterministic"] is True
     same(files(outs[1]), files(outs[0]))
 
 
@@ -104,8 +104,8 @@ class Scattering(Linear):
     """Asks for an operation that torch has in no fixed order, on any device."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
-        places = torch.zeros(1, dtype=torch.long, device=input_ids.device)
-        self.head.bias.clone().put_(places, self.head.bias[:1])
+        positions = torch.zeros(1, dtype=torch.long, device=input_ids.device)
+        self.head.bias.clone().put_(positions, self.head.bias[:1])
         return super().forward(input_ids, attention_mask)
 
 
@@ -121,8 +121,8 @@ def strict() -> Iterator[None]:
 
 @pytest.mark.usefixtures("strict")
 def test_a_model_that_needs_a_kernel_that_heeds_timing_is_found(bert: Classifier) -> None:
-    assert repeatable(replace(unprobed(bert, Linear), labels=()))
-    assert not repeatable(replace(unprobed(bert, Scattering), labels=()))
+    assert deterministic(replace(unprobed(bert, Linear), labels=()))
+    assert not deterministic(replace(unprobed(bert, Scattering), labels=()))
 
 
 @pytest.mark.usefixtures("strict")
@@ -130,8 +130,8 @@ def test_it_is_explained_all_the_same_and_told(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     there = replace(unprobed(bert, Scattering), device=CUDA)
-    monkeypatch.setattr(loader, "repeatable", lambda _classifier: False)
-    assert not loader._on_kernels(there).repeatable
+    monkeypatch.setattr(loader, "deterministic", lambda _classifier: False)
+    assert not loader._on_kernels(there).deterministic
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not recwarn.list
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError
-from saliency_cli.model.embedding_hook import find_layer, tapped, token_rows, trace_layer
+from saliency_cli.model.embedding_hook import find_layer, hook_embedding, token_rows, trace_layer
 
 IDS = torch.tensor([[5, 3, 9, 1], [2, 2, 7, 4]])
 INPUTS = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
@@ -24,8 +24,8 @@ class Own(nn.Module):
         self.tables = nn.ModuleList(nn.Embedding(10, 4) for _ in range(tables))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
-        places = torch.arange(input_ids.shape[1]).expand_as(input_ids)
-        total = self.positions(places) + self.kinds(torch.zeros_like(input_ids))
+        positions = torch.arange(input_ids.shape[1]).expand_as(input_ids)
+        total = self.positions(positions) + self.kinds(torch.zeros_like(input_ids))
         for table in self.tables:
             total = total + table(input=input_ids)
         return SimpleNamespace(logits=(total * attention_mask[..., None]).sum(dim=1))
@@ -114,7 +114,7 @@ def runs(*ids: Tensor, scale: float = 1.0) -> tuple[Tensor, list[Tensor]]:
     if scale != 1:
         twin.register_forward_hook(lambda _layer, _inputs, output: output * scale)
     both = nn.ModuleList([table, twin])
-    with tapped(both, table, name="0", displacement=torch.ones(2, 4, 4)) as tap:
+    with hook_embedding(both, table, name="0", displacement=torch.ones(2, 4, 4)) as tap:
         outputs = [table(each) for each in ids[:-1]] + [twin(ids[-1])]
     return tap.leaf, outputs
 
@@ -153,7 +153,7 @@ def test_a_twin_that_gives_something_else_is_refused() -> None:
 
 def test_a_layer_that_never_runs_is_refused() -> None:
     table = nn.Embedding(10, 4)
-    with tapped(table, table, name="0") as tap:
+    with hook_embedding(table, table, name="0") as tap:
         pass
     with pytest.raises(CheckpointError, match="ran 0 times"):
         _ = tap.leaf
@@ -162,7 +162,7 @@ def test_a_layer_that_never_runs_is_refused() -> None:
 def test_tokens_first_is_seen_the_other_way_round() -> None:
     table = nn.Embedding(10, 4)
     shift = torch.arange(2 * 4 * 4).view(2, 4, 4) * 1.0
-    with tapped(table, table, name="0", displacement=shift, tokens_first=True) as tap:
+    with hook_embedding(table, table, name="0", displacement=shift, tokens_first=True) as tap:
         output = table(IDS.T)
     assert torch.equal(tap.leaf, table(IDS) + shift)
     assert torch.equal(output, tap.leaf.transpose(0, 1))

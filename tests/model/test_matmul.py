@@ -18,7 +18,12 @@ from saliency_cli.model.devices import (
     choose_batch_tokens,
     fitting_tokens,
 )
-from saliency_cli.model.matmul import FEWEST_ROWS, choose_products, multiplying, pulled_back
+from saliency_cli.model.matmul import (
+    FEWEST_ROWS,
+    choose_matmul_backend,
+    pulled_back,
+    use_matmul_backend,
+)
 from saliency_cli.settings import Compute
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS
@@ -33,7 +38,7 @@ needs_onednn = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize(
-    ("cpu", "products"),
+    ("cpu", "matmul_backend"),
     [
         (EPYC, "onednn"),
         ({"cpu_name": "AMD EPYC", "avx512_f": False}, "torch"),
@@ -46,12 +51,12 @@ needs_onednn = pytest.mark.skipif(
 def test_onednn_multiplies_where_mkl_leaves_avx512_alone(
     cpu: dict[str, Any], products: str
 ) -> None:
-    assert choose_products(CPU, torch.float32, cpu=cpu) == products
+    assert choose_matmul_backend(CPU, torch.float32, cpu=cpu) == products
 
 
 def test_only_float32_on_a_cpu_has_a_choice() -> None:
-    assert choose_products(torch.device("cuda"), torch.float32, cpu=EPYC) == "torch"
-    assert choose_products(CPU, torch.bfloat16, cpu=EPYC) == "torch"
+    assert choose_matmul_backend(torch.device("cuda"), torch.float32, cpu=EPYC) == "torch"
+    assert choose_matmul_backend(CPU, torch.bfloat16, cpu=EPYC) == "torch"
 
 
 @needs_onednn
@@ -76,7 +81,7 @@ def test_product_and_gradient_are_torchs(
         return product.detach(), torch.autograd.grad(product, leaf, pull)[0]
 
     expected = run()
-    with multiplying("onednn"):
+    with use_matmul_backend("onednn"):
         found = run()
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
@@ -111,7 +116,7 @@ def test_what_is_not_finite_is_not_left_out(value: float) -> None:
 @needs_onednn
 def test_a_layer_that_is_trained_stays_torchs() -> None:
     layer = nn.Linear(8, 8)
-    with multiplying("onednn"):
+    with use_matmul_backend("onednn"):
         layer(torch.ones(FEWEST_ROWS, 8)).sum().backward()
     assert layer.weight.grad is not None
 
@@ -121,7 +126,7 @@ def test_a_layer_that_is_trained_stays_torchs() -> None:
 def test_scores_are_the_same_whoever_multiplies(request: pytest.FixtureRequest, kind: str) -> None:
     classifier: Classifier = request.getfixturevalue(kind)
     ours, theirs = (
-        scored(engine(replace(classifier, products=products), samples=8), TEXTS)
+        scored(engine(replace(classifier, matmul_backend=products), samples=8), TEXTS)
         for products in ("onednn", "torch")
     )
     for one, other in zip(ours, theirs, strict=True):

@@ -24,7 +24,6 @@ from saliency_cli.report.row_selection import select
 from saliency_cli.report.row_view import embedded
 from saliency_cli.report.search_index import FIELDS, Packer
 from saliency_cli.report.templating import environment, templates
-
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from saliency_cli.records import BadRow, Record
 from saliency_cli.safe_text import excerpt, visible
-
-from tests.support.runs import write_run
 from tests.report.test_pages import tokenized
+from tests.support.runs import write_run
 
 KEPT = "\n\r\t"
 VOID = {"meta", "link", "input", "br", "hr", "img", "meter"}

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from saliency_cli.errors import OutputError
 from saliency_cli.runs.crash_journal import (
     Journal,
-    hopeless,
+    crash_limit_reached,
     journal,
+    needs_isolation,
     next_step,
     read_history,
-    saw_death,
-    suspicious,
+    record_crash,
 )
 
 
@@ -34,8 +34,8 @@ def convict(path: Path, *, killers: set[int], in_flight: list[int]) -> list[int]
         while True:
             history = read_history(path)
             step = next_step(history)
-            if step.guilty is not None:
-                log.write(guilty=step.guilty)
+            if step.crashing_row is not None:
+                log.write(crashing_row=step.crashing_row)
                 continue
             rows = in_flight if step.rows is None else [*step.rows]
             alive = {*rows} - {*history.quarantined}
@@ -86,16 +86,16 @@ def test_a_run_that_is_killed_from_outside_convicts_no_row(
     with journal(path) as log:
         for rows in kills:
             step = next_step(read_history(path))
-            assert step.guilty is None
+            assert step.crashing_row is None
             die(log, step.rows, at=rows, seen=False)
-    assert not hopeless(read_history(path))
+    assert not crash_limit_reached(read_history(path))
 
 
 def test_deaths_over_other_rows_each_time_suspect_none(path: Path) -> None:
     with journal(path) as log:
         die(log, None, at=[1, 2], seen=False)
         die(log, None, at=[3, 4], seen=False)
-    assert not suspicious(path)
+    assert not needs_isolation(path)
     assert next_step(read_history(path)).rows is None
 
 
@@ -103,7 +103,7 @@ def test_two_deaths_over_common_rows_have_those_tried_by_halves(path: Path) -> N
     with journal(path) as log:
         die(log, None, at=[1, 2, 3, 4, 5], seen=False)
         die(log, None, at=[2, 3, 4, 5, 6], seen=False)
-        assert suspicious(path)
+        assert needs_isolation(path)
         assert next_step(read_history(path)).rows == (2, 3)
         with log.attempt((2, 3)):
             pass
@@ -127,9 +127,9 @@ def test_a_shard_that_dies_with_no_row_to_blame_is_given_up(path: Path) -> None:
             for half in ((1,), (2,)):
                 with log.attempt(half):
                     pass
-        assert not hopeless(read_history(path))
+        assert not crash_limit_reached(read_history(path))
         die(log, None, at=[1, 2], seen=True)
-    assert hopeless(read_history(path))
+    assert crash_limit_reached(read_history(path))
 
 
 def test_each_thread_is_at_its_own_rows(path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_line_that_was_not_written_whole_is_none(path: Path, torn: str) -> Non
         die(log, None, at=[1], seen=False)
     with path.open("a") as stream:
         stream.write(torn + "\n")
-    saw_death(path)
+    record_crash(path)
     (death,) = read_history(path).deaths
     assert (death.seen, death.suspects) == (True, {1})
 

@@ -42,25 +42,25 @@ class Desk:
         """The texts."""
         return self.home / "texts.jsonl"
 
-    def arguments(self, out: Path, *options: object, **places: Path | str) -> list[str]:
+    def arguments(self, out: Path, *options: object, **positions: Path | str) -> list[str]:
         """Return the command line of the run that all tests here disturb."""
-        model, texts = places.get("model", self.model), places.get("texts", self.texts)
+        model, texts = positions.get("model", self.model), positions.get("texts", self.texts)
         command = ["explain", str(model), str(texts), "--out", str(out), *OPTIONS]
         return [*command, *map(str, options)]
 
-    def start(self, out: Path, *options: object, **places: Path | str) -> Running:
+    def start(self, out: Path, *options: object, **positions: Path | str) -> Running:
         """Start that run."""
-        return self.warm.start(self.arguments(out, *options, **places))
+        return self.warm.start(self.arguments(out, *options, **positions))
 
-    def explain(self, out: Path, *options: object, **places: Path | str) -> Outcome:
+    def explain(self, out: Path, *options: object, **positions: Path | str) -> Outcome:
         """Run it to its end."""
-        outcome = self.start(out, *options, **places).outcome()
+        outcome = self.start(out, *options, **positions).outcome()
         assert "Traceback" not in outcome.stderr
         return outcome
 
-    def resumed(self, out: Path, **places: Path | str) -> None:
+    def resumed(self, out: Path, **positions: Path | str) -> None:
         """Go on with what is in `out`, and see that it becomes what an undisturbed run leaves."""
-        outcome = self.explain(out, "--resume", **places)
+        outcome = self.explain(out, "--resume", **positions)
         assert outcome.exit_code == QUARANTINED, outcome.stderr
         same(files(out), self.whole)
 

@@ -8,7 +8,7 @@ from typing import Any
 from saliency_cli.records import Record
 from saliency_cli.report import render
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.runs.summary import Tally
+from saliency_cli.runs.summary import SummaryCounts
 from saliency_cli.settings import PageChoice
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -63,7 +63,7 @@ def bad_record(ordinal: int) -> Record:
 
 def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: ANN401
     """Make the manifest of a run over `records`."""
-    tally = Tally(("ham", "spam"))
+    tally = SummaryCounts(("ham", "spam"))
     for each in records:
         tally.add(each)
     summary = tally.summary()
@@ -85,8 +85,8 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "dtype": "float32",
         "threads": 1,
         "attention": "sdpa",
-        "products": "torch",
-        "rounding": 0.0,
+        "matmul_backend": "torch",
+        "dtype_error": 0.0,
         "streams": 1,
         "batch_tokens": 1024,
         "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},

@@ -70,8 +70,8 @@ class Shell:
 
     def arguments(self, *options: object, **changes: Path | str) -> list[str]:
         """Return the command line of a sound run, with these changes and options."""
-        places = {"model": self.model, "texts": self.texts, "out": self.out} | changes
-        paths = [str(places["model"]), str(places["texts"]), "--out", str(places["out"])]
+        positions = {"model": self.model, "texts": self.texts, "out": self.out} | changes
+        paths = [str(positions["model"]), str(positions["texts"]), "--out", str(positions["out"])]
         return ["explain", *paths, "--device", "cpu", *map(str, options)]
 
     def explain(self, *options: object, **changes: Path | str) -> Outcome:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from saliency_cli.settings import EngineChoice
+from saliency_cli.settings import ExecutionChoice
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
@@ -84,8 +84,8 @@ def own(home: Path, *, happens: str) -> Path:
 def arguments(home: Path, *options: str) -> list[str]:
     """Return the command line of a run with that module."""
     arch = ("--arch", f"{home / 'own.py'}:build", "--samples", "2", "--shard-rows", "3")
-    places = [str(home / "own"), str(home / "t.jsonl"), "--out", str(home / "out")]
-    return ["explain", *places, "--device", "cpu", *arch, *options]
+    positions = [str(home / "own"), str(home / "t.jsonl"), "--out", str(home / "out")]
+    return ["explain", *positions, "--device", "cpu", *arch, *options]
 
 
 def write_rows(home: Path, *, late: int) -> None:
@@ -188,31 +188,33 @@ def test_workers_that_never_come_to_work_are_given_up(desk: Desk, tmp_path: Path
 @pytest.mark.parametrize(
     ("choice", "threads"),
     [
-        (EngineChoice(), 8),
-        (EngineChoice(workers=1), 8),
-        (EngineChoice(workers=3), 2),
-        (EngineChoice(workers=9), 1),
-        (EngineChoice(workers=3, cpus_per_worker=4), 4),
-        (EngineChoice(cpus_per_worker=4), 4),
-        (EngineChoice("ray", workers=3), 8),
+        (ExecutionChoice(), 8),
+        (ExecutionChoice(workers=1), 8),
+        (ExecutionChoice(workers=3), 2),
+        (ExecutionChoice(workers=9), 1),
+        (ExecutionChoice(workers=3, cpus_per_worker=4), 4),
+        (ExecutionChoice(cpus_per_worker=4), 4),
+        (ExecutionChoice("ray", workers=3), 8),
     ],
 )
-def test_workers_here_divide_the_threads_of_the_machine(choice: EngineChoice, threads: int) -> None:
+def test_workers_here_divide_the_threads_of_the_machine(
+    choice: ExecutionChoice, threads: int
+) -> None:
     assert choice.threads(8) == threads
 
 
 @pytest.mark.parametrize(
     ("choice", "share"),
     [
-        (EngineChoice(), 1.0),
-        (EngineChoice(workers=4), 0.25),
-        (EngineChoice("ray", workers=4), 1.0),
-        (EngineChoice("ray", gpus_per_worker=0.5), 0.5),
-        (EngineChoice("ray", gpus_per_worker=2), 1.0),
-        (EngineChoice("ray", gpus_per_worker=0), 1.0),
+        (ExecutionChoice(), 1.0),
+        (ExecutionChoice(workers=4), 0.25),
+        (ExecutionChoice("ray", workers=4), 1.0),
+        (ExecutionChoice("ray", gpus_per_worker=0.5), 0.5),
+        (ExecutionChoice("ray", gpus_per_worker=2), 1.0),
+        (ExecutionChoice("ray", gpus_per_worker=0), 1.0),
     ],
 )
-def test_workers_on_a_gpu_divide_its_memory(choice: EngineChoice, share: float) -> None:
+def test_workers_on_a_gpu_divide_its_memory(choice: ExecutionChoice, share: float) -> None:
     assert choice.device_share == share
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from saliency_cli.attribution.methods.smoothgrad import smoothgrad
-from saliency_cli.model.passes import Clean
+from saliency_cli.model.passes import CleanPass
 from saliency_cli.settings import Sampling
 
-Method = Callable[[Sequence[Clean], Sequence[int], Sampling], Tensor]
+Method = Callable[[Sequence[CleanPass], Sequence[int], Sampling], Tensor]
 
 METHODS: dict[str, Method] = {"smoothgrad": smoothgrad}

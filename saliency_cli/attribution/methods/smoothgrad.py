@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.noise import keyed_normal
-from saliency_cli.model.devices import sent
-from saliency_cli.model.passes import Clean
+from saliency_cli.model.devices import to_device
+from saliency_cli.model.passes import CleanPass
 from saliency_cli.settings import Sampling
 
 
-def smoothgrad(texts: Sequence[Clean], draws: Sequence[int], sampling: Sampling) -> Tensor:
+def smoothgrad(texts: Sequence[CleanPass], draws: Sequence[int], sampling: Sampling) -> Tensor:
     """Return z [D, L, H] = S · (max E − min E) · ε, with ε keyed by seed, token ids and draw.
 
     The range is that of each text's own real tokens, so neighbours in a batch change nothing
@@ -23,4 +23,6 @@ def smoothgrad(texts: Sequence[Clean], draws: Sequence[int], sampling: Sampling)
         ids, draws, seed=sampling.seed, width=embedding.shape[-1], pinned=embedding.is_cuda
     )
     scale = sampling.noise * torch.tensor([text.spread for text in texts])
-    return sent(noise, embedding.device).mul_(sent(scale, embedding.device)[:, None, None])
+    return to_device(noise, embedding.device).mul_(
+        to_device(scale, embedding.device)[:, None, None]
+    )
