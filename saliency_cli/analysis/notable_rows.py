@@ -63,8 +63,8 @@ def _wrong(seen: RowStats) -> float | None:
 
 
 def _fragile(seen: RowStats) -> float | None:
-    rate: float = seen.record["flip_rate"]
-    return rate if rate > FLIPS_WARNED else None
+    rate: float | None = seen.record["flip_rate"]
+    return rate if rate is not None and rate > FLIPS_WARNED else None
 
 
 def _unsettled(seen: RowStats) -> float | None:

@@ -21,7 +21,6 @@ from saliency_cli.runs.run_folder import INDEX, PAGES, RunFolder
 from saliency_cli.settings import PageChoice
 
 ROWS_PER_PAGE = 500
-SIGNED = {"dot"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +110,8 @@ def _site(folder: RunFolder, choice: PageChoice) -> Site:
     context = {
         "manifest": manifest,
         "title": choice.title,
-        "signed": manifest["options"]["reduction"] in SIGNED,
-        "legend": legend(signed=manifest["options"]["reduction"] in SIGNED),
+        "signed": manifest["method"]["is_signed"],
+        "legend": legend(signed=manifest["method"]["is_signed"]),
         "rows_read": rows,
         "shown": shown,
         "one_file": one_file,

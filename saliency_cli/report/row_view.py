@@ -44,12 +44,12 @@ class Shading:
     target: str
     texts: tuple[list[Span], ...]
     lead: Lead | None
-    flip_rate: float
+    flip_rate: float | None
 
     @property
     def fragile(self) -> bool:
         """Whether the noise destroys the prediction, and this shading with it."""
-        return self.flip_rate > FLIPS_WARNED
+        return self.flip_rate is not None and self.flip_rate > FLIPS_WARNED
 
 
 @dataclass(frozen=True, slots=True)
