@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saliency_cli.attribution.model_checks import at_layer, check_reduction, embeddings_block
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.model_checks import check_reduction, embeddings_block, with_layer
 from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
@@ -57,7 +58,7 @@ def test_a_rows_scores_are_its_own(
 ) -> None:
     classifier = loaded(name)
     if reduction == "dot" and name in NORMALISED:
-        classifier = at_layer(classifier, str(embeddings_block(classifier)))
+        classifier = with_layer(classifier, str(embeddings_block(classifier)))
     assert_independent(monkeypatch, classifier, reduction)
 
 
@@ -92,7 +93,7 @@ def test_the_probe_finds_who_sees_padding(loaded: Loaded, name: str) -> None:
 @pytest.mark.parametrize("name", ["T5", "XLNet", "DeBERTa-v2/v3"])
 def test_streams_change_nothing(loaded: Loaded, name: str) -> None:
     run = engine(loaded(name), samples=4)
-    assert_same(scored(replace(run, streams=2), TEXTS), scored(run, TEXTS))
+    assert_same(scored(replace(run, replicas=2), TEXTS), scored(run, TEXTS))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -190,15 +191,15 @@ def test_dot_is_refused_where_a_norm_follows_the_embedding(loaded: Loaded, name:
     classifier = loaded(name)
     block = str(embeddings_block(classifier))
     with pytest.raises(UsageError, match="--reduction dot is nothing but rounding") as caught:
-        check_reduction(classifier, reduction="dot", objective="logit")
+        check_reduction(classifier, Maths(reduction="dot"))
     assert f"--embedding-layer {block}" in str(caught.value.hint)
-    check_reduction(at_layer(classifier, block), reduction="dot", objective="logit")
-    check_reduction(classifier, reduction="l2", objective="logit")
+    check_reduction(with_layer(classifier, block), Maths(reduction="dot"))
+    check_reduction(classifier, Maths(reduction="l2"))
 
 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NORMALISED))
 def test_dot_is_allowed_elsewhere(loaded: Loaded, name: str) -> None:
-    check_reduction(loaded(name), reduction="dot", objective="logit")
+    check_reduction(loaded(name), Maths(reduction="dot"))
 
 
 @pytest.mark.parametrize("name", ["GPT-2, no padding", "Llama", "GPT-2, padding unsaid"])
