@@ -15,7 +15,7 @@ from saliency_cli.attribution.reduction import (
 )
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
-from saliency_cli.model.memory import ran_out
+from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.model.passes import CleanPass, Gradients, PassRequest, gradient_passes
 from saliency_cli.records import Attribution
 from saliency_cli.settings import Maths
@@ -157,7 +157,7 @@ def _raw_scores(alike: Sequence[Accumulator]) -> Tensor | None:
         embeddings = torch.stack([pending.clean.embedding for pending in alike])
         return reduction(gradients(alike), embeddings[:, None]).cpu()
     except (RuntimeError, MemoryError) as error:
-        if len(alike) == 1 or not ran_out(error):
+        if len(alike) == 1 or not is_out_of_memory(error):
             raise
     return None
 

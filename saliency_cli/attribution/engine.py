@@ -33,8 +33,8 @@ from saliency_cli.attribution.text_state import (
     without_token,
 )
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import WINDOW_ROWS
-from saliency_cli.model.memory import ran_out, release
+from saliency_cli.model.devices import READ_AHEAD_ROWS
+from saliency_cli.model.memory import is_out_of_memory, release_freed_memory
 from saliency_cli.model.passes import CleanPass, Gradients, clean_passes
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import BadRow, Encoding, Row
@@ -64,7 +64,7 @@ class Engine:
     budget: Budget
     streams: int = 1
     stride: int | None = None
-    window: int = WINDOW_ROWS["cpu"]
+    window: int = READ_AHEAD_ROWS["cpu"]
     watch: Callable[[Sequence[int]], None] = _unwatched
 
     @property
@@ -92,7 +92,7 @@ def explain(
                 outcomes[row.ordinal] = outcome
                 done(row)
             yield from (outcomes[row.ordinal] for row in window)
-            release()
+            release_freed_memory()
 
 
 def _explain_window(
@@ -225,7 +225,7 @@ class _Flow:
         try:
             job.made.result()
         except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
+            if not is_out_of_memory(error):
                 raise
             yield from self._without_room(job)
             return

@@ -11,14 +11,14 @@ from saliency_cli.attribution.methods.smoothgrad import smoothgrad
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.embedding_hook import enclosing, find_layer
+from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
 from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import (
     CleanPass,
     PassRequest,
     clean_passes,
+    embedding_output_shape,
     gradient_passes,
-    shape_at_layer,
 )
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
@@ -64,7 +64,7 @@ def probe(classifier: Classifier) -> Classifier:
     """
     short, long = _encodings(classifier)
     with _running():
-        shape = shape_at_layer(classifier, short)
+        shape = embedding_output_shape(classifier, short)
     classifier = replace(classifier, tokens_first=shape[:2] == (len(short), 1))
     alone = _run(classifier, [short])
     expected = (1, len(classifier.labels))
@@ -148,7 +148,7 @@ def _gradient(classifier: Classifier, clean: CleanPass, *, objective: str) -> Te
 
 def at_layer(classifier: Classifier, name: str) -> Classifier:
     """Return the classifier with its noise at another layer."""
-    name, layer = find_layer(classifier.module, name)
+    name, layer = find_embedding_layer(classifier.module, name)
     return replace(classifier, embedding_name=name, embedding=layer)
 
 
@@ -157,7 +157,7 @@ def embeddings_block(classifier: Classifier) -> str | None:
 
     It is the innermost layer around the token embedding that gives a tensor [B, L, H].
     """
-    for name in enclosing(classifier.embedding_name):
+    for name in enclosing_layers(classifier.embedding_name):
         candidate = at_layer(classifier, name)
         try:
             clean_passes(candidate, _encodings(classifier)[:1])

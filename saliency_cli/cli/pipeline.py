@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from saliency_cli.attribution.engine import explain
 from saliency_cli.cli.console import Advance, Console, warnings
 from saliency_cli.errors import UsageError
-from saliency_cli.model.devices import cores
+from saliency_cli.model.devices import available_cores
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
 from saliency_cli.runs.finalize import finish
@@ -68,7 +68,7 @@ def _not_repeatable(job: RunContext) -> Iterator[str]:
 def _idle_or_crowded(choice: ExecutionChoice, job: RunContext) -> Iterator[str]:
     """Say so if processes of this machine will wait for shards, or for each other's threads."""
     processes, shards = choice.processes, len(job.plan.positions)
-    threads, room = job.manifest["threads"], cores()
+    threads, room = job.manifest["threads"], available_cores()
     if processes > shards:
         yield f"--workers {processes}, but of shards there are {shards}; take fewer --shard-rows"
     elif processes > 1 and processes * threads > room and job.manifest["device"] == "cpu":

@@ -15,7 +15,7 @@ from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.cli.console import Console
 from saliency_cli.inputs.text_source import Source, open_texts
-from saliency_cli.model.devices import WINDOW_ROWS, choose_batch_tokens, choose_streams
+from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.model.heads import check_targets
 from saliency_cli.runs.finished_run import read_plan
 from saliency_cli.runs.folder_lock import Lock, locked, sharing
@@ -117,5 +117,5 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         budget,
         streams=choose_streams(classifier.device) if replicable(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
-        window=WINDOW_ROWS[classifier.device.type],
+        window=READ_AHEAD_ROWS[classifier.device.type],
     )
