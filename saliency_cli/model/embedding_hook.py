@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError
 
-Args: TypeAlias = tuple[object, ...]
-Kwargs: TypeAlias = Mapping[str, Any]
+LayerArgs: TypeAlias = tuple[object, ...]
+LayerKwargs: TypeAlias = Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ def hook_embedding(
     """
     hook = EmbeddingHook(name, displacement, tokens_first)
 
-    def swap(_layer: nn.Module, args: Args, kwargs: Kwargs, output: object) -> Tensor:
+    def swap(_layer: nn.Module, args: LayerArgs, kwargs: LayerKwargs, output: object) -> Tensor:
         return hook.replace(token_ids(args, kwargs), _checked_output(output, name))
 
     with ExitStack() as handles:
@@ -157,7 +157,7 @@ def embedding_layers(module: nn.Module) -> dict[str, nn.Embedding]:
     return {name: layer for name, layer in named if isinstance(layer, nn.Embedding)}
 
 
-def token_ids(args: Args, kwargs: Kwargs) -> Tensor | None:
+def token_ids(args: LayerArgs, kwargs: LayerKwargs) -> Tensor | None:
     """Return the token ids [B, L] among the arguments of a layer, or None if there are none.
 
     Args:

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.model.embedding_hook import Args, Kwargs, embedding_layers, token_ids
+from saliency_cli.model.embedding_hook import LayerArgs, LayerKwargs, embedding_layers, token_ids
 from saliency_cli.safe_text import excerpt, listed, visible
 
 
 def find_embedding_layer(
-    module: nn.Module, name: str | None, *, inputs: Callable[[], Kwargs] | None = None
+    module: nn.Module, name: str | None, *, inputs: Callable[[], LayerKwargs] | None = None
 ) -> tuple[str, nn.Module]:
     """Return the name of the layer that embeds the tokens, and the layer.
 
@@ -38,7 +38,9 @@ def find_embedding_layer(
     return trace_embedding_layer(module, inputs())
 
 
-def embedding_vocabulary_size(module: nn.Module, *, inputs: Callable[[], Kwargs]) -> int | None:
+def embedding_vocabulary_size(
+    module: nn.Module, *, inputs: Callable[[], LayerKwargs]
+) -> int | None:
     """Return the number of ids that the token embedding has a vector for, or None if unknown.
 
     Args:
@@ -59,11 +61,11 @@ def _declared_layer(module: nn.Module) -> nn.Module | None:
     except (
         AttributeError,
         NotImplementedError,
-    ):  # a user's module; an unknown architecture
+    ):  # a user's module, or a model that does not declare it
         return None
 
 
-def trace_embedding_layer(module: nn.Module, inputs: Kwargs) -> tuple[str, nn.Module]:
+def trace_embedding_layer(module: nn.Module, inputs: LayerKwargs) -> tuple[str, nn.Module]:
     """Run a model, and return the name of the embedding that got its `input_ids`, and the layer.
 
     The ids may arrive with the tokens first. They are compared before the layer runs, so an id
@@ -81,7 +83,9 @@ def trace_embedding_layer(module: nn.Module, inputs: Kwargs) -> tuple[str, nn.Mo
     with ExitStack() as handles:
         for name, layer in embedding_layers(module).items():
 
-            def compare_ids(layer: nn.Module, args: Args, kwargs: Kwargs, name: str = name) -> None:
+            def compare_ids(
+                layer: nn.Module, args: LayerArgs, kwargs: LayerKwargs, name: str = name
+            ) -> None:
                 ids = token_ids(args, kwargs)
                 if ids is not None and (
                     torch.equal(ids, input_ids) or torch.equal(ids.T, input_ids)
@@ -98,7 +102,7 @@ def trace_embedding_layer(module: nn.Module, inputs: Kwargs) -> tuple[str, nn.Mo
     raise _unknown_layer_error(list(names.values())[::-1] or list(embedding_layers(module)), reason)
 
 
-def _run_failure(module: nn.Module, inputs: Kwargs) -> str:
+def _run_failure(module: nn.Module, inputs: LayerKwargs) -> str:
     """Run a model for the sake of its hooks; return what it raised as ": …", or no text."""
     try:
         with torch.no_grad():

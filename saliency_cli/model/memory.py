@@ -1,8 +1,8 @@
 """Settings of glibc's allocator for tensors that live as long as a batch; no effect elsewhere.
 
 By default glibc returns freed memory to the system after each batch and requests it again, one page
-fault at a time (up to 8 % of a run, measured). Told to keep freed memory, it fragments it over many
-thousand batches, so a long run has to call `release_freed_memory` now and then.
+fault at a time (up to 8 % of a run, measured). If glibc keeps freed memory instead, the memory
+becomes fragmented over many thousand batches, so a long run calls `release_freed_memory`.
 """
 
 import ctypes
@@ -14,8 +14,8 @@ import torch
 def keep_freed_memory() -> None:
     """Make glibc keep freed memory, by freeing one large block of which no page was used.
 
-    glibc raises the thresholds M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of mallopt(3) to the size of
-    the largest block freed so far.
+    glibc adjusts its thresholds M_MMAP_THRESHOLD and M_TRIM_THRESHOLD, see mallopt(3), to the
+    largest block that was freed so far.
     """
     torch.empty(31 << 20, dtype=torch.uint8)
 

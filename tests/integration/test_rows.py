@@ -223,7 +223,7 @@ def explained(shell: Shell, name: str, data: bytes, *options: str) -> list[Recor
 def split_by_case(
     cases: tuple[Case, ...], records: list[Record]
 ) -> Iterator[tuple[Case, list[Record]]]:
-    """Yield each case with its records; a good row stands before each case and after the last."""
+    """Yield each case with its records; a good row comes before each case and after the last."""
     for case in cases:
         separator, case_records = records[0], records[1 : 1 + case.rows]
         assert separator["status"] == "ok"

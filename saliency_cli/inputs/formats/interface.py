@@ -1,7 +1,7 @@
 """What a file format must provide: `Format` opens an input, `RowReader` reads its rows.
 
 Nothing here assumes that a row is a range of bytes. A column format can use a position's ordinal
-alone, and count its rows without reading them.
+alone, count its rows without reading them, and seek in the file with `Input.cursor`.
 """
 
 from collections.abc import Generator, Iterator, Sequence

@@ -24,8 +24,12 @@ def drop_blank_lines(lines: Iterator[LineGroup]) -> Iterator[LineGroup]:
             yield line
 
 
-def parse_json(row: LineGroup, _header: Header = None) -> Parsed:
-    """Return the object on a line and None, or no values and why the line cannot be read."""
+def parse_json(row: LineGroup, _header: Header) -> Parsed:
+    """Return the object on a line and None, or no values and why the line cannot be read.
+
+    Args:
+        row: The line, whose bytes are UTF-8.
+    """
     try:
         value = json.loads(
             row.data.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant
