@@ -55,13 +55,14 @@ def embedding_vocabulary_size(
 
 
 def _declared_layer(module: nn.Module) -> nn.Module | None:
-    """Return what `get_input_embeddings` returns, or None if the model does not have it."""
+    """Return the layer that the model declares as its token embedding, or None.
+
+    A user's module often has no such method; for some models transformers' method raises
+    NotImplementedError.
+    """
     try:
         return cast("nn.Module", module.get_input_embeddings())  # type: ignore[operator]
-    except (
-        AttributeError,
-        NotImplementedError,
-    ):  # a user's module, or a model that does not declare it
+    except (AttributeError, NotImplementedError):
         return None
 
 
