@@ -42,8 +42,8 @@ from saliency_cli.checkpoints.tokenizers import (
 from saliency_cli.checkpoints.user_module import source_files
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import allow_any_kernel, choose_device, prepare
-from saliency_cli.model.embedding_hook import find_layer, token_rows
+from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
+from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute, ModelChoice
@@ -81,7 +81,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
     """Load a classifier as `load` does, and tell what its files were."""
     logging.set_verbosity(logging.CRITICAL)  # errors repeat, unescaped, what a file says
     logging.disable_progress_bar()
-    prepare(choose_device(compute.device))
+    prepare_device(choose_device(compute.device))
     found = _find(choice)
     config = None if found.config is None else read_config(found.config)
     names = None if choice.labels is None else read_label_file(choice.labels)
@@ -136,7 +136,7 @@ def _assembled(
     """Return the classifier in float32, all but what its logits mean and what its files were."""
     device = choose_device(compute.device)
     plain = partial(_plain_inputs, made.module, tokenizer)
-    name, layer = find_layer(made.module, choice.embedding_layer, inputs=plain)
+    name, layer = find_embedding_layer(made.module, choice.embedding_layer, inputs=plain)
     return Classifier(
         module=made.module.to(device),
         tokenizer=tokenizer,
@@ -164,13 +164,13 @@ def _on_kernels(classifier: Classifier) -> Classifier:
     """Allow kernels that do not repeat themselves to a model that torch has no others for."""
     if classifier.device.type != "cuda" or has_deterministic_kernels(classifier):
         return classifier
-    allow_any_kernel()
+    allow_nondeterministic_kernels()
     return replace(classifier, deterministic=False)
 
 
 def _fitting_pad(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401
     """Return the id to pad with, having seen that every id has a row in the embedding."""
-    rows = token_rows(module, inputs=partial(_plain_inputs, module, tokenizer))
+    rows = embedding_vocabulary_size(module, inputs=partial(_plain_inputs, module, tokenizer))
     check_vocabulary(tokenizer, rows=rows, folder=folder)
     return checked_pad(settle_padding(module, tokenizer), rows=rows, folder=folder)
 

@@ -11,7 +11,7 @@ from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints.build import attention
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import BFLOAT16_WIDTH, DTYPES, multiplies_bfloat16
+from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH, DTYPES, has_fast_bfloat16
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
@@ -44,7 +44,7 @@ def _dtype(classifier: Classifier, compute: Compute) -> torch.dtype:
     """Return the format asked for; "auto" is bfloat16 where machine and model gain by it."""
     if compute.dtype != "auto":
         return DTYPES[compute.dtype]
-    if multiplies_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_WIDTH:
+    if has_fast_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_MIN_WIDTH:
         return torch.bfloat16
     return torch.float32
 

@@ -17,7 +17,7 @@ from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.methods.parameters import SampleCount
 from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.memory import ran_out
+from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.model.passes import CleanPass, Gradients, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
 from tests.support.attribution import engine, scored
@@ -166,7 +166,7 @@ def test_another_error_is_not_taken_for_want_of_memory(
     room_for(0, RuntimeError("the sizes of tensors must match"))
     with pytest.raises(RuntimeError, match="sizes"):
         scored(engine(bert, samples=2), TEXTS)
-    assert not ran_out(ValueError("can't allocate memory"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
 
 
 @pytest.mark.parametrize("room", [1, 2, 3])

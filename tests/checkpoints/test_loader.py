@@ -18,7 +18,8 @@ from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import longest
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.embedding_hook import enclosing, find_layer, hook_embedding
+from saliency_cli.model.embedding_hook import hook_embedding
+from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
 from saliency_cli.model.passes import clean_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice
@@ -111,12 +112,12 @@ def test_bfloat16_does_not_hide_that_sum_is_rounding(bert_folder: Path) -> None:
 
 def test_layers_are_found_by_name(bert: Classifier) -> None:
     name = "bert.embeddings.word_embeddings"
-    assert find_layer(bert.module, None) == find_layer(bert.module, name)
-    assert enclosing(name) == ["bert.embeddings", "bert"]
+    assert find_embedding_layer(bert.module, None) == find_embedding_layer(bert.module, name)
+    assert enclosing_layers(name) == ["bert.embeddings", "bert"]
     with pytest.raises(UsageError, match="no layer"):
-        find_layer(bert.module, "bert.embedings")
+        find_embedding_layer(bert.module, "bert.embedings")
     with pytest.raises(UsageError, match="no layer"):
-        find_layer(bert.module, "")
+        find_embedding_layer(bert.module, "")
 
 
 @pytest.mark.parametrize("layer", ["bert", "classifier", "dropout"])

@@ -13,7 +13,7 @@ from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints import precision as room
 from saliency_cli.errors import UsageError
-from saliency_cli.model.devices import BFLOAT16_WIDTH
+from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH
 from saliency_cli.records import Attribution, Explanation, Row
 from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
 from tests.support.attribution import engine
@@ -39,8 +39,8 @@ def test_bfloat16_is_taken_where_machine_and_model_gain_by_it(
     wide: bool,
     dtype: torch.dtype,
 ) -> None:
-    monkeypatch.setattr(room, "multiplies_bfloat16", lambda _device: fast)
-    monkeypatch.setattr(room, "width", lambda _classifier: BFLOAT16_WIDTH - (not wide))
+    monkeypatch.setattr(room, "has_fast_bfloat16", lambda _device: fast)
+    monkeypatch.setattr(room, "width", lambda _classifier: BFLOAT16_MIN_WIDTH - (not wide))
     classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=asked))
     assert classifier.dtype == dtype
     assert {weight.dtype for weight in classifier.module.parameters()} == {dtype}
