@@ -208,6 +208,6 @@ def test_a_tokenizer_that_does_not_tell_what_it_cuts_off_is_refused(
     tokenizer: PreTrainedTokenizerFast, told: int
 ) -> None:
     _check_overflow(tokenizer)
-    with pytest.raises(UsageError, match="does not tell what it cuts off") as caught:
+    with pytest.raises(UsageError, match="does not report the tokens") as caught:
         _check_overflow(Forgetful(tokenizer, told=told))
     assert "pip install" in str(caught.value.hint)
