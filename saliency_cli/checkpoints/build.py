@@ -38,8 +38,8 @@ class BuiltModel:
     Attributes:
         module: The module, in eval mode and without gradients.
         config: The transformers config.
-        is_custom: A user's own module, whose config may not describe it: how many logits it has is
-            known only after its first pass.
+        is_custom: Whether it is a user's own module. `config` may then not describe it: the number
+            of logits is known only after a first pass.
         dtypes: The dtypes of the file's tensors, not of the module's.
     """
 

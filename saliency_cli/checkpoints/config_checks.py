@@ -1,4 +1,4 @@
-"""Checks of a config before a model is built from it: sizes, and keys that lead outside.
+"""Checks of a config before a model is built from it: sizes, code and names of hub files.
 
 A config of a few bytes can describe a model of any size, and can name code, kernels or other files
 on a hub. Both are refused before transformers acts on them.
@@ -45,8 +45,8 @@ BUILT_IN_IMPLEMENTATIONS = {"eager", "sdpa", "flex_attention", "batched_mm", "gr
 
 _IMPLEMENTATION_KEYS = ("attn_implementation", "experts_implementation")
 _LIST_LENGTH_KEYS = re.compile(r"num_labels|n_layers?|.*_layers|.*depths?")
-_BYTES_PER_TENSOR = 64
-_TIED_COPIES = 4
+_BYTES_PER_TENSOR = 64  # a smaller average size means that the config describes too many tensors
+_TIED_COPIES = 4  # tied parameters are separate tensors until `tie_weights` joins them
 _FIX_CONFIG = "give the config that the model was trained with"
 
 
@@ -112,10 +112,7 @@ def check_parameter_count(
 
 
 def _count_parameters(model: type[PreTrainedModel], config: Any, *, stored: int) -> int:  # noqa: ANN401
-    """Return the number of parameters, tied ones counted once.
-
-    While the model is built, tied parameters are separate tensors, so the limits leave room.
-    """
+    """Return the number of parameters, tied ones counted once."""
     max_numbers = _TIED_COPIES * (stored + SPARE_PARAMETERS)
     max_tensors = stored // _BYTES_PER_TENSOR + 1000
     limit = _limit_parameters(max_numbers=max_numbers, max_tensors=max_tensors)

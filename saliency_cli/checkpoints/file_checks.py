@@ -1,7 +1,7 @@
 """Checks of files before a library opens them: what kind of file it is, and zip containers.
 
-A file in the place of a model may be a FIFO, a download page or another program's format, and a
-zip archive may lie about the size of its records. Both are found out here without unpacking.
+A file in the place of a model may be a FIFO, a web page or another program's format, and a zip
+archive may declare false sizes for its records. Nothing is unpacked here.
 """
 
 import stat

@@ -112,7 +112,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
     pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
     classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
     hashes = _hash_files(paths, choice)
-    classifier = _allow_kernels(replace(classifier, hashes=hashes))
+    classifier = _allow_nondeterministic_kernels(replace(classifier, hashes=hashes))
     if built.is_custom:
         set_label_names(built.config, names, outputs=count_logits(classifier))
     head = read_head(built.config, multi_label=choice.multi_label)
@@ -161,7 +161,7 @@ def _assemble(
     *,
     pad_id: int,
 ) -> Classifier:
-    """Return the classifier in float32; labels, head and hashes are placeholders as yet."""
+    """Return the classifier in float32; labels, head and hashes are still placeholders."""
     device = choose_device(compute.device)
     inputs = partial(_sample_inputs, built.module, tokenizer)
     name, layer = find_layer(built.module, choice.embedding_layer, inputs=inputs)
@@ -216,7 +216,7 @@ def _forward_inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # no
     return tuple(name for name in known if name in parameters)
 
 
-def _allow_kernels(classifier: Classifier) -> Classifier:
+def _allow_nondeterministic_kernels(classifier: Classifier) -> Classifier:
     """Return the classifier; allow nondeterministic CUDA kernels if torch has no others for it."""
     if classifier.device.type != "cuda" or deterministic(classifier):
         return classifier

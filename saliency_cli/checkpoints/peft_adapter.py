@@ -26,7 +26,7 @@ WEIGHT_FILES: dict[str, Callable[[Path], Weights]] = {
     "adapter_model.bin": read_tensors,
 }
 BASE_PREFIX = "base_model.model."
-"""What PEFT puts before the base model's own names."""
+"""The prefix that PEFT adds to the names of the base model's tensors."""
 
 
 def is_adapter(folder: Path) -> bool:

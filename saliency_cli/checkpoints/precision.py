@@ -68,7 +68,7 @@ def _with_attention(classifier: Classifier, compute: Compute) -> Classifier:
         name = "eager"
     for module in classifier.module.modules():
         if isinstance(module, PreTrainedModel):
-            module.set_attn_implementation(name)  # only warns where the model has no such one
+            module.set_attn_implementation(name)  # only warns if the model does not have it
     applied = attention_implementation(classifier.module)
     if compute.attention not in {"auto", applied}:
         model = visible(type(classifier.module).__name__)

@@ -184,9 +184,8 @@ def _format_shape(size: torch.Size) -> str:
 def strip_prefixes(weights: Weights, expected: Callable[[], Collection[str]]) -> Weights:
     """Return the weights without the prefixes that wrappers put before their names.
 
-    Of all names that result from removing the same number of leading components from every key,
-    those that agree best with the module's are taken. Whether every key then fits is checked by the
-    caller.
+    The same number of leading components is removed from every key: the number for which most keys
+    are keys of the module. The caller checks whether all of them fit.
 
     Args:
         weights: The state dict.

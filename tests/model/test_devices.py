@@ -131,7 +131,7 @@ def test_it_is_explained_all_the_same_and_told(
 ) -> None:
     there = replace(unprobed(bert, Scattering), device=CUDA)
     monkeypatch.setattr(loader, "deterministic", lambda _classifier: False)
-    assert not loader._allow_kernels(there).deterministic
+    assert not loader._allow_nondeterministic_kernels(there).deterministic
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not recwarn.list
 
