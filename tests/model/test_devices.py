@@ -130,8 +130,8 @@ def test_a_nondeterministic_model_is_loaded_and_marked(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
     classifier = replace(unprobed(bert, Nondeterministic), device=CUDA)
-    monkeypatch.setattr(loader, "deterministic", lambda _classifier: False)
-    assert not loader._on_kernels(classifier).deterministic
+    monkeypatch.setattr(loader, "has_deterministic_kernels", lambda _classifier: False)
+    assert not loader._allow_nondeterministic_kernels(classifier).deterministic
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not recwarn.list
 

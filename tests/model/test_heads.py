@@ -101,7 +101,7 @@ def test_the_head_is_read_as_transformers_loss_reads_it(
 
 def test_a_regression_of_several_numbers_is_refused(tmp_path: Path) -> None:
     folder = save_bert(tmp_path, labels=LABELS, problem="regression")
-    with pytest.raises(CheckpointError, match="3 numbers"):
+    with pytest.raises(CheckpointError, match="3 outputs"):
         load(ModelChoice(folder), CPU)
 
 

@@ -215,6 +215,6 @@ def test_a_tokenizer_that_loses_overflowing_tokens_is_refused(
     tokenizer: PreTrainedTokenizerFast, kept: int
 ) -> None:
     _check_overflow(tokenizer)
-    with pytest.raises(UsageError, match="does not tell what it cuts off") as caught:
+    with pytest.raises(UsageError, match="does not report the tokens") as caught:
         _check_overflow(LossyOverflow(tokenizer, kept=kept))
     assert "pip install" in str(caught.value.hint)
