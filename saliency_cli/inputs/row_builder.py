@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from saliency_cli.inputs.formats.interface import ParsedRow
+from saliency_cli.inputs.options import Columns
 from saliency_cli.records import BadRow, Row
 from saliency_cli.safe_text import encodable, excerpt, visible
-from saliency_cli.settings import Columns
 
 
 def build_row(ordinal: int, row: ParsedRow, columns: Columns) -> Row | BadRow:

@@ -13,10 +13,10 @@ from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Input, is_regular_file, open_input
 from saliency_cli.inputs.formats import choose_format
 from saliency_cli.inputs.formats.interface import RowReader, no_rows_error
+from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.row_builder import build_row
 from saliency_cli.records import BadRow, Row, RowPosition
 from saliency_cli.safe_text import listed, visible
-from saliency_cli.settings import Columns, TextsChoice
 
 LISTED_COLUMNS = 30
 """Maximum number of columns that an error message lists."""

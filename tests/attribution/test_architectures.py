@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency_cli.attribution.maths import Maths
-from saliency_cli.attribution.model_checks import with_layer, check_reduction, embeddings_block
+from saliency_cli.attribution.model_checks import check_reduction, embeddings_block, with_layer
 from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier

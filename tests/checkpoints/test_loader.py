@@ -8,11 +8,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import (
-    at_layer,
     check_reduction,
     embeddings_block,
     is_rounding,
+    with_layer,
 )
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import max_input_length
@@ -90,18 +91,18 @@ def test_sum_is_rounding_only_if_a_norm_follows_the_layer(
 ) -> None:
     assert is_rounding(bert, reduction="sum", objective="logit")
     assert is_rounding(gpt2, reduction="sum", objective="logit")
-    block = at_layer(bert, "bert.embeddings")
+    block = with_layer(bert, "bert.embeddings")
     assert not is_rounding(block, reduction="sum", objective="logit")
-    check_reduction(block, reduction="sum", objective="logit")
+    check_reduction(block, Maths(reduction="sum"))
 
 
 def test_sum_is_refused_with_a_hint_at_another_layer(bert: Classifier, gpt2: Classifier) -> None:
     with pytest.raises(UsageError) as caught:
-        check_reduction(bert, reduction="sum", objective="logit")
+        check_reduction(bert, Maths(reduction="sum"))
     assert "bert.embeddings.word_embeddings" in caught.value.message
     assert "--embedding-layer bert.embeddings," in str(caught.value.hint)
     with pytest.raises(UsageError) as caught:
-        check_reduction(gpt2, reduction="sum", objective="logit")
+        check_reduction(gpt2, Maths(reduction="sum"))
     assert "--embedding-layer" not in str(caught.value.hint)
 
 

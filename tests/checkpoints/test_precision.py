@@ -39,7 +39,9 @@ def test_auto_is_bfloat16_for_fast_devices_and_wide_models(
     dtype: torch.dtype,
 ) -> None:
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda _device: fast)
-    monkeypatch.setattr(precision, "embedding_width", lambda _classifier: BFLOAT16_MIN_WIDTH - (not wide))
+    monkeypatch.setattr(
+        precision, "embedding_width", lambda _classifier: BFLOAT16_MIN_WIDTH - (not wide)
+    )
     classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=requested))
     assert classifier.dtype == dtype
     assert {weight.dtype for weight in classifier.module.parameters()} == {dtype}

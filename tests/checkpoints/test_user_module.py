@@ -14,15 +14,18 @@ from transformers import DistilBertConfig, DistilBertModel
 from typer.testing import CliRunner
 
 from saliency_cli.attribution.engine import explain
-from saliency_cli.attribution.replicas import replicable
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.app import app
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import read_logits
 from saliency_cli.records import Explanation, Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
-from saliency_cli.settings import Compute, Maths, ModelChoice, OutputChoice, Request, TextsChoice
+from saliency_cli.settings import Compute, ModelChoice, OutputChoice
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS, save_bert, wordpiece
 
@@ -489,10 +492,10 @@ def test_a_module_that_cannot_be_copied_runs_in_one_stream(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     texts, output = TextsChoice("texts.jsonl"), OutputChoice(project.home / "out")
     request = Request(project.choice(), texts, CPU, Maths(), output)
-    assert build_engine(request).streams == 2
+    assert build_engine(request).replicas == 2
     lock = "        self.lock = __import__('threading').Lock()\n\n    def forward"
     project.write(SMALL.replace("\n    def forward", lock))
     single = build_engine(request)
-    assert single.streams == 1
-    assert not replicable(single.classifier)
+    assert single.replicas == 1
+    assert not can_replicate(single.classifier)
     assert len(scored(single, TEXTS)) == len(TEXTS)

@@ -17,9 +17,9 @@ from saliency_cli.inputs.byte_source import Input
 from saliency_cli.inputs.byte_streams import FileCursor
 from saliency_cli.inputs.formats import FORMATS
 from saliency_cli.inputs.formats.interface import ParsedRow, RowReader
+from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import BadRow, Row, RowPosition
-from saliency_cli.settings import Columns, TextsChoice
 
 MAGIC = b"COLS"
 

@@ -22,9 +22,9 @@ from saliency_cli.inputs.formats import delimited
 from saliency_cli.inputs.formats.delimited import group_rows
 from saliency_cli.inputs.formats.json_lines import drop_blank_lines
 from saliency_cli.inputs.line_splitter import BYTE_ORDER_MARK, LineGroup, split_lines
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import BadRow, Row
-from saliency_cli.settings import TextsChoice
 from tests.inputs.test_text_source import LINE_END, hostile, read, stdin
 
 MIB = 1 << 20

@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from saliency_cli.errors import OutputError, UsageError
 from saliency_cli.inputs import byte_source
 from saliency_cli.inputs.byte_source import Input
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.records import BadRow, Row, RowPosition
-from saliency_cli.settings import FormatName, TextsChoice
 from tests.inputs.test_text_source import FORMATS, Endless, hostile, stdin
 
-HEADS: dict[FormatName, bytes] = {"csv": b"text\n", "tsv": b"text\n", "jsonl": b'{"text": "a"}\n'}
+HEADS: dict[str, bytes] = {"csv": b"text\n", "tsv": b"text\n", "jsonl": b'{"text": "a"}\n'}
 forms = st.sampled_from(FORMATS)
 
 
 @contextmanager
-def opened_file(data: bytes, form: FormatName, limit: int | None = None) -> Iterator[Source]:
+def opened_file(data: bytes, form: str, limit: int | None = None) -> Iterator[Source]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "texts"
         path.write_bytes(data)
@@ -48,7 +48,7 @@ def read_shards(source: Source, every: int, spool: Path | None = None) -> list[R
 @example(data=b'a","\n' * 9, form="csv", every=2, gzipped=True)
 @example(data=b'"a\r\n"\rb\n\r\n"open\n', form="csv", every=1, gzipped=False)
 def test_rows_from_every_position_equal_reading_through(
-    data: bytes, form: FormatName, every: int, gzipped: bool
+    data: bytes, form: str, every: int, gzipped: bool
 ) -> None:
     data = HEADS[form] + data + b"\nlast\n"
     with opened_file(gzip.compress(data) if gzipped else data, form) as source:
@@ -62,7 +62,7 @@ def test_rows_from_every_position_equal_reading_through(
 
 @given(hostile, forms, st.booleans(), st.none() | st.integers(1, 4))
 def test_a_spooled_stream_is_read_like_a_file(
-    data: bytes, form: FormatName, gzipped: bool, limit: int | None
+    data: bytes, form: str, gzipped: bool, limit: int | None
 ) -> None:
     data = HEADS[form] + data + b"\nlast\n"
     data = gzip.compress(data) if gzipped else data
@@ -88,7 +88,7 @@ def test_a_spooled_stream_is_read_like_a_file(
 @settings(max_examples=5)
 @given(forms, st.floats(0.01, 0.99), st.integers(1, 255))
 def test_a_damaged_gzip_file_has_the_same_rows_from_every_position(
-    form: FormatName, where: float, flipped: int
+    form: str, where: float, flipped: int
 ) -> None:
     texts = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(10_000)]
     lines = [f'{{"text": "{text}"}}' for text in texts] if form == "jsonl" else texts
@@ -102,9 +102,7 @@ def test_a_damaged_gzip_file_has_the_same_rows_from_every_position(
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_planning_stops_at_the_limit_and_spools_the_bytes_read(
-    form: FormatName, tmp_path: Path
-) -> None:
+def test_planning_stops_at_the_limit_and_spools_the_bytes_read(form: str, tmp_path: Path) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
     stream = Endless(line)
     choice = TextsChoice("-", form, limit=1000)
@@ -219,7 +217,7 @@ def test_a_bounded_part_of_a_stream_is_kept_at_opening(tmp_path: Path) -> None:
             assert len(read_shards(source, 2, tmp_path / "input")) == 3
 
 
-def _first_row(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple[int, int]:
+def _first_row(rows: list[Row | BadRow], form: str, data: bytes) -> tuple[int, int]:
     """Return the offset and the line of the first row."""
     with opened_file(data, form, len(rows)) as source:
         position = next(source.positions(1))
@@ -227,7 +225,7 @@ def _first_row(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_hundred_thousand_rows_are_planned_in_a_second(form: FormatName) -> None:
+def test_a_hundred_thousand_rows_are_planned_in_a_second(form: str) -> None:
     line = b'{"text": "free call now"}\n' if form == "jsonl" else b'"free ""call"" now"\n'
     with opened_file(HEADS[form] + line * 100_000, form) as source:
         start = time.process_time()

@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.formats.line_reader import SAMPLE_ROWS
+from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.records import BadRow, Row
-from saliency_cli.settings import Columns, FormatName, TextsChoice
 
 Pack: TypeAlias = Callable[[bytes], bytes]
-DELIMITERS: dict[FormatName, str] = {"csv": ",", "tsv": "\t"}
-FORMATS: tuple[FormatName, ...] = ("csv", "tsv", "jsonl")
+DELIMITERS: dict[str, str] = {"csv": ",", "tsv": "\t"}
+FORMATS: tuple[str, ...] = ("csv", "tsv", "jsonl")
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 strings = st.text(st.characters(exclude_categories=["Cs"]))
@@ -79,7 +79,7 @@ def stdin(stream: io.IOBase) -> Iterator[None]:
 
 
 @contextmanager
-def opened(data: bytes, form: FormatName, **choice: Any) -> Iterator[Source]:  # noqa: ANN401
+def opened(data: bytes, form: str, **choice: Any) -> Iterator[Source]:  # noqa: ANN401
     with (
         stdin(io.BytesIO(data)),
         open_texts(TextsChoice("-", form, **choice)) as source,
@@ -87,7 +87,7 @@ def opened(data: bytes, form: FormatName, **choice: Any) -> Iterator[Source]:  #
         yield source
 
 
-def read(data: bytes, form: FormatName = "jsonl", **choice: Any) -> list[Row | BadRow]:  # noqa: ANN401
+def read(data: bytes, form: str = "jsonl", **choice: Any) -> list[Row | BadRow]:  # noqa: ANN401
     """Return all rows of `data`, after checking what is true of every input."""
     with opened(data, form, **choice) as source:
         rows = list(source.all_rows())
@@ -113,20 +113,20 @@ def only(rows: list[Row | BadRow]) -> Row | BadRow:
     return row
 
 
-def bad(data: bytes, form: FormatName = "jsonl", **choice: Any) -> BadRow:  # noqa: ANN401
+def bad(data: bytes, form: str = "jsonl", **choice: Any) -> BadRow:  # noqa: ANN401
     """Return the only row of `data`, which must be a bad one."""
     row = only(read(data, form, **choice))
     assert isinstance(row, BadRow)
     return row
 
 
-def good(data: bytes, form: FormatName = "jsonl", **choice: Any) -> Row:  # noqa: ANN401
+def good(data: bytes, form: str = "jsonl", **choice: Any) -> Row:  # noqa: ANN401
     row = only(read(data, form, **choice))
     assert isinstance(row, Row)
     return row
 
 
-def refusal(data: bytes, form: FormatName = "jsonl", **choice: Any) -> UsageError:  # noqa: ANN401
+def refusal(data: bytes, form: str = "jsonl", **choice: Any) -> UsageError:  # noqa: ANN401
     with pytest.raises(UsageError) as caught:
         read(data, form, **choice)
     return caught.value
@@ -168,7 +168,7 @@ def test_jsonl_is_read_back_as_it_was_written(
     gzipped=True,
 )
 def test_delimited_files_are_read_back_as_they_were_written(
-    rows: list[dict[str, str]], header: list[str], form: FormatName, *, gzipped: bool
+    rows: list[dict[str, str]], header: list[str], form: str, *, gzipped: bool
 ) -> None:
     records = [_delimited(header, form)]
     records += [_delimited([row.get(name, "") for name in header], form) for row in rows]
@@ -179,7 +179,7 @@ def test_delimited_files_are_read_back_as_they_were_written(
     assert unsized(back) == expected(rows, starts)
 
 
-def _delimited(fields: list[str], form: FormatName) -> bytes:
+def _delimited(fields: list[str], form: str) -> bytes:
     stream = io.StringIO(newline="")
     csv.writer(stream, delimiter=DELIMITERS[form]).writerow(fields)
     return stream.getvalue().encode()
@@ -195,7 +195,7 @@ def test_every_jsonl_line_that_is_not_blank_is_one_row(data: bytes) -> None:
 
 @given(hostile, st.sampled_from(["csv", "tsv"]))
 @example(b'"open\nb\n"c"d\n"', "csv")
-def test_no_bytes_after_a_header_stop_a_delimited_file(data: bytes, form: FormatName) -> None:
+def test_no_bytes_after_a_header_stop_a_delimited_file(data: bytes, form: str) -> None:
     filled = [number for number, line in enumerate(LINE_END.split(data), 2) if line]
     assume(filled)
     rows = read(b"text\n" + data, form)
@@ -208,14 +208,14 @@ def test_no_bytes_after_a_header_stop_a_delimited_file(data: bytes, form: Format
 @example(b"\xff\xfet\x00", "csv")
 @example(b"\x1f\x8b\x08", "tsv")
 @example(b'"', "csv")
-def test_any_bytes_are_read_or_are_a_usage_error(data: bytes, form: FormatName) -> None:
+def test_any_bytes_are_read_or_are_a_usage_error(data: bytes, form: str) -> None:
     with suppress(UsageError):
         read(data, form)
 
 
 @given(objects, st.sampled_from(FORMATS), st.data())
 def test_damaged_gzip_is_read_or_is_a_usage_error(
-    rows: list[dict[str, str]], form: FormatName, draw: st.DataObject
+    rows: list[dict[str, str]], form: str, draw: st.DataObject
 ) -> None:
     gzipped = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
     index = draw.draw(st.integers(0, len(gzipped) - 1))
@@ -378,7 +378,7 @@ def test_nul_bytes_in_csv_stay_in_the_text() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_lone_carriage_return_ends_a_line(form: FormatName) -> None:
+def test_a_lone_carriage_return_ends_a_line(form: str) -> None:
     data = b'{"text": "a"}\r{"text": "b"}\r' if form == "jsonl" else b"text\ra\rb\r"
     assert [row.text for row in read(data, form) if isinstance(row, Row)] == ["a", "b"]
 
@@ -389,20 +389,20 @@ def test_a_lone_carriage_return_ends_a_line(form: FormatName) -> None:
     [b"", b"\n\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")],
     ids=["nothing", "blank lines", "a byte order mark", "empty gzip"],
 )
-def test_an_input_without_a_row_is_refused(data: bytes, form: FormatName) -> None:
+def test_an_input_without_a_row_is_refused(data: bytes, form: str) -> None:
     assert "holds no row" in refusal(data, form).message
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])
 @pytest.mark.parametrize("header", [b"text", b"text\n", b"\n\ntext\r\n\r\n"])
-def test_a_header_alone_holds_no_row(form: FormatName, header: bytes) -> None:
+def test_a_header_alone_holds_no_row(form: str, header: bytes) -> None:
     assert "holds no row" in refusal(header, form).message
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_utf16_is_refused_with_its_name(form: FormatName, encoding: str, pack: Any) -> None:  # noqa: ANN401
+def test_utf16_is_refused_with_its_name(form: str, encoding: str, pack: Any) -> None:  # noqa: ANN401
     text = '{"text": "a"}\n' if form == "jsonl" else "text\na\n"
     mark = "" if encoding == "utf-16" else "\ufeff"
     refused = refusal(pack((mark + text).encode(encoding)), form)
@@ -420,9 +420,7 @@ def test_a_malformed_header_is_refused() -> None:
 
 @pytest.mark.parametrize("kept", [0.3, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_rows_before_the_end_of_a_truncated_gzip_file_are_read(
-    kept: float, form: FormatName
-) -> None:
+def test_rows_before_the_end_of_a_truncated_gzip_file_are_read(kept: float, form: str) -> None:
     digests = (hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(2000))
     lines = [digest if form == "csv" else json.dumps({"text": digest}) for digest in digests]
     text = "\n".join([*(["text"] if form == "csv" else []), *lines, ""])
@@ -463,7 +461,7 @@ def test_bytes_that_only_begin_like_gzip_are_refused_as_gzip() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_missing_text_column_lists_the_columns_that_exist(form: FormatName) -> None:
+def test_a_missing_text_column_lists_the_columns_that_exist(form: str) -> None:
     data = {"csv": b"body,\xc3\xa9\na,1\n", "tsv": b"body\t\xc3\xa9\na\t1\n"}
     jsonl = '{"body": "a"}\n{"é": 1, "body": "b"}\n'.encode()
     refused = refusal(data.get(form, jsonl), form)
@@ -473,7 +471,7 @@ def test_a_missing_text_column_lists_the_columns_that_exist(form: FormatName) ->
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("columns", [Columns(label="gold"), Columns(id="key")])
-def test_a_chosen_label_or_id_column_must_exist(form: FormatName, columns: Columns) -> None:
+def test_a_chosen_label_or_id_column_must_exist(form: str, columns: Columns) -> None:
     data = b'{"text": "a"}' if form == "jsonl" else b"text\na\n"
     assert (columns.label or columns.id or "") in refusal(data, form, columns=columns).message
 
@@ -588,7 +586,7 @@ def test_a_stream_is_hashed_only_if_it_is_read_to_its_end() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_rows_of_a_stream_are_yielded_before_it_ends(form: FormatName) -> None:
+def test_rows_of_a_stream_are_yielded_before_it_ends(form: str) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
     taken = 20 * SAMPLE_ROWS
     stream = Endless(line)
@@ -602,7 +600,7 @@ def test_rows_of_a_stream_are_yielded_before_it_ends(form: FormatName) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_limit_does_not_wait_for_the_end_of_a_stream(form: FormatName) -> None:
+def test_a_limit_does_not_wait_for_the_end_of_a_stream(form: str) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
     with (
         stdin(io.BufferedReader(Endless(line))),

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.batching import Budget
-from saliency_cli.attribution.model_checks import deterministic
+from saliency_cli.attribution.model_checks import has_deterministic_kernels
 from saliency_cli.checkpoints import load, loader
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, prepare_device
 from saliency_cli.settings import Compute, ModelChoice
-from tests.attribution.test_promises import Linear, unprobed
+from tests.attribution.test_promises import Linear, unchecked
 from tests.support.attribution import engine, scored
 from tests.support.faults import files, same
 from tests.support.models import TEXTS, WORDS
@@ -85,7 +85,7 @@ def test_workers_on_one_gpu_and_a_resumed_run_give_the_same_bytes(shell: Shell) 
 @needs_cuda
 def test_out_of_memory_on_a_gpu_halves_the_batches(bert_folder: Path) -> None:
     classifier = load(ModelChoice(bert_folder), Compute(device="cuda"))
-    run = replace(engine(classifier, samples=4000), streams=2)
+    run = replace(engine(classifier, samples=4000), replicas=2)
     expected = scored(replace(run, budget=Budget(16_384)), TEXTS)
     torch.cuda.empty_cache()
     before = torch.cuda.memory_stats()["num_ooms"]
@@ -121,15 +121,15 @@ def strict() -> Iterator[None]:
 
 @pytest.mark.usefixtures("strict")
 def test_a_model_that_needs_a_nondeterministic_kernel_is_detected(bert: Classifier) -> None:
-    assert deterministic(replace(unprobed(bert, Linear), labels=()))
-    assert not deterministic(replace(unprobed(bert, Nondeterministic), labels=()))
+    assert has_deterministic_kernels(replace(unchecked(bert, Linear), labels=()))
+    assert not has_deterministic_kernels(replace(unchecked(bert, Nondeterministic), labels=()))
 
 
 @pytest.mark.usefixtures("strict")
 def test_a_nondeterministic_model_is_loaded_and_marked(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    classifier = replace(unprobed(bert, Nondeterministic), device=CUDA)
+    classifier = replace(unchecked(bert, Nondeterministic), device=CUDA)
     monkeypatch.setattr(loader, "has_deterministic_kernels", lambda _classifier: False)
     assert not loader._allow_nondeterministic_kernels(classifier).deterministic
     assert torch.is_deterministic_algorithms_warn_only_enabled()

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from saliency_cli.attribution.engine import explain
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.checkpoints import load
-from saliency_cli.cli.choices import ALLENNLP
+from saliency_cli.cli.choices import allennlp
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import (
@@ -24,7 +25,7 @@ from saliency_cli.model.heads import (
     predict,
 )
 from saliency_cli.records import BadRow, Explanation, Record, Row
-from saliency_cli.settings import Compute, Maths, ModelChoice, TargetChoice
+from saliency_cli.settings import Compute, ModelChoice, TargetChoice
 from tests.support.attribution import engine
 from tests.support.models import TEXTS, save_bert
 
@@ -223,8 +224,8 @@ def test_the_default_target_is_the_predicted_label() -> None:
         (Maths(target=TargetChoice(contrast="yellow")), "single-label", "--contrast yellow"),
         (Maths(target=TargetChoice("gold")), "regression", "one output"),
         (Maths(target=TargetChoice(contrast="red")), "regression", "one output"),
-        (ALLENNLP, "multi-label", "--preset"),
-        (ALLENNLP, "regression", "--preset"),
+        (allennlp(), "multi-label", "--preset"),
+        (allennlp(), "regression", "--preset"),
     ],
 )
 def test_a_target_that_the_head_does_not_have_is_refused(
@@ -233,7 +234,7 @@ def test_a_target_that_the_head_does_not_have_is_refused(
     message: str,
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        check_targets(maths, labels=LABELS, head=head)
+        check_targets(maths.target, objective=maths.objective, labels=LABELS, head=head)
     assert message in caught.value.message
 
 

@@ -1,7 +1,7 @@
 """The file formats of input texts, by name.
 
 Another format is one more file here that implements `interface.Format`, and one more entry in
-`FORMATS`. The package imports neither torch nor `settings`, so that `settings` can import it.
+`FORMATS`. The package does not import torch: the command line reads the names of the formats.
 """
 
 from pathlib import Path
@@ -19,6 +19,11 @@ FORMATS: dict[str, Format] = {
     "jsonl": JSON_LINES,
 }
 STDIN_FORMAT = "jsonl"
+
+
+def known_suffixes() -> tuple[str, ...]:
+    """Return the suffixes of all formats, in the order of the registry."""
+    return tuple(suffix for each in FORMATS.values() for suffix in each.suffixes)
 
 
 def choose_format(path: str, name: str | None) -> Format:
@@ -39,7 +44,7 @@ def choose_format(path: str, name: str | None) -> Format:
     for known in FORMATS.values():
         if suffix in known.suffixes:
             return known
-    suffixes = " ".join(suffix for known in FORMATS.values() for suffix in known.suffixes)
+    suffixes = " ".join(known_suffixes())
     raise UsageError(
         f"{visible(path)}: the suffix is not that of a known format",
         f"use one of the suffixes {suffixes}, each also with .gz, or add --input-format",
