@@ -17,7 +17,6 @@ from saliency_cli.attribution.methods import METHODS
 from saliency_cli.attribution.reduction import REDUCTIONS
 from saliency_cli.cli.app import app
 from saliency_cli.cli.choices import PRESETS
-from saliency_cli.exports import EXPORTS
 from saliency_cli.inputs.text_source import FORMATS
 from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.passes import OBJECTIVES
@@ -79,7 +78,6 @@ def test_help_tells_every_option(command: str) -> None:
         (settings.FormatName, FORMATS),
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, PRESETS),
-        (settings.ExportName, EXPORTS),
         (settings.EngineName, EXECUTORS),
     ],
 )
@@ -140,9 +138,3 @@ def test_the_readme_shows_what_show_prints() -> None:
     result = CliRunner().invoke(app, ["show", str(ROOT / "sample_data" / "model.pt"), text])
     shown = README.partition(command)[2].partition("```")[0]
     assert NUMBER.sub("", shown) == NUMBER.sub("", result.stdout)
-
-
-def test_the_exports_that_are_documented_are_those_there_are() -> None:
-    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
-    table = page.partition("| --- | --- | --- |\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(EXPORTS)
