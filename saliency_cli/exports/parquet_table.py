@@ -71,7 +71,7 @@ def _number(value: float | None) -> float | None:
 
 EXPORT = Export(
     "parquet",
-    "the same lines with column types, for data frames; needs --output and pyarrow",
+    "the same lines with column types, for data frames (needs --output and pyarrow)",
     parquet_table,
     binary=True,
 )
