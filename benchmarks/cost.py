@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine, explain
@@ -54,7 +54,7 @@ def main() -> None:
     words = vocabulary(options.texts)
     measurements = []
     for tokens in options.tokens:
-        say(f"{tokens} tokens")
+        print_progress(f"{tokens} tokens")
         texts = texts_of(tokens, words=words, classifier=classifier, rows=options.rows)
         measurements.append(Measurement(tokens, seconds_of(texts, engine, rounds=options.rounds)))
     curve = fit(measurements)
@@ -155,7 +155,12 @@ def fit(measurements: Sequence[Measurement]) -> list[float]:
 
 
 def predicted(curve: Sequence[float], tokens: int) -> float:
-    """Return the seconds of one core for a row of so many tokens, according to the curve."""
+    """Return the seconds of one core for a row, according to the curve.
+
+    Args:
+        curve: The coefficients, as `fit` returns them.
+        tokens: Tokens of the row.
+    """
     return sum(term * float(tokens) ** power for term, power in zip(curve, POWERS, strict=True))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.cli.choices import parse_samples
@@ -70,12 +70,12 @@ def main() -> None:
     """Explain a few texts with many passes, then with few and several seeds, and compare."""
     options = parse()
     engine, rows = prepare(options)
-    say(f"{len(rows)} texts, reference run of {options.reference} passes")
+    print_progress(f"{len(rows)} texts, reference run of {options.reference} passes")
     reference = Sampling(samples=options.reference, seed=REFERENCE_SEED)
     references = attributions(build_engine(request_of(options, dtype="float32")), rows, reference)
     accuracies = []
     for name, chosen in samplings(options).items():
-        say(f"--samples {name}")
+        print_progress(f"--samples {name}")
         runs = [
             attributions(engine, rows, replace(chosen, seed=seed)) for seed in range(options.seeds)
         ]
@@ -133,7 +133,12 @@ def prepare(options: argparse.Namespace) -> tuple[Engine, list[Row]]:
 
 
 def request_of(options: argparse.Namespace, *, dtype: DtypeName) -> Request:
-    """Return the request that the options describe, with a number format."""
+    """Return the request that the options describe.
+
+    Args:
+        options: The options of the command line.
+        dtype: The number format, as of `--dtype`.
+    """
     return Request(
         model=ModelChoice(options.model),
         texts=TextsChoice(options.texts),
@@ -144,7 +149,13 @@ def request_of(options: argparse.Namespace, *, dtype: DtypeName) -> Request:
 
 
 def attributions(engine: Engine, rows: Sequence[Row], sampling: Sampling) -> list[Attribution]:
-    """Return the attributions of the texts with this sampling."""
+    """Return the attributions of the texts.
+
+    Args:
+        engine: The engine.
+        rows: The texts.
+        sampling: The number of passes and the seed, in place of the engine's own.
+    """
     changed = replace(engine, maths=replace(engine.maths, sampling=sampling))
     outcomes = explain(rows, changed)
     return [outcome.attribution for outcome in outcomes if isinstance(outcome, Explanation)]
@@ -178,7 +189,12 @@ def compare(
 
 
 def distances(attribution: Attribution, reference: Attribution) -> list[float]:
-    """Return the absolute difference of each score to the reference."""
+    """Return the absolute difference of each token's score to the reference.
+
+    Args:
+        attribution: The scores of one text.
+        reference: Those of the reference run.
+    """
     pairs = zip(attribution.scores, reference.scores, strict=True)
     return [abs(score - truth) for score, truth in pairs]
 

@@ -18,7 +18,15 @@ from statistics import median
 import torch
 from contenders import NOISE
 from matrix_products import count_products, operations, seconds_alone
-from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit, say
+from reporting import (
+    SAMPLE,
+    add_clock_option,
+    add_json_option,
+    aligned,
+    clock,
+    emit,
+    print_progress,
+)
 from transformers import BertConfig, BertForSequenceClassification
 
 from saliency_cli.attribution.engine import Engine, explain
@@ -195,7 +203,7 @@ def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: i
         name: The model's name in the table.
         length: Tokens of a text.
     """
-    say(f"{name}, {length} tokens")
+    print_progress(f"{name}, {length} tokens")
     engine = replace(engine, classifier=replace(engine.classifier, max_length=length))
     rows = rows_of(max(engine.streams, options.tokens // length), length)
     products = count_products(rows, engine)

@@ -19,7 +19,7 @@ from resource import struct_rusage
 from statistics import median
 from time import perf_counter
 
-from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, print_progress
 
 # No large library is imported here: on Linux the first peak of a new process is the memory of the
 # process that started it.
@@ -97,7 +97,12 @@ def parse() -> argparse.Namespace:
 
 
 def median_run(options: argparse.Namespace, rows: int) -> Run:
-    """Return the median of each figure over several runs; many rows are run only once."""
+    """Return the median of each figure over several runs; with many rows there is only one.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows of a run.
+    """
     rounds = max(1, min(MAX_ROUNDS, ROWS_OF_ROUNDS // rows))
     runs = [measure(options, rows) for _ in range(rounds)]
     medians = (
@@ -107,8 +112,13 @@ def median_run(options: argparse.Namespace, rows: int) -> Run:
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:
-    """Explain so many texts in a separate process, and return what that cost."""
-    say(f"{rows:,} rows")
+    """Return the cost of one run in a separate process.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows.
+    """
+    print_progress(f"{rows:,} rows")
     with tempfile.TemporaryDirectory() as folder:
         texts = Path(folder) / "texts.jsonl"
         with texts.open("w", encoding="utf-8") as stream:

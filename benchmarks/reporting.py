@@ -37,7 +37,7 @@ def clock(options: Namespace) -> Callable[[], float]:
     return process_time if options.cpu_time else perf_counter
 
 
-def say(text: str) -> None:
+def print_progress(text: str) -> None:
     """Print a line of progress on stderr, so that stdout holds only the result."""
     print(text, file=sys.stderr, flush=True)
 

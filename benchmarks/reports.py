@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
-from reporting import add_json_option, aligned, emit, say
+from reporting import add_json_option, aligned, emit, print_progress
 
 from saliency_cli.records import Record
 from saliency_cli.report import render
@@ -153,14 +153,19 @@ def sizes(path: Path) -> dict[str, float]:
     return {"largest": max(pages.values()), "index": sum(index), "pages": sum(pages.values())}
 
 
-def opened(page: Page, file: Path) -> float:
-    """Open a page, and return the milliseconds until it is interactive."""
+def open_page(page: Page, file: Path) -> float:
+    """Open a file in the browser, and return the milliseconds until it is interactive.
+
+    Args:
+        page: The browser's page.
+        file: The HTML file.
+    """
     page.goto(file.as_uri(), wait_until="domcontentloaded")
     timing = "performance.getEntriesByType('navigation')[0].domInteractive"
     return float(page.evaluate(timing))
 
 
-def searched(page: Page) -> float:
+def slowest_search(page: Page) -> float:
     """Return the milliseconds of the slowest search, with the layout of its results."""
     page.wait_for_selector("html[data-ready]", timeout=120_000)
     return max(float(page.evaluate(SEARCH, query)) for query in QUERIES for _ in range(3))
@@ -173,13 +178,13 @@ def browse(path: Path) -> dict[str, float]:
         executable = shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1000, "height": 800})
-        opened(page, path / "index.html")  # a warm-up: starting a renderer takes time of its own
+        open_page(page, path / "index.html")  # a warm-up: starting a renderer takes time of its own
         started = time.perf_counter()
-        interactive = opened(page, path / "index.html")
+        interactive = open_page(page, path / "index.html")
         page.wait_for_selector("html[data-ready]", timeout=120_000)
         ready = 1000 * (time.perf_counter() - started)
-        search = searched(page)
-        page_of_rows = opened(page, rows) if rows.exists() else interactive
+        search = slowest_search(page)
+        page_of_rows = open_page(page, rows) if rows.exists() else interactive
         browser.close()
     return {"open": interactive, "ready": ready, "search": search, "page": page_of_rows}
 
@@ -192,7 +197,7 @@ def measure(rows: int, *, folder: Path, single_file: bool) -> dict[str, float]:
         folder: The run's folder.
         single_file: Whether all rows are put into index.html.
     """
-    say(f"{rows} rows{', one file' if single_file else ''}")
+    print_progress(f"{rows} rows{', one file' if single_file else ''}")
     run, writing = write_records(folder, rows)
     before = time.process_time()
     render(run, PageChoice(html_rows=rows, single_file=single_file))

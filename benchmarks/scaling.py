@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 RAY_ENVIRONMENT = {"RAY_worker_niceness": "0"}
 """Ray gives its workers a low priority by default; a local run has the normal one."""
@@ -96,7 +96,7 @@ def main() -> None:
         for number in range(options.rounds):
             for turn in range(len(setups)):
                 setup = setups[(turn + number) % len(setups)]
-                say(f"round {number + 1} of {options.rounds}: {setup.name}")
+                print_progress(f"round {number + 1} of {options.rounds}: {setup.name}")
                 out = Path(home) / f"{number}-{turn}"
                 runs[setup].append(measure(setup, options, texts=texts, out=out))
     base = dict(pairs)

@@ -20,7 +20,7 @@ from typing import Any
 from unittest.mock import patch
 
 from memory import MAXRSS_BYTES
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 # The package is imported in the child processes only: on Linux the first peak of a new process is
 # the memory of the process that started it.
@@ -100,7 +100,12 @@ def parse() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:
-    """Return the cost of a run, and of resuming it after every second shard was removed."""
+    """Return the cost of a run, and of resuming it after every second shard was removed.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows.
+    """
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
         whole = run_child(options, "whole", rows=rows)
@@ -125,7 +130,7 @@ def run_child(options: argparse.Namespace, child: str, *, rows: int) -> dict[str
         child: A key of `CHILDREN`.
         rows: The number of rows.
     """
-    say(f"{child}: {rows:,} rows")
+    print_progress(f"{child}: {rows:,} rows")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--child", child, "--rows", str(rows)]
         command += ["--model", options.model, "--shard-rows", str(options.shard_rows)]

@@ -7,6 +7,7 @@ them. The ratio within each round is what matters. See README.md beside this fil
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -76,42 +77,23 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--texts", type=Path, default=SAMPLE / "texts.jsonl", metavar="PATH")
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N texts")
-    parser.add_argument(
-        "--samples",
-        type=positive,
-        default=10,
-        metavar="N",
-        help="noisy passes per text (%(default)s)",
-    )
-    parser.add_argument("--rounds", type=positive, default=5, metavar="R", help="%(default)s")
-    parser.add_argument(
-        "--reference",
-        type=positive,
-        default=4096,
-        metavar="N",
-        help="passes of the reference run, even (%(default)s)",
-    )
-    parser.add_argument(
+    add_number = partial(parser.add_argument, type=positive, metavar="N")
+    add_number("--limit", help="take the first N texts")
+    add_number("--samples", default=10, help="noisy passes per text (%(default)s)")
+    add_number("--rounds", default=5, help="%(default)s")
+    add_number("--reference", default=4096, help="passes of the reference run, even (%(default)s)")
+    add_number(
         "--error-texts",
         type=int,
         default=8,
-        metavar="N",
         help="texts compared with the reference, 0 for none (%(default)s)",
     )
-    parser.add_argument(
+    add_number(
         "--calibration-texts",
-        type=positive,
         default=64,
-        metavar="N",
-        help="texts to find Captum's best batch with, about (%(default)s)",
+        help="about how many texts to find Captum's best batch with (%(default)s)",
     )
-    parser.add_argument(
-        "--batch-tokens",
-        type=positive,
-        metavar="N",
-        help="as of saliency explain (the tool's rule)",
-    )
+    add_number("--batch-tokens", help="as of saliency explain (the tool's rule)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add_clock_option(parser)
     add_json_option(parser)
@@ -218,7 +200,12 @@ def other_samplings(engine: Engine, reference: Tool) -> Iterator[Entry]:
 
 
 def with_sampling(engine: Engine, sampling: Sampling) -> Engine:
-    """Return the engine with another sampling."""
+    """Return the engine with another sampling.
+
+    Args:
+        engine: The engine; it is not changed.
+        sampling: The number of passes and the noise.
+    """
     return replace(engine, maths=replace(engine.maths, sampling=sampling))
 
 

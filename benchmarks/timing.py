@@ -10,7 +10,7 @@ from time import perf_counter
 
 import torch
 from contenders import BatchShape, Contender, TextScores, Tool
-from reporting import say
+from reporting import print_progress
 
 from saliency_cli.records import Row
 
@@ -86,7 +86,7 @@ class Workload:
             entry.contender(self.spread_rows(4), seed=0)
         runs: list[list[TimedRun]] = [[] for _ in entries]
         for number in range(rounds):
-            say(f"round {number + 1} of {rounds}")
+            print_progress(f"round {number + 1} of {rounds}")
             for turn in range(len(entries)):
                 index = (turn + number) % len(entries)
                 runs[index].append(self.time(entries[index].contender, seed=number))
@@ -115,7 +115,7 @@ class Workload:
         references: dict[int, list[TextScores]] = {}
         for entry in entries:
             if id(entry.reference) not in references:
-                say(f"reference run of {entry.name}")
+                print_progress(f"reference run of {entry.name}")
                 references[id(entry.reference)] = entry.reference(rows, seed=REFERENCE_SEED)
         return [
             fmean(
@@ -145,7 +145,7 @@ def fastest_shape(
         BatchShape(*shape) for shape in product(sizes, sample_counts) if shape[0] <= len(part.rows)
     ]
     part.time(make(shapes[0]), seed=0)
-    say(f"calibrating Captum: {len(shapes)} shapes over {len(part.rows)} texts")
+    print_progress(f"calibrating Captum: {len(shapes)} shapes over {len(part.rows)} texts")
     seconds = {shape: _seconds(part, make(shape)) for shape in shapes}
     for shape in sorted(seconds, key=seconds.__getitem__)[:FINALISTS]:
         again = min(_seconds(part, make(shape)) for _ in range(2))

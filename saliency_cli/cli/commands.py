@@ -97,7 +97,7 @@ def export(
     omitted = omitted_rows(run, format_name)
     if omitted:
         Console(quiet=console.quiet).warn(
-            f"--format {format_name} leaves out the {omitted} quarantined rows"
+            f"--format {format_name} leaves out quarantined rows: {omitted}"
         )
 
 

@@ -33,13 +33,13 @@ def boundary(*, debug: bool) -> Iterator[None]:
             sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
         if isinstance(error, Interrupted):
             raise
-        shown = error if not isinstance(error, OSError) else _usage_error(error)
-        show_error(shown.message, shown.hint)
-        raise typer.Exit(shown.exit_code) from None
+        reported = error if not isinstance(error, OSError) else _usage_error(error)
+        show_error(reported.message, reported.hint)
+        raise typer.Exit(reported.exit_code) from None
 
 
 def _usage_error(error: OSError) -> UsageError:
-    """Return an error about a path that the system refuses: too long, say, or not permitted.
+    """Return an error about a path that the system refuses, e.g. because it is too long.
 
     Failures that a caller expects, such as a missing file, are SaliencyErrors already.
     """

@@ -1,7 +1,7 @@
 """The export `github`: workflow commands of GitHub Actions, which it shows as annotations.
 
-Source: https://docs.github.com/actions/reference/workflow-commands-for-github-actions, and
-`toolkit/packages/core/src/command.ts` for the escapes.
+Sources: "Workflow commands for GitHub Actions" in GitHub's docs; for the escapes,
+`packages/core/src/command.ts` of github.com/actions/toolkit.
 """
 
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from saliency_cli.exports.token_lines import COLUMNS, Line, lines_of
 from saliency_cli.runs.finished_run import Run
 
 ROW_GROUP_LINES = 65_536
-"""Lines in a row group of the file; so many are in memory at a time."""
+"""Lines in a row group of the file; this many are in memory at a time."""
 
 
 def parquet_table(run: Run) -> Iterator[bytes]:

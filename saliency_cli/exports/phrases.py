@@ -5,7 +5,7 @@ from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
 MAX_CHARACTERS = 60
-"""Characters of a label, an id or a word that are shown."""
+"""Maximum length of a label, an id or a word; longer ones are shortened."""
 
 
 def row_name(record: Record) -> str:

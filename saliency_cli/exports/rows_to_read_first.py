@@ -12,7 +12,7 @@ def rows_to_read_first(run: Run, *, most: int) -> list[Record]:
 
     Args:
         run: The finished run.
-        most: The maximum number of records; so many are in memory at a time.
+        most: The maximum number of records; this many are in memory at a time.
     """
     records = (each for each in run.records() if each["status"] != "ok" or judged(each) is False)
     return nlargest(most, records, key=_urgency)

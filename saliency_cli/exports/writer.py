@@ -51,5 +51,10 @@ def _open_output(output: Path) -> Iterator[IO[bytes]]:
 
 
 def omitted_rows(run: Run, name: str) -> int:
-    """Return the number of quarantined rows that a format leaves out."""
+    """Return the number of quarantined rows that a format leaves out.
+
+    Args:
+        run: The finished run.
+        name: The name of the format, a key of `EXPORTS`.
+    """
     return 0 if EXPORTS[name].includes_quarantined else run.summary.quarantined

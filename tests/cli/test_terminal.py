@@ -118,10 +118,10 @@ def test_colours_are_used_only_if_the_terminal_has_256(
     ) as process:
         process.communicate(json.dumps(EXPLAINED[0]).encode())
     os.close(terminal_end)
-    shown = os.read(controller, 100_000).decode()
+    output = os.read(controller, 100_000).decode()
     os.close(controller)
-    assert ("48;" in shown) == coloured
-    assert ("⁴" in shown or "⁵" in shown) != coloured
+    assert ("48;" in output) == coloured
+    assert ("⁴" in output or "⁵" in output) != coloured
 
 
 @pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
@@ -159,17 +159,17 @@ def luminance(colour: Color) -> float:
 def test_every_kind_of_record_is_shown_without_control_characters(
     each: Record, colours: str | None
 ) -> None:
-    shown = ESCAPE.sub("", shaded(each, terminal(colours)))
-    assert not any(category(c) in {"Cc", "Cf"} for c in shown if c not in "\n\t")
+    output = ESCAPE.sub("", shaded(each, terminal(colours)))
+    assert not any(category(c) in {"Cc", "Cf"} for c in output if c not in "\n\t")
     for target in (each, *each.get("others", ())):
-        assert target["target"] == each["predicted"] or f"why {target['target']}\n" in shown
+        assert target["target"] == each["predicted"] or f"why {target['target']}\n" in output
 
 
 @given(any_text.filter(lambda text: text.split() == [text.strip()]))
 def test_no_text_can_send_control_characters_to_the_terminal(text: str) -> None:
     explained = record(0, text, predicted=text, probabilities={text: 1.0, "ham": 0.0})
-    shown = ESCAPE.sub("", shaded(explained, terminal("truecolor")))
-    assert not any(category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in shown if c not in "\n\t")
+    output = ESCAPE.sub("", shaded(explained, terminal("truecolor")))
+    assert not any(category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in output if c not in "\n\t")
 
 
 def test_sign_of_a_score_is_visible_without_colour() -> None:

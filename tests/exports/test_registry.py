@@ -75,7 +75,7 @@ def test_file_and_stdout_get_the_same_bytes(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", TEXT_EXPORTS)
 def test_number_of_omitted_rows_is_printed_as_a_warning(tmp_path: Path, name: str) -> None:
     folder = write_run(tmp_path / "run", varied())
-    warning = f"--format {name} leaves out the 1 quarantined rows"
+    warning = f"--format {name} leaves out quarantined rows: 1"
     printed = warning in export(folder, "--format", name).stderr
     assert printed == (name in {"eraser", "instances"})
 

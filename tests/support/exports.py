@@ -22,7 +22,12 @@ one_word = any_text.filter(lambda text: text.split() == [text.strip()])
 
 
 def exported(records: list[Record], name: str) -> bytes:
-    """Return the content of the export `name` of a run with these records."""
+    """Return the content of an export.
+
+    Args:
+        records: The records of the run.
+        name: The name of the format.
+    """
     with tempfile.TemporaryDirectory() as folder:
         run = Run(RunFolder(Path(folder)), manifest(records))
         run.folder.clear()
@@ -33,7 +38,13 @@ def exported(records: list[Record], name: str) -> bytes:
 
 
 def export(folder: Path, *options: object, code: int = 0) -> Result:
-    """Run `saliency export` in this process, and check its exit code."""
+    """Run `saliency export` in this process.
+
+    Args:
+        folder: The run's folder.
+        *options: The options of the command.
+        code: The exit code that is expected.
+    """
     result = CliRunner().invoke(app, ["export", str(folder), *map(str, options)])
     assert result.exit_code == code, result.output
     return result
@@ -46,5 +57,10 @@ def fields_with(text: str) -> dict[str, Any]:
 
 
 def wrong_record(ordinal: int, probability: float) -> Record:
-    """Return the record of a row that is predicted wrong with this probability."""
+    """Return the record of a row with a wrong prediction.
+
+    Args:
+        ordinal: The row's ordinal.
+        probability: The probability of the prediction.
+    """
     return record(ordinal, "free call now", gold="ham", probability=probability)
