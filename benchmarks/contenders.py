@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.records import BadRow, Row
 
@@ -61,12 +62,14 @@ class Tool:
     def __call__(self, rows: Sequence[Row], *, seed: int) -> list[TextScores]:
         """Return the scores of each text, in order."""
         maths = self.engine.maths
-        seeded = replace(maths, sampling=replace(maths.sampling, seed=seed))
+        assert isinstance(maths.method, SmoothGrad)  # noqa: S101 - all benchmarks draw noise
+        seeded = replace(maths, method=replace(maths.method, seed=seed))
         scored = []
         for outcome in explain(rows, replace(self.engine, maths=seeded)):
             if isinstance(outcome, BadRow):
                 raise SystemExit(f"row {outcome.ordinal} cannot be explained: {outcome.reason}")
-            scored.append(TextScores(outcome.attribution.scores, outcome.attribution.samples))
+            attribution = outcome.attribution
+            scored.append(TextScores(attribution.scores, attribution.samples or 1))
         return scored
 
 

@@ -16,12 +16,14 @@ from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.checkpoints import load
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import BATCH_TOKENS
 from saliency_cli.records import Row
-from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TextsChoice
+from saliency_cli.settings import Compute, ModelChoice, TextsChoice
 
 HEADER = ("tokens", "rows/s of a core", "curve, rows/s")
 POWERS = (0, 1, 2)
@@ -48,7 +50,7 @@ def main() -> None:
     classifier = load(ModelChoice(options.model), Compute(device="cpu"))
     engine = Engine(
         classifier,
-        Maths(sampling=Sampling(samples=options.samples)),
+        Maths(SmoothGrad(samples=options.samples)),
         Budget(BATCH_TOKENS["cpu"], equal_lengths=not classifier.padding_blind),
     )
     words = vocabulary(options.texts)

@@ -13,18 +13,18 @@ from statistics import fmean
 from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
 from saliency_cli.attribution.engine import Engine, explain
-from saliency_cli.cli.choices import parse_samples
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.parameters import parse_samples
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
     DtypeName,
-    Maths,
     ModelChoice,
     OutputChoice,
-    Request,
-    Sampling,
     TextsChoice,
 )
 
@@ -71,13 +71,13 @@ def main() -> None:
     options = parse()
     engine, rows = prepare(options)
     print_progress(f"{len(rows)} texts, reference run of {options.reference} passes")
-    reference = Sampling(samples=options.reference, seed=REFERENCE_SEED)
+    reference = SmoothGrad(samples=options.reference, seed=REFERENCE_SEED)
     references = attributions(build_engine(request_of(options, dtype="float32")), rows, reference)
     accuracies = []
-    for name, chosen in samplings(options).items():
+    for name, method in methods(options).items():
         print_progress(f"--samples {name}")
         runs = [
-            attributions(engine, rows, replace(chosen, seed=seed)) for seed in range(options.seeds)
+            attributions(engine, rows, replace(method, seed=seed)) for seed in range(options.seeds)
         ]
         accuracies.append(compare(name, runs, references))
     figures = {
@@ -113,11 +113,11 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def samplings(options: argparse.Namespace) -> dict[str, Sampling]:
+def methods(options: argparse.Namespace) -> dict[str, SmoothGrad]:
     """Return the settings that are compared, by name: antithetic pairs, then independent passes."""
-    pairs = {name: Sampling(samples=parse_samples(name)) for name in options.samples}
+    pairs = {name: SmoothGrad(samples=parse_samples(name)) for name in options.samples}
     single = {
-        f"{count}, independent": Sampling(samples=count, antithetic=False)
+        f"{count}, independent": SmoothGrad(samples=count, antithetic=False)
         for count in options.independent
     }
     return pairs | single
@@ -148,15 +148,15 @@ def request_of(options: argparse.Namespace, *, dtype: DtypeName) -> Request:
     )
 
 
-def attributions(engine: Engine, rows: Sequence[Row], sampling: Sampling) -> list[Attribution]:
+def attributions(engine: Engine, rows: Sequence[Row], method: SmoothGrad) -> list[Attribution]:
     """Return the attributions of the texts.
 
     Args:
         engine: The engine.
         rows: The texts.
-        sampling: The number of passes and the seed, in place of the engine's own.
+        method: The number of passes and the seed, in place of the engine's own.
     """
-    changed = replace(engine, maths=replace(engine.maths, sampling=sampling))
+    changed = replace(engine, maths=replace(engine.maths, method=method))
     outcomes = explain(rows, changed)
     return [outcome.attribution for outcome in outcomes if isinstance(outcome, Explanation)]
 
@@ -178,7 +178,7 @@ def compare(
     ]
     return Accuracy(
         samples,
-        passes=fmean(attribution.samples for attribution, _ in pairs),
+        passes=fmean(attribution.samples or 1 for attribution, _ in pairs),
         l1_error=fmean(sum(distances(*pair)) for pair in pairs),
         within_one=share_within(pairs, 1),
         within_two=share_within(pairs, 2),

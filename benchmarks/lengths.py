@@ -30,15 +30,15 @@ from reporting import (
 from transformers import BertConfig, BertForSequenceClassification
 
 from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.records import Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
-    Maths,
     ModelChoice,
     OutputChoice,
-    Request,
-    Sampling,
     TextsChoice,
 )
 
@@ -182,16 +182,16 @@ def load(options: argparse.Namespace, path: Path) -> Engine:
         options: The options of the command line.
         path: The model.
     """
-    sampling = Sampling(samples=options.samples, antithetic=False, noise=NOISE)
+    method = SmoothGrad(samples=options.samples, antithetic=False, noise=NOISE)
     request = Request(
         model=ModelChoice(path),
         texts=TextsChoice("-"),
         compute=Compute(device="cpu", dtype=options.dtype, batch_tokens=options.batch_tokens),
-        maths=Maths(sampling=sampling),
+        maths=Maths(method),
         output=OutputChoice(Path()),
     )
     engine = build_engine(request)
-    return engine if options.streams is None else replace(engine, streams=options.streams)
+    return engine if options.streams is None else replace(engine, replicas=options.streams)
 
 
 def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: int) -> Cell:
@@ -205,7 +205,7 @@ def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: i
     """
     print_progress(f"{name}, {length} tokens")
     engine = replace(engine, classifier=replace(engine.classifier, max_length=length))
-    rows = rows_of(max(engine.streams, options.tokens // length), length)
+    rows = rows_of(max(engine.replicas, options.tokens // length), length)
     products = count_products(rows, engine)
     now = clock(options)
     reset_peak()
@@ -215,7 +215,7 @@ def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: i
         for _outcome in explain(rows, engine):
             pass
         seconds.append(now() - started)
-        shares.append(seconds_alone(products, streams=engine.streams, clock=now) / seconds[-1])
+        shares.append(seconds_alone(products, streams=engine.replicas, clock=now) / seconds[-1])
     return Cell(name, length, len(rows), seconds, shares, operations(products), peak_mib())
 
 

@@ -123,7 +123,7 @@ def count_products(rows: Iterable[Row], engine: Engine) -> Products:
     """
     counter = _ProductCounter()
     with counter:
-        for _ in explain(rows, replace(engine, streams=1)):
+        for _ in explain(rows, replace(engine, replicas=1)):
             pass
     return counter.counts
 

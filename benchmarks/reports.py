@@ -18,7 +18,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 from reporting import add_json_option, aligned, emit, print_progress
 
-from saliency_cli.records import Record
+from saliency_cli.records import SCHEMA, Record
 from saliency_cli.report import render
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import Summary, SummaryCounts
@@ -78,7 +78,7 @@ class RecordGenerator:
         spam = float(f"{rng.random():.7g}")
         predicted = LABELS[spam > 0.5]
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "status": "ok",
             "ordinal": ordinal,
             "id": f"{ordinal:08x}",
@@ -96,6 +96,7 @@ class RecordGenerator:
             "errors": [float(f"{score * rng.random() / 50:.7g}") for score in scores],
             "special_share": float(f"{scores[0] + scores[-1]:.7g}"),
             "samples": 4,
+            "evaluations": 12,
             "flip_rate": rng.choice((0.0, 0.0, 0.0, 0.25)),
             "truncated": False,
             "windows": 1,
@@ -105,14 +106,21 @@ class RecordGenerator:
 def manifest(summary: Summary) -> dict[str, Any]:
     """Return the manifest of a run with this summary; its other values are placeholders."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "versions": {"saliency": "benchmark"},
-        "model": {"name": "made-up", "labels": list(LABELS)},
-        "input": {"name": "made-up.jsonl"},
+        "model": {"name": "generated", "labels": list(LABELS)},
+        "method": {
+            "name": "smoothgrad",
+            "title": "SmoothGrad",
+            "is_random": True,
+            "is_signed": False,
+            "baseline": None,
+        },
+        "input": {"name": "generated.jsonl"},
         "options": {"noise": 0.01, "reduction": "l2"},
         **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "matmul_backend"), ""),
         "dtype_error": 0.0,
-        **dict.fromkeys(("streams", "batch_tokens"), ""),
+        **dict.fromkeys(("replicas", "batch_tokens", "instruction_set", "deterministic"), ""),
         "hashes": {"input": "", "model": {}, "tokenizer": {}},
         "counts": asdict(summary),
     }

@@ -154,10 +154,10 @@ def resumed(options: argparse.Namespace) -> dict[str, float]:
 def engine(options: argparse.Namespace) -> dict[str, float]:
     """Return the seconds of explaining one shard with the real engine and default settings."""
     from saliency_cli.attribution.engine import explain  # noqa: PLC0415
-    from saliency_cli.runs.setup import begun  # noqa: PLC0415
+    from saliency_cli.runs.setup import start_run  # noqa: PLC0415
 
     write_texts(options)
-    with begun(request(options, resume=False), console()) as (job, _lock):
+    with start_run(request(options, resume=False), console()) as (job, _lock):
         rows = [*job.source.rows(job.plan.positions[0], job.plan.size(0))]
         started = perf_counter()
         for _ in explain(rows, job.engine):
@@ -179,7 +179,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
 
     from saliency_cli.runs import setup, shard_runner  # noqa: PLC0415
     from saliency_cli.runs.finalize import finish  # noqa: PLC0415
-    from saliency_cli.runs.manifest import lay_down  # noqa: PLC0415
+    from saliency_cli.runs.manifest import write_plan  # noqa: PLC0415
     from saliency_cli.runs.receipts import is_committed, write_receipt  # noqa: PLC0415
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
     from saliency_cli.workers.in_process import explain_here  # noqa: PLC0415
@@ -193,8 +193,8 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
         patch.object(shard_runner, "explain", explain_with_equal_scores),
         patch.object(shard_runner, "write_receipt", committing.timed(write_receipt)),
         patch.object(RunFolder, "record_writer", writer),
-        patch.object(setup, "lay_down", planning.timed(lay_down)),
-        setup.begun(run_request, console()) as (job, lock),
+        patch.object(setup, "write_plan", planning.timed(write_plan)),
+        setup.start_run(run_request, console()) as (job, lock),
     ):
         numbers = range(len(job.plan.positions))
         missing = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
@@ -261,14 +261,16 @@ def request(options: argparse.Namespace, *, resume: bool) -> Any:  # noqa: ANN40
         resume: Whether the run is resumed.
     """
     from saliency_cli import settings  # noqa: PLC0415
+    from saliency_cli.attribution.maths import Maths  # noqa: PLC0415
+    from saliency_cli.runs.request import Request  # noqa: PLC0415
 
-    return settings.Request(
+    return Request(
         model=settings.ModelChoice(options.model),
         texts=settings.TextsChoice(str(options.folder / "texts.jsonl")),
         compute=settings.Compute(device="cpu"),
-        maths=settings.Maths(),
+        maths=Maths(),
         output=settings.OutputChoice(options.folder / "out", resume=resume),
-        division=settings.Sharding(shard_rows=options.shard_rows),
+        sharding=settings.Sharding(shard_rows=options.shard_rows),
     )
 
 

@@ -34,7 +34,7 @@ def explain_with_equal_scores(
             segments=(0,) * count,
         )
         scores = tuple(1 / count for _ in words)
-        attribution = Attribution(scores, scores, samples=4, flip_rate=0.0)
+        attribution = Attribution(scores, scores, samples=4, flip_rate=0.0, evaluations=12)
         if done is not None:
             done(row)
         yield Explanation(row, encoding, prediction, {labels[0]: attribution})

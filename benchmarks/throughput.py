@@ -19,20 +19,21 @@ from results import HEADER, Result, results_of, speedup_lines, speedups_at_same_
 from timing import Entry, Workload, fastest_shape
 
 from saliency_cli.attribution.engine import Engine
-from saliency_cli.attribution.model_checks import at_layer
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.parameters import SampleCount
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.model_checks import with_layer
 from saliency_cli.errors import SaliencyError
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import (
     Compute,
     DtypeName,
-    Maths,
     ModelChoice,
     OutputChoice,
-    Request,
-    Sampling,
     TextsChoice,
 )
 
@@ -51,8 +52,8 @@ def main() -> None:
 
 def benchmark(options: argparse.Namespace) -> None:
     """Load the model, find Captum's best batch, time the contenders, and print the results."""
-    sampling = Sampling(samples=options.samples, antithetic=False, noise=NOISE)
-    engine = load(options, Maths(sampling=sampling))
+    method = SmoothGrad(samples=options.samples, antithetic=False, noise=NOISE)
+    engine = load(options, Maths(method))
     workload, lengths = read_texts(options, engine)
     shape = fastest_shape(
         lambda shape: CaptumTunnel(engine.classifier, options.samples, shape),
@@ -165,12 +166,12 @@ def entries_of(options: argparse.Namespace, engine: Engine, *, shape: BatchShape
         engine: The engine of this tool.
         shape: Captum's best batch shape.
     """
-    long_sampling = Sampling(samples=options.reference, noise=NOISE)
-    reference = Tool(with_sampling(engine, long_sampling))
+    long_run = SmoothGrad(samples=options.reference, noise=NOISE)
+    reference = Tool(with_method(engine, long_run))
     article = load(options, ARTICLE, at_block=True).classifier
-    block = replace(engine, classifier=at_layer(engine.classifier, article.embedding_name))
+    block = replace(engine, classifier=with_layer(engine.classifier, article.embedding_name))
     default_dtype = load(options, engine.maths, dtype="auto")
-    article_reference = Tool(replace(block, maths=replace(ARTICLE, sampling=long_sampling)))
+    article_reference = Tool(replace(block, maths=replace(ARTICLE, method=long_run)))
     return [
         Entry("saliency", Tool(engine), reference),
         Entry("article's loop", ArticleLoop(article, options.samples), article_reference),
@@ -193,20 +194,20 @@ def other_samplings(engine: Engine, reference: Tool) -> Iterator[Entry]:
     """
     dtype = str(engine.classifier.dtype).removeprefix("torch.")
     name = "saliency" if dtype == "float32" else f"saliency, {dtype},"
-    for samples in (None, 2, 4):
-        sampling = Sampling(samples=samples, noise=NOISE)
-        tool = Tool(with_sampling(engine, sampling))
-        yield Entry(f"{name} --samples {samples or 'auto'}", tool, reference)
+    counts: tuple[SampleCount, ...] = ("auto", 2, 4)
+    for samples in counts:
+        tool = Tool(with_method(engine, SmoothGrad(samples=samples, noise=NOISE)))
+        yield Entry(f"{name} --samples {samples}", tool, reference)
 
 
-def with_sampling(engine: Engine, sampling: Sampling) -> Engine:
-    """Return the engine with another sampling.
+def with_method(engine: Engine, method: SmoothGrad) -> Engine:
+    """Return the engine with another number of passes.
 
     Args:
         engine: The engine; it is not changed.
-        sampling: The number of passes and the noise.
+        method: The number of passes and the noise.
     """
-    return replace(engine, maths=replace(engine.maths, sampling=sampling))
+    return replace(engine, maths=replace(engine.maths, method=method))
 
 
 def describe(

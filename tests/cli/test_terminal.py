@@ -20,11 +20,12 @@ from rich.style import Style
 from typer.testing import CliRunner, Result
 
 from saliency_cli.analysis.words import leading, whole_words
-from saliency_cli.cli import options
+from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.cli.app import app
 from saliency_cli.cli.terminal import STYLES, shaded
 from saliency_cli.records import Record
 from saliency_cli.report.palette import legend, shade
+from saliency_cli.settings import Compute, ModelChoice
 from tests.support.models import save_bert
 from tests.support.paths import ROOT, SAMPLE
 from tests.support.runs import pair_record, read_records, record, varied
@@ -67,7 +68,7 @@ def test_show_has_the_model_maths_and_compute_options_of_explain() -> None:
     of_explain, of_show = (
         {each.name: each for each in commands[name].params} for name in ("explain", "show")
     )
-    panels = {options.MODEL, options.MATHS, options.COMPUTE}
+    panels = {ModelChoice.panel, MathsChoice.panel, Compute.panel}
     shared = {n for n, each in of_explain.items() if getattr(each, "rich_help_panel", "") in panels}
     assert len(shared) > 20
     assert shared <= set(of_show)
