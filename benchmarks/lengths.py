@@ -1,7 +1,7 @@
-"""Rows per second by length of the texts and size of the model, and the share of the peak.
+"""Rows per second by length of the texts and size of the model, and the share of peak speed.
 
-The peak is what the run's own matrix products take by themselves, in turns with the run. See
-README.md beside this file.
+The peak is the time that the matrix products of the run take alone; run and products are timed in
+alternation. See README.md beside this file.
 """
 
 import argparse
@@ -17,33 +17,45 @@ from statistics import median
 
 import torch
 from contenders import NOISE
-from products import alone, operations, products_of
-from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit, say
+from matrix_products import count_products, operations, seconds_alone
+from reporting import (
+    SAMPLE,
+    add_clock_option,
+    add_json_option,
+    aligned,
+    clock,
+    emit,
+    print_progress,
+)
 from transformers import BertConfig, BertForSequenceClassification
 
 from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.records import Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
-from saliency_cli.settings import (
-    Compute,
-    Maths,
-    ModelChoice,
-    OutputChoice,
-    Request,
-    Sampling,
-    TextsChoice,
-)
+from saliency_cli.settings import Compute, ModelChoice, OutputChoice
 
 LENGTHS = (16, 64, 256, 512)
 BERTS = {"6 × 384": (6, 384), "12 × 768": (12, 768)}
-"""Layers and width of the models that are made up for their size: weights do not change a time."""
+"""Layers and width of models with random weights: the time does not depend on the weights."""
 MIB = 2**20
 HEADER = ("model", "tokens", "rows/s", "GFLOP/s", "share of peak", "min–max", "peak MiB")
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one model did on texts of one length; `shares` of the peak in each round."""
+    """The measurements of one model on texts of one length.
+
+    Attributes:
+        tokens: Tokens of a text.
+        seconds: The seconds of each round.
+        shares: For each round the time of the matrix products alone by the time of the run.
+        operations: Multiplications and additions of the matrix products of one round.
+        peak_mib: Largest resident memory in MiB; None if the system does not report it.
+    """
 
     model: str
     tokens: int
@@ -54,7 +66,7 @@ class Cell:
     peak_mib: float | None
 
     def cells(self) -> list[str]:
-        """Return a line of the table."""
+        """Return the cells of a line of the table."""
         return [
             self.model,
             str(self.tokens),
@@ -88,21 +100,29 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--model", type=Path, metavar="PATH", help="this one alone")
+    parser.add_argument("--model", type=Path, metavar="PATH", help="measure this model only")
     parser.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, metavar="N")
     parser.add_argument(
-        "--tokens", type=int, default=1024, metavar="N", help="of all texts of a length"
+        "--tokens",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="tokens of all texts of one length together (%(default)s)",
     )
     parser.add_argument(
-        "--samples", type=int, default=10, metavar="N", help="independent (%(default)s)"
+        "--samples",
+        type=int,
+        default=10,
+        metavar="N",
+        help="independent noisy passes per text (%(default)s)",
     )
     parser.add_argument("--rounds", type=int, default=3, metavar="R", help="%(default)s")
     parser.add_argument("--dtype", default="float32", help="as of explain (%(default)s)")
     parser.add_argument("--batch-tokens", type=int, metavar="N", help="as of explain (its rule)")
     parser.add_argument(
-        "--streams", type=int, metavar="N", help="batches side by side (the tool's rule)"
+        "--streams", type=int, metavar="N", help="batches at the same time (the tool's rule)"
     )
     add_clock_option(parser)
     add_json_option(parser)
@@ -110,7 +130,12 @@ def parse() -> argparse.Namespace:
 
 
 def models(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield names and paths: the model asked for, or the sample's and made-up ones."""
+    """Yield name and path of each model: the one of `--model`, or the sample and random ones.
+
+    Args:
+        options: The options of the command line.
+        folder: Where random models are saved.
+    """
     if options.model is not None:
         yield options.model.resolve().name, options.model
         return
@@ -122,7 +147,13 @@ def models(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Pat
 
 
 def save_bert(folder: Path, *, layers: int, width: int) -> None:
-    """Save a BERT of a size, with random weights and the sample's tokenizer."""
+    """Save a BERT with random weights and the sample's tokenizer.
+
+    Args:
+        folder: Where it is saved.
+        layers: The number of layers.
+        width: The dimensions of a hidden state.
+    """
     torch.manual_seed(0)
     tokenizer = json.loads((SAMPLE / "tokenizer_config.json").read_text(encoding="utf-8"))
     vocabulary = json.loads((SAMPLE / "config.json").read_text(encoding="utf-8"))["vocab_size"]
@@ -141,25 +172,37 @@ def save_bert(folder: Path, *, layers: int, width: int) -> None:
 
 
 def load(options: argparse.Namespace, path: Path) -> Engine:
-    """Load a model, for independent samples of its token embeddings."""
-    sampling = Sampling(samples=options.samples, antithetic=False, noise=NOISE)
+    """Return an engine that explains with independent noisy passes.
+
+    Args:
+        options: The options of the command line.
+        path: The model.
+    """
+    method = SmoothGrad(samples=options.samples, antithetic=False, noise=NOISE)
     request = Request(
         model=ModelChoice(path),
         texts=TextsChoice("-"),
         compute=Compute(device="cpu", dtype=options.dtype, batch_tokens=options.batch_tokens),
-        maths=Maths(sampling=sampling),
+        maths=Maths(method),
         output=OutputChoice(Path()),
     )
     engine = build_engine(request)
-    return engine if options.streams is None else replace(engine, streams=options.streams)
+    return engine if options.streams is None else replace(engine, replicas=options.streams)
 
 
 def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: int) -> Cell:
-    """Explain texts of one length, and make the products of that by themselves, in turns."""
-    say(f"{name}, {length} tokens")
+    """Time the engine on texts of one length and its matrix products alone, in alternation.
+
+    Args:
+        options: The options of the command line.
+        engine: The engine with the model.
+        name: The model's name in the table.
+        length: Tokens of a text.
+    """
+    print_progress(f"{name}, {length} tokens")
     engine = replace(engine, classifier=replace(engine.classifier, max_length=length))
-    rows = made_up(max(engine.streams, options.tokens // length), length)
-    products = products_of(rows, engine)
+    rows = rows_of(max(engine.replicas, options.tokens // length), length)
+    products = count_products(rows, engine)
     now = clock(options)
     reset_peak()
     seconds, shares = [], []
@@ -168,12 +211,17 @@ def measure(options: argparse.Namespace, engine: Engine, *, name: str, length: i
         for _outcome in explain(rows, engine):
             pass
         seconds.append(now() - started)
-        shares.append(alone(products, streams=engine.streams, clock=now) / seconds[-1])
-    return Cell(name, length, len(rows), seconds, shares, operations(products), peak())
+        shares.append(seconds_alone(products, streams=engine.replicas, clock=now) / seconds[-1])
+    return Cell(name, length, len(rows), seconds, shares, operations(products), peak_mib())
 
 
-def made_up(count: int, length: int) -> list[Row]:
-    """Return texts of the sample's words that are cut after `length` tokens, each another one."""
+def rows_of(count: int, length: int) -> list[Row]:
+    """Return different texts of the sample's words; the tokenizer truncates them to `length`.
+
+    Args:
+        count: The number of texts.
+        length: Words of a text, which have at least so many tokens.
+    """
     lines = (SAMPLE / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     words = [word for line in lines for word in json.loads(line)["text"].split()]
     starts = islice(range(0, len(words), max(1, (len(words) - length) // count)), count)
@@ -182,15 +230,15 @@ def made_up(count: int, length: int) -> list[Row]:
 
 
 def reset_peak() -> None:
-    """Forget the largest resident memory so far, where the system can (Linux)."""
+    """Reset the largest resident memory of this process, on Linux (proc(5), clear_refs)."""
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return
 
 
-def peak() -> float | None:
-    """Return the largest resident memory since then in MiB, or None where it is not told."""
+def peak_mib() -> float | None:
+    """Return the largest resident memory in MiB since the reset; None if it is not reported."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:

@@ -1,6 +1,7 @@
-"""Peak memory and time of `saliency explain` for few rows and for many: neither should grow.
+"""Peak memory and time per row of `saliency explain` for few and many rows: neither should grow.
 
-Each run is a process of its own, whose peak the system reports. See README.md beside this file.
+Each run is a separate process, whose peak memory the system reports. See README.md beside this
+file.
 """
 
 import argparse
@@ -18,25 +19,30 @@ from resource import struct_rusage
 from statistics import median
 from time import perf_counter
 
-from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_clock_option, add_json_option, aligned, emit, print_progress
 
-# Nothing large is imported here: Linux counts the memory of the process that starts another one as
-# the other's first peak.
+# No large library is imported here: on Linux the first peak of a new process is the memory of the
+# process that started it.
 
-TIMED = Path(__file__).with_name("timed.py")
+TIMED_EXPLAIN = Path(__file__).with_name("timed_explain.py")
 WORDS_KEPT = 3
+"""Words of a text of the sample that a short text begins with."""
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
-"""The unit of `ru_maxrss`."""
+"""The unit of `ru_maxrss` in bytes; see getrusage(2)."""
 HEADER = ("rows", "peak MiB", "ratio", "seconds", "rows/s", "ms/row")
-MOST_ROUNDS, ROWS_OF_ROUNDS = 5, 10_000
-"""Short runs are repeated, so many times at most, until they have had so many rows."""
+MAX_ROUNDS, ROWS_OF_ROUNDS = 5, 10_000
+"""A run is repeated until all rounds have that many rows together, and at most that often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a run of `saliency explain` took, at the median; `seconds` counts start and pages too.
+    """The cost of a run of `saliency explain`.
 
-    `ms_per_row` leaves them out: from the first shard's beginning until all are counted.
+    Attributes:
+        peak_mib: Largest resident memory in MiB.
+        seconds: Seconds of the whole process.
+        ms_per_row: Milliseconds per row from the start of the first shard until the rows are
+            counted, without the start of the program and the writing of the pages.
     """
 
     rows: int
@@ -46,14 +52,14 @@ class Run:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows per second, start and pages included."""
+        """Rows per second of the whole process."""
         return self.rows / self.seconds
 
 
 def main() -> None:
-    """Measure each number of rows, and compare with the first."""
+    """Measure runs with each number of rows, and compare them with the first."""
     options = parse()
-    runs = [repeated(options, rows) for rows in options.rows]
+    runs = [median_run(options, rows) for rows in options.rows]
     cells = [
         [
             f"{run.rows:,}",
@@ -77,7 +83,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--rows", type=int, nargs="+", default=[1000, 10_000, 100_000], metavar="N")
@@ -90,9 +96,14 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def repeated(options: argparse.Namespace, rows: int) -> Run:
-    """Explain so many texts, a few times if they are few; return the median run."""
-    rounds = max(1, min(MOST_ROUNDS, ROWS_OF_ROUNDS // rows))
+def median_run(options: argparse.Namespace, rows: int) -> Run:
+    """Return the median of each figure over several runs; with many rows there is only one.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows of a run.
+    """
+    rounds = max(1, min(MAX_ROUNDS, ROWS_OF_ROUNDS // rows))
     runs = [measure(options, rows) for _ in range(rounds)]
     medians = (
         median(getattr(run, name) for run in runs) for name in ("peak_mib", "seconds", "ms_per_row")
@@ -101,49 +112,63 @@ def repeated(options: argparse.Namespace, rows: int) -> Run:
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:
-    """Explain so many texts in a process of their own."""
-    say(f"{rows:,} rows")
+    """Return the cost of one run in a separate process.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows.
+    """
+    print_progress(f"{rows:,} rows")
     with tempfile.TemporaryDirectory() as folder:
         texts = Path(folder) / "texts.jsonl"
         with texts.open("w", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"text": text}) + "\n" for text in short_texts(rows))
-        noted = Path(folder) / "seconds"
+        seconds_file = Path(folder) / "seconds"
         clock = "cpu" if options.cpu_time else "clock"
-        command = [sys.executable, TIMED, noted, clock, "explain", options.model, texts]
+        command = [
+            sys.executable,
+            TIMED_EXPLAIN,
+            seconds_file,
+            clock,
+            "explain",
+            options.model,
+            texts,
+        ]
         command += ["--out", Path(folder) / "report", "--samples", options.samples]
         command += ["--html-rows", str(options.html_rows), "--device", "cpu", "--quiet"]
         started = perf_counter()
-        usage = run(command)
+        usage = run_command(command)
         seconds = perf_counter() - started
         if options.cpu_time:
             seconds = usage.ru_utime + usage.ru_stime
-        ms_per_row = 1000 * float(noted.read_text(encoding="ascii")) / rows
+        ms_per_row = 1000 * float(seconds_file.read_text(encoding="ascii")) / rows
         return Run(rows, usage.ru_maxrss * MAXRSS_BYTES / 2**20, seconds, ms_per_row)
 
 
-def run(command: Sequence[str | Path]) -> struct_rusage:
-    """Run a command to its end, and return what it took of the machine."""
+def run_command(command: Sequence[str | Path]) -> struct_rusage:
+    """Run a command, and return its use of processor time and memory."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise SystemExit(f"saliency explain ended with exit code {process.returncode}")
+        raise SystemExit(f"saliency explain exited with {process.returncode}")
     return usage
 
 
 def short_texts(count: int) -> list[str]:
-    """Return so many different texts: the beginnings of the sample's, each with another word.
+    """Return so many different texts: beginnings of the sample's texts, each with another word.
 
-    They are shuffled, so that few are as long, on average, as many.
+    They are shuffled, so that the mean length does not depend on their number.
     """
-    texts = list(_combined())
+    texts = list(_combinations())
     if len(texts) < count:
-        raise SystemExit(f"the sample makes {len(texts):,} short texts, not {count:,}")
+        raise SystemExit(f"--rows {count:,}: the sample's words make only {len(texts):,} texts")
     Random(0).shuffle(texts)  # noqa: S311
     return texts[:count]
 
 
-def _combined() -> Iterator[str]:
+def _combinations() -> Iterator[str]:
+    """Yield each beginning with each word of the sample behind it."""
     lines = (SAMPLE / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     words = [json.loads(line)["text"].split() for line in lines]
     heads = dict.fromkeys(" ".join(text[:WORDS_KEPT]) for text in words)

@@ -1,17 +1,25 @@
-"""What the rounds of a race come to."""
+"""The results of a benchmark's rounds: figures, lines of the table, and speed-ups."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from racing import Entry, Lap
+from timing import Entry, TimedRun
 
 HEADER = ("contender", "texts/s", "s/round", "× saliency's time", "min–max", "passes", "L1 error")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the rounds showed of one contender; `ratios` are to this tool, in the same round."""
+    """The measurements of one contender.
+
+    Attributes:
+        texts: The number of texts of a round.
+        seconds: The seconds of each round.
+        ratios: For each round its seconds by those of this tool in the same round.
+        passes: Mean number of noisy passes per text.
+        error: Mean L1 distance to the reference run; None if it was not measured.
+    """
 
     name: str
     texts: int
@@ -26,7 +34,7 @@ class Result:
         return self.texts / median(self.seconds)
 
     def figures(self) -> dict[str, object]:
-        """Return the result as JSON."""
+        """Return the result as a JSON object."""
         return {
             "error": self.error,
             "name": self.name,
@@ -42,7 +50,7 @@ class Result:
         }
 
     def cells(self) -> list[str]:
-        """Return the result as a line of the table."""
+        """Return the cells of a line of the table."""
         return [
             self.name,
             f"{self.texts_per_second:.1f}",
@@ -54,29 +62,46 @@ class Result:
         ]
 
 
-def conclude(
-    entries: Sequence[Entry], laps: Sequence[Sequence[Lap]], *, errors: Sequence[float | None]
+def results_of(
+    entries: Sequence[Entry],
+    runs: Sequence[Sequence[TimedRun]],
+    *,
+    errors: Sequence[float | None],
 ) -> list[Result]:
-    """Sum up the laps; the first entry is what the others are compared with, round by round."""
-    own = [lap.seconds for lap in laps[0]]
+    """Return the result of each entry, compared with the first entry round by round.
+
+    Args:
+        entries: The contenders; the first is this tool.
+        runs: The runs of each entry, by round.
+        errors: The L1 error of each entry, None if it was not measured.
+    """
+    base_seconds = [run.seconds for run in runs[0]]
     return [
         Result(
             name=entry.name,
-            texts=len(of_entry[0].scored),
-            seconds=[lap.seconds for lap in of_entry],
-            ratios=[lap.seconds / base for lap, base in zip(of_entry, own, strict=True)],
-            passes=fmean(scored.passes for lap in of_entry for scored in lap.scored),
+            texts=len(runs_of_entry[0].scores),
+            seconds=[run.seconds for run in runs_of_entry],
+            ratios=[
+                run.seconds / base for run, base in zip(runs_of_entry, base_seconds, strict=True)
+            ],
+            passes=fmean(scores.passes for run in runs_of_entry for scores in run.scores),
             error=error,
         )
-        for entry, of_entry, error in zip(entries, laps, errors, strict=True)
+        for entry, runs_of_entry, error in zip(entries, runs, errors, strict=True)
     ]
 
 
-def to_the_same_error(results: Sequence[Result]) -> dict[str, dict[str, float]]:
-    """Return how much faster each of the tool's shorter ways is than the other programs.
+def speedups_at_same_error(results: Sequence[Result]) -> dict[str, dict[str, float]]:
+    """Return how much faster this tool is with other settings than the other programs are.
 
-    Only those count that are as close to the long run as the first entry, which makes as many
-    passes as the others do.
+    Only settings count whose error is at most that of the first entry, which makes as many passes
+    as the other programs do.
+
+    Args:
+        results: Of this tool, the article's loop and Captum; then of this tool's other settings.
+
+    Returns:
+        Name of the setting -> name of the program -> median ratio of the seconds.
     """
     first, article, captum, *others = results
     return {
@@ -89,10 +114,16 @@ def to_the_same_error(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     }
 
 
-def told(gains: Mapping[str, Mapping[str, float]], *, error: float | None) -> list[str]:
-    """Return the gains as lines that a person reads; nothing where there are none."""
+def speedup_lines(speedups: Mapping[str, Mapping[str, float]], *, error: float | None) -> list[str]:
+    """Return the speed-ups as lines of the report; none if there are no speed-ups.
+
+    Args:
+        speedups: As `speedups_at_same_error` returns them.
+        error: The error of the first entry.
+    """
     lines = [
-        f"  {name}: " + ", ".join(f"{times:.1f} × {other}" for other, times in than.items())
-        for name, than in gains.items()
+        f"  {name}: "
+        + ", ".join(f"{ratio:.1f} × {program}" for program, ratio in by_program.items())
+        for name, by_program in speedups.items()
     ]
     return ["", f"to an error of {error:.4f} or less, speed of", *lines] if lines else []

@@ -1,7 +1,7 @@
-"""Rows a second of `saliency explain` by workers, here or on Ray, against a run of one process.
+"""Rows per second of `saliency explain` with workers, here or on Ray, against one process.
 
-Each run is a process of its own. What it takes to start and to write the pages is told apart: the
-rate is that between the first shard that is committed and the last. See README.md beside this file.
+Each run is a separate process. The rate is measured between the commits of the first and the last
+shard; the time to start and to write the pages is given apart. See README.md beside this file.
 """
 
 import argparse
@@ -17,16 +17,22 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
-EVEN = {"RAY_worker_niceness": "0"}
-"""Ray has its workers give way to all else on the machine, which a local run does not."""
+RAY_ENVIRONMENT = {"RAY_worker_niceness": "0"}
+"""Ray gives its workers a low priority by default; a local run has the normal one."""
 HEADER = ("run", "rows/s", "ratio", "least", "most", "start and end, s")
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Who explains: one process with so many threads, or workers with so many each."""
+    """How a run is executed.
+
+    Attributes:
+        engine: The value of `--engine`.
+        threads: Threads of each process.
+        workers: The number of workers; None for a run in one process without workers.
+    """
 
     engine: str
     threads: int
@@ -34,30 +40,38 @@ class Setup:
 
     @property
     def name(self) -> str:
-        """What it is called in the table."""
-        who = self.engine if self.workers is None else f"{self.engine}, workers: {self.workers}"
-        return f"{who}, threads: {self.threads}"
+        """The name in the table."""
+        engine = self.engine if self.workers is None else f"{self.engine}, workers: {self.workers}"
+        return f"{engine}, threads: {self.threads}"
 
     @property
     def options(self) -> list[str]:
-        """What it is on the command line, beside `OMP_NUM_THREADS`."""
-        where = ["--address", "local"] if self.engine == "ray" else []
-        crew = [] if self.workers is None else ["--workers", str(self.workers)]
-        return ["--engine", self.engine, *where, *crew, "--cpus-per-worker", str(self.threads)]
+        """The options of `saliency explain`, without the environment variable OMP_NUM_THREADS."""
+        address = ["--address", "local"] if self.engine == "ray" else []
+        workers = [] if self.workers is None else ["--workers", str(self.workers)]
+        return ["--engine", self.engine, *address, *workers, "--cpus-per-worker", str(self.threads)]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: rows a second while shards are committed, and seconds that it took beside."""
+    """The measurements of one run.
+
+    Attributes:
+        rate: Rows per second between the first and the last commit of a shard.
+        overhead: Seconds of the whole process that the rows did not take.
+    """
 
     rate: float
-    beside: float
+    overhead: float
 
 
 def comparisons(threads: int, engines: Sequence[str]) -> list[tuple[Setup, Setup]]:
-    """Return what is compared with what: workers here with one process, one on Ray likewise.
+    """Return pairs of a setup and the setup that it is compared with.
 
-    The last two tell what more workers on Ray gain.
+    Args:
+        threads: The number of cores that every setup uses, except one worker with one thread.
+        engines: "local" compares workers with one process. "ray" compares one worker on Ray with
+            one process, and several workers with one worker, each with one thread.
     """
     one = Setup("local", threads)
     pairs = {
@@ -71,7 +85,7 @@ def comparisons(threads: int, engines: Sequence[str]) -> list[tuple[Setup, Setup
 
 
 def main() -> None:
-    """Run all setups in turn, and compare those of a round."""
+    """Run all setups in alternation, and compare the runs of each round."""
     options = parse()
     pairs = comparisons(options.threads, options.engines)
     setups = list(dict.fromkeys(setup for pair in pairs for setup in pair))
@@ -82,7 +96,7 @@ def main() -> None:
         for number in range(options.rounds):
             for turn in range(len(setups)):
                 setup = setups[(turn + number) % len(setups)]
-                say(f"round {number + 1} of {options.rounds}: {setup.name}")
+                print_progress(f"round {number + 1} of {options.rounds}: {setup.name}")
                 out = Path(home) / f"{number}-{turn}"
                 runs[setup].append(measure(setup, options, texts=texts, out=out))
     base = dict(pairs)
@@ -99,7 +113,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--texts", type=Path, default=SAMPLE / "texts.jsonl", metavar="FILE")
@@ -113,41 +127,55 @@ def parse() -> argparse.Namespace:
         "--samples", default="auto", metavar="N", help="as of explain (%(default)s)"
     )
     parser.add_argument(
-        "--threads", type=int, default=2, metavar="N", help="cores to be used (%(default)s)"
+        "--threads", type=int, default=2, metavar="N", help="cores that are used (%(default)s)"
     )
     add_json_option(parser)
     return parser.parse_args()
 
 
 def measure(setup: Setup, options: argparse.Namespace, *, texts: Path, out: Path) -> Run:
-    """Explain the texts in a process of its own, and read its pace from the files it leaves."""
+    """Explain the texts in a separate process, and return its rate.
+
+    The rate follows from the modification times of the files of records, one for each shard.
+
+    Args:
+        setup: How the run is executed.
+        options: The options of the command line.
+        texts: The file of texts.
+        out: The run's folder.
+    """
     command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts, "--out", out]
     command += ["--shard-rows", str(options.shard_rows), "--html-rows", "0", "--quiet"]
     command += ["--device", "cpu", "--samples", options.samples, *setup.options]
-    environment = os.environ | EVEN | {"OMP_NUM_THREADS": str(setup.threads)}
+    environment = os.environ | RAY_ENVIRONMENT | {"OMP_NUM_THREADS": str(setup.threads)}
     started = perf_counter()
     subprocess.run(command, check=True, env=environment)
     seconds = perf_counter() - started
-    ends = sorted(path.stat().st_mtime for path in (out / "records").iterdir())
-    pace = (options.rows - options.shard_rows) / (ends[-1] - ends[0])
-    return Run(pace, seconds - options.rows / pace)
+    commit_times = sorted(path.stat().st_mtime for path in (out / "records").iterdir())
+    rate = (options.rows - options.shard_rows) / (commit_times[-1] - commit_times[0])
+    return Run(rate, seconds - options.rows / rate)
 
 
 def _lines(texts: Path) -> Iterator[str]:
-    """Repeat the texts; each time another one, for a text is explained once in a window."""
+    """Yield lines of JSON with the texts, repeated; a number makes each different.
+
+    Equal texts that are sorted together are explained only once.
+    """
     rows = [json.loads(line)["text"] for line in texts.read_text(encoding="utf-8").splitlines()]
     for number, text in enumerate(cycle(rows)):
         yield json.dumps({"text": f"{number} {text}"}) + "\n"
 
 
 def _ratios(runs: list[Run], others: list[Run]) -> list[float]:
+    """Return the ratio of the rates in each round."""
     return [run.rate / other.rate for run, other in zip(runs, others, strict=True)]
 
 
 def _cells(setup: Setup, runs: list[Run], ratios: list[float]) -> list[str]:
     compared = [f"{pick(ratios):.2f}" if ratios else "" for pick in (median, min, max)]
-    rate, beside = median(run.rate for run in runs), median(run.beside for run in runs)
-    return [setup.name, f"{rate:.1f}", *compared, f"{beside:.1f}"]
+    rate = median(run.rate for run in runs)
+    overhead = median(run.overhead for run in runs)
+    return [setup.name, f"{rate:.1f}", *compared, f"{overhead:.1f}"]
 
 
 if __name__ == "__main__":

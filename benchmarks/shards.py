@@ -1,8 +1,8 @@
-"""What planning, committing and resuming cost by themselves, for few rows and for a million.
+"""The cost of planning, committing and resuming a run, for few rows and for a million.
 
-The engine is replaced by a stub that gives every word a made-up score; all else is the real thing.
-Each run is a process of its own, whose peak memory the system reports. See README.md beside this
-file.
+The engine is replaced by a stub that gives all words of a text the same score; everything else is
+the real code. Each run is a separate process, whose peak memory the system reports. See README.md
+beside this file.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +20,10 @@ from typing import Any
 from unittest.mock import patch
 
 from memory import MAXRSS_BYTES
-from reporting import SAMPLE, add_json_option, aligned, emit, say
+from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
+
+# The package is imported in the child processes only: on Linux the first peak of a new process is
+# the memory of the process that started it.
 
 WORDS = "free call now you won a prize text me when home is where the heart was late ok".split()
 HEADER = (
@@ -31,7 +34,12 @@ HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one number of rows took; `commit` is seconds per shard, of `engine` it would compute."""
+    """The measurements for one number of rows.
+
+    Attributes:
+        commit: Seconds to commit one shard.
+        resume_seconds: Seconds of the resumed run, half of whose shards were removed.
+    """
 
     rows: int
     plan_seconds: float
@@ -41,7 +49,12 @@ class Run:
     resume_peak_mib: float
 
     def cells(self, first: "Run", *, engine: float) -> list[str]:
-        """Return the run as a line of the table."""
+        """Return the cells of a line of the table.
+
+        Args:
+            first: The run that the peak memory is compared with.
+            engine: Seconds that the real engine takes to explain one shard.
+        """
         return [
             f"{self.rows:,}",
             f"{self.rows / self.plan_seconds:,.0f}",
@@ -55,14 +68,14 @@ class Run:
 
 
 def main() -> None:
-    """Measure each number of rows, and the engine on one shard."""
+    """Measure runs with each number of rows, and the real engine on one shard."""
     options = parse()
     if options.child is not None:
-        told = CHILDREN[options.child](options)
+        figures_of_child = CHILDREN[options.child](options)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES / 2**20
-        print(json.dumps({**told, "peak_mib": peak}))
+        print(json.dumps({**figures_of_child, "peak_mib": peak}))
         return
-    engine = ask(options, "engine", rows=options.shard_rows)["seconds"]
+    engine = run_child(options, "engine", rows=options.shard_rows)["seconds"]
     runs = [measure(options, rows) for rows in options.rows]
     cells = [run.cells(runs[0], engine=engine) for run in runs]
     figures = {
@@ -75,7 +88,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000], metavar="N")
@@ -87,26 +100,37 @@ def parse() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace, rows: int) -> Run:
-    """Run through all shards, take every second one away, and resume."""
+    """Return the cost of a run, and of resuming it after every second shard was removed.
+
+    Args:
+        options: The options of the command line.
+        rows: The number of rows.
+    """
     with tempfile.TemporaryDirectory() as folder:
         options.folder = Path(folder)
-        whole = ask(options, "whole", rows=rows)
+        whole = run_child(options, "whole", rows=rows)
         for part in sorted((options.folder / "out" / "records").iterdir())[::2]:
             part.unlink()
-        again = ask(options, "again", rows=rows)
+        resumed = run_child(options, "resumed", rows=rows)
     return Run(
         rows=rows,
         plan_seconds=whole["plan"],
         peak_mib=whole["peak_mib"],
         commit=whole["commit"] / whole["shards"],
-        resume_seconds=again["seconds"],
-        resume_peak_mib=again["peak_mib"],
+        resume_seconds=resumed["seconds"],
+        resume_peak_mib=resumed["peak_mib"],
     )
 
 
-def ask(options: argparse.Namespace, child: str, *, rows: int) -> dict[str, Any]:
-    """Have a process of its own do a part, and return what it tells."""
-    say(f"{child}: {rows:,} rows")
+def run_child(options: argparse.Namespace, child: str, *, rows: int) -> dict[str, Any]:
+    """Run one of `CHILDREN` in a separate process, and return its figures.
+
+    Args:
+        options: The options of the command line.
+        child: A key of `CHILDREN`.
+        rows: The number of rows.
+    """
+    print_progress(f"{child}: {rows:,} rows")
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--child", child, "--rows", str(rows)]
         command += ["--model", options.model, "--shard-rows", str(options.shard_rows)]
@@ -117,23 +141,23 @@ def ask(options: argparse.Namespace, child: str, *, rows: int) -> dict[str, Any]
 
 
 def whole(options: argparse.Namespace) -> dict[str, float]:
-    """Plan, commit and finish a run with the stub."""
+    """Return the seconds of a whole run with the stub."""
     write_texts(options)
     return stubbed(options, resume=False)
 
 
-def again(options: argparse.Namespace) -> dict[str, float]:
-    """Go on with the run, half of whose shards are gone."""
+def resumed(options: argparse.Namespace) -> dict[str, float]:
+    """Return the seconds of resuming the run, half of whose shards were removed."""
     return stubbed(options, resume=True)
 
 
 def engine(options: argparse.Namespace) -> dict[str, float]:
-    """Explain one shard with the real engine, at the default settings."""
+    """Return the seconds of explaining one shard with the real engine and default settings."""
     from saliency_cli.attribution.engine import explain  # noqa: PLC0415
-    from saliency_cli.runs.setup import begun  # noqa: PLC0415
+    from saliency_cli.runs.setup import start_run  # noqa: PLC0415
 
     write_texts(options)
-    with begun(request(options, resume=False), console()) as (job, _lock):
+    with start_run(request(options, resume=False), console()) as (job, _lock):
         rows = [*job.source.rows(job.plan.positions[0], job.plan.size(0))]
         started = perf_counter()
         for _ in explain(rows, job.engine):
@@ -142,10 +166,20 @@ def engine(options: argparse.Namespace) -> dict[str, float]:
 
 
 def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
-    """Run all of a run but its pages, the engine replaced by the stub."""
+    """Execute a run with the stub, without writing the pages.
+
+    Args:
+        options: The options of the command line.
+        resume: Whether the run is resumed.
+
+    Returns:
+        The seconds of planning, of committing, and of the whole run, and the number of shards.
+    """
+    from stub_engine import explain_with_equal_scores  # noqa: PLC0415
+
     from saliency_cli.runs import setup, shard_runner  # noqa: PLC0415
     from saliency_cli.runs.finalize import finish  # noqa: PLC0415
-    from saliency_cli.runs.manifest import lay_down  # noqa: PLC0415
+    from saliency_cli.runs.manifest import write_plan  # noqa: PLC0415
     from saliency_cli.runs.receipts import is_committed, write_receipt  # noqa: PLC0415
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
     from saliency_cli.workers.in_process import explain_here  # noqa: PLC0415
@@ -154,17 +188,17 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     started = perf_counter()
     committing, planning = Timer(), Timer()
     writer = timed_exit(RunFolder.record_writer, committing)
-    asked = request(options, resume=resume)
+    run_request = request(options, resume=resume)
     with (
-        patch.object(shard_runner, "explain", stub),
+        patch.object(shard_runner, "explain", explain_with_equal_scores),
         patch.object(shard_runner, "write_receipt", committing.timed(write_receipt)),
         patch.object(RunFolder, "record_writer", writer),
-        patch.object(setup, "lay_down", planning.timed(lay_down)),
-        setup.begun(asked, console()) as (job, lock),
+        patch.object(setup, "write_plan", planning.timed(write_plan)),
+        setup.start_run(run_request, console()) as (job, lock),
     ):
         numbers = range(len(job.plan.positions))
-        left = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
-        explain_here(ShardWork(job, lock, asked, left, lambda _rows: None))
+        missing = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
+        explain_here(ShardWork(job, lock, run_request, missing, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {
         "commit": committing.seconds,
@@ -176,12 +210,12 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
 
 @dataclass(slots=True)
 class Timer:
-    """Adds up the time that functions take."""
+    """Adds up the seconds that functions take."""
 
     seconds: float = 0.0
 
     def timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function, timed."""
+        """Return a function that does the same and adds its time."""
 
         def run(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
             started = perf_counter()
@@ -193,45 +227,25 @@ class Timer:
         return run
 
 
-def timed_exit(opened: Callable[..., Any], timer: Timer) -> Callable[..., Any]:
-    """Return a context manager like the one given, the time that its end takes counted."""
+def timed_exit(open_context: Callable[..., Any], timer: Timer) -> Callable[..., Any]:
+    """Return a function that opens the same context and measures the time of leaving it.
+
+    Args:
+        open_context: Returns a context manager.
+        timer: Adds up the time.
+    """
 
     @contextmanager
     def run(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401
-        context = opened(*args, **kwargs)
+        context = open_context(*args, **kwargs)
         yield context.__enter__()
         timer.timed(context.__exit__)(None, None, None)
 
     return run
 
 
-def stub(rows: Iterable[Any], engine: Any, *, done: Any = None) -> Iterator[Any]:  # noqa: ANN401
-    """Explain rows without a model: each word is a token, and all weigh the same."""
-    from saliency_cli.records import Attribution, Encoding, Explanation, Prediction  # noqa: PLC0415
-
-    labels = engine.classifier.labels
-    prediction = Prediction(labels, tuple(1 / len(labels) for _ in labels), 0)
-    for row in rows:
-        engine.watch([row.ordinal])
-        words = tuple(row.text.split())
-        count = len(words)
-        encoding = Encoding(
-            ids=tuple(range(count)),
-            type_ids=(0,) * count,
-            tokens=words,
-            offsets=((0, 1),) * count,
-            special=(False,) * count,
-            segments=(0,) * count,
-        )
-        weights = tuple(1 / count for _ in words)
-        attribution = Attribution(weights, weights, samples=4, flip_rate=0.0)
-        if done is not None:
-            done(row)
-        yield Explanation(row, encoding, prediction, {labels[0]: attribution})
-
-
 def write_texts(options: argparse.Namespace) -> None:
-    """Write as many rows as are asked for, of 25 words each."""
+    """Write the file of texts, with 25 words per row."""
     with (options.folder / "texts.jsonl").open("w", encoding="utf-8") as stream:
         for number in range(options.rows[0]):
             words = (WORDS[(number * step) % len(WORDS)] for step in range(24))
@@ -240,27 +254,36 @@ def write_texts(options: argparse.Namespace) -> None:
 
 
 def request(options: argparse.Namespace, *, resume: bool) -> Any:  # noqa: ANN401
-    """Return what `saliency explain` would be asked for."""
-    from saliency_cli import settings  # noqa: PLC0415
+    """Return the request of `saliency explain` with default settings.
 
-    return settings.Request(
+    Args:
+        options: The options of the command line.
+        resume: Whether the run is resumed.
+    """
+    from saliency_cli import settings  # noqa: PLC0415
+    from saliency_cli.attribution.maths import Maths  # noqa: PLC0415
+    from saliency_cli.inputs.options import TextsChoice  # noqa: PLC0415
+    from saliency_cli.runs.request import Request  # noqa: PLC0415
+
+    return Request(
         model=settings.ModelChoice(options.model),
-        texts=settings.TextsChoice(str(options.folder / "texts.jsonl")),
+        texts=TextsChoice(str(options.folder / "texts.jsonl")),
         compute=settings.Compute(device="cpu"),
-        maths=settings.Maths(),
+        maths=Maths(),
         output=settings.OutputChoice(options.folder / "out", resume=resume),
-        division=settings.Sharding(shard_rows=options.shard_rows),
+        sharding=settings.Sharding(shard_rows=options.shard_rows),
     )
 
 
 def console() -> Any:  # noqa: ANN401
-    """Return a console that says nothing."""
+    """Return a console that prints nothing."""
     from saliency_cli.cli.console import Console  # noqa: PLC0415
 
     return Console(quiet=True)
 
 
-CHILDREN = {"again": again, "engine": engine, "whole": whole}
+CHILDREN = {"engine": engine, "resumed": resumed, "whole": whole}
+"""What a child process measures, by the value of the hidden option `--child`."""
 
 
 if __name__ == "__main__":

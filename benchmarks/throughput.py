@@ -1,45 +1,43 @@
 """Texts per second of this tool, of the article's loop and of Captum, on the same texts.
 
-The contenders take turns in one process, so that whatever slows the machine down slows all of them;
-what counts is the ratio within each round. See README.md beside this file.
+The contenders run in alternation in one process, so that other work on the machine slows all of
+them. The ratio within each round is what matters. See README.md beside this file.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from contenders import NOISE, ArticleLoop, CaptumTunnel, Shape, Tool
-from racing import Course, Entry, fastest
+from contenders import NOISE, ArticleLoop, BatchShape, CaptumTunnel, Tool
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit
-from results import HEADER, Result, conclude, to_the_same_error, told
+from results import HEADER, Result, results_of, speedup_lines, speedups_at_same_error
+from timing import Entry, Workload, fastest_shape
 
 from saliency_cli.attribution.engine import Engine
-from saliency_cli.attribution.model_checks import at_layer
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.parameters import SampleCount
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.model_checks import with_layer
 from saliency_cli.errors import SaliencyError
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
-from saliency_cli.settings import (
-    Compute,
-    DtypeName,
-    Maths,
-    ModelChoice,
-    OutputChoice,
-    Request,
-    Sampling,
-    TextsChoice,
-)
+from saliency_cli.settings import Compute, DtypeName, ModelChoice, OutputChoice
 
 ARTICLE = Maths(reduction="sum", objective="loss")
+"""What the article's loop computes."""
 
 
 def main() -> None:
-    """Load, calibrate, race, judge, print."""
+    """Run the benchmark; an error of the tool is printed in one line."""
     options = parse()
     try:
         benchmark(options)
@@ -48,66 +46,50 @@ def main() -> None:
 
 
 def benchmark(options: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
-    sampling = Sampling(samples=options.samples, antithetic=False, noise=NOISE)
-    engine = load(options, Maths(sampling=sampling))
-    course, lengths = read(options, engine)
-    shape = fastest(
+    """Load the model, find Captum's best batch, time the contenders, and print the results."""
+    method = SmoothGrad(samples=options.samples, antithetic=False, noise=NOISE)
+    engine = load(options, Maths(method))
+    workload, lengths = read_texts(options, engine)
+    shape = fastest_shape(
         lambda shape: CaptumTunnel(engine.classifier, options.samples, shape),
-        course,
+        workload,
         samples=options.samples,
         texts=options.calibration_texts,
     )
-    entries = enter(options, engine, shape=shape)
-    laps = course.race(entries, rounds=options.rounds)
+    entries = entries_of(options, engine, shape=shape)
+    runs = workload.time_rounds(entries, rounds=options.rounds)
     errors: list[float | None] = [None] * len(entries)
     if options.error_texts > 0:
-        errors = [*course.errors(entries, laps, texts=options.error_texts)]
-    results = conclude(entries, laps, errors=errors)
+        errors = [*workload.errors(entries, runs, texts=options.error_texts)]
+    results = results_of(entries, runs, errors=errors)
     setting = describe(options, engine, lengths=lengths, shape=shape)
-    gains = to_the_same_error(results)
-    figures = {**setting, "contenders": [result.figures() for result in results], "gains": gains}
-    emit(report(setting, results, shape=shape, gains=gains), figures, target=options.json)
+    speedups = speedups_at_same_error(results)
+    figures = {**setting, "contenders": [result.figures() for result in results], "gains": speedups}
+    emit(report(setting, results, shape=shape, speedups=speedups), figures, target=options.json)
 
 
 def parse() -> argparse.Namespace:
-    """Read the command line."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--texts", type=Path, default=SAMPLE / "texts.jsonl", metavar="PATH")
-    parser.add_argument("--limit", type=positive, metavar="N", help="take the first N texts")
-    parser.add_argument(
-        "--samples",
-        type=positive,
-        default=10,
-        metavar="N",
-        help="noisy passes per text (%(default)s)",
-    )
-    parser.add_argument("--rounds", type=positive, default=5, metavar="R", help="%(default)s")
-    parser.add_argument(
-        "--reference",
-        type=positive,
-        default=4096,
-        metavar="N",
-        help="passes judged by, even (%(default)s)",
-    )
-    parser.add_argument(
+    add_number = partial(parser.add_argument, type=positive, metavar="N")
+    add_number("--limit", help="take the first N texts")
+    add_number("--samples", default=10, help="noisy passes per text (%(default)s)")
+    add_number("--rounds", default=5, help="%(default)s")
+    add_number("--reference", default=4096, help="passes of the reference run, even (%(default)s)")
+    add_number(
         "--error-texts",
         type=int,
         default=8,
-        metavar="N",
-        help="texts judged, 0 for none (%(default)s)",
+        help="texts compared with the reference, 0 for none (%(default)s)",
     )
-    parser.add_argument(
+    add_number(
         "--calibration-texts",
-        type=positive,
         default=64,
-        metavar="N",
-        help="about so many (%(default)s)",
+        help="about how many texts to find Captum's best batch with (%(default)s)",
     )
-    parser.add_argument(
-        "--batch-tokens", type=positive, metavar="N", help="as of saliency explain (its own rule)"
-    )
+    add_number("--batch-tokens", help="as of saliency explain (the tool's rule)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:0")
     add_clock_option(parser)
     add_json_option(parser)
@@ -115,7 +97,11 @@ def parse() -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
-    """Read a number that must be at least 1."""
+    """Return the number that an option was given, which must be at least 1.
+
+    Raises:
+        ValueError: it is smaller, or no number.
+    """
     number = int(text)
     if number < 1:
         raise ValueError(text)
@@ -129,7 +115,14 @@ def load(
     at_block: bool = False,
     dtype: DtypeName = "float32",
 ) -> Engine:
-    """Load the model anew, at its token embeddings or at the block around them."""
+    """Return an engine with a new copy of the model.
+
+    Args:
+        options: The options of the command line.
+        maths: What the engine computes.
+        at_block: Whether noise is added at the embeddings block, not at the token embeddings.
+        dtype: The number format, as of `--dtype`.
+    """
     request = Request(
         model=ModelChoice(options.model, embeddings_block=at_block),
         texts=TextsChoice(str(options.texts)),
@@ -140,54 +133,89 @@ def load(
     return build_engine(request)
 
 
-def read(options: argparse.Namespace, engine: Engine) -> tuple[Course, list[int]]:
-    """Read the texts; return them sorted by their tokens, and how many those are."""
+def read_texts(options: argparse.Namespace, engine: Engine) -> tuple[Workload, list[int]]:
+    """Read the texts.
+
+    Args:
+        options: The options of the command line.
+        engine: Its tokenizer counts the tokens.
+
+    Returns:
+        The texts, sorted by their number of tokens, and these numbers.
+    """
     with open_texts(TextsChoice(str(options.texts), limit=options.limit)) as source:
         rows = [row for row in source.all_rows() if isinstance(row, Row)]
     classifier = engine.classifier
     texts = [row.text for row in rows]
     lengths = list(map(len, encode(classifier.tokenizer, texts, max_length=classifier.max_length)))
     order = sorted(range(len(rows)), key=lengths.__getitem__)
-    course = Course([rows[index] for index in order], classifier.device, clock(options))
-    return course, sorted(lengths)
+    workload = Workload([rows[index] for index in order], classifier.device, clock(options))
+    return workload, sorted(lengths)
 
 
-def enter(options: argparse.Namespace, engine: Engine, *, shape: Shape) -> list[Entry]:
-    """Line up the contenders, this tool first."""
-    reference = Sampling(samples=options.reference, noise=NOISE)
-    truth = Tool(with_sampling(engine, reference))
+def entries_of(options: argparse.Namespace, engine: Engine, *, shape: BatchShape) -> list[Entry]:
+    """Return the contenders, this tool first.
+
+    Args:
+        options: The options of the command line.
+        engine: The engine of this tool.
+        shape: Captum's best batch shape.
+    """
+    long_run = SmoothGrad(samples=options.reference, noise=NOISE)
+    reference = Tool(with_method(engine, long_run))
     article = load(options, ARTICLE, at_block=True).classifier
-    block = replace(engine, classifier=at_layer(engine.classifier, article.embedding_name))
-    by_rule = load(options, engine.maths, dtype="auto")
-    article_truth = Tool(replace(block, maths=replace(ARTICLE, sampling=reference)))
+    block = replace(engine, classifier=with_layer(engine.classifier, article.embedding_name))
+    default_dtype = load(options, engine.maths, dtype="auto")
+    article_reference = Tool(replace(block, maths=replace(ARTICLE, method=long_run)))
     return [
-        Entry("saliency", Tool(engine), truth),
-        Entry("article's loop", ArticleLoop(article, options.samples), article_truth),
-        Entry("captum", CaptumTunnel(engine.classifier, options.samples, shape), truth),
-        *shorter(engine, truth),
-        *(shorter(by_rule, truth) if by_rule.classifier.dtype != torch.float32 else ()),
+        Entry("saliency", Tool(engine), reference),
+        Entry("article's loop", ArticleLoop(article, options.samples), article_reference),
+        Entry("captum", CaptumTunnel(engine.classifier, options.samples, shape), reference),
+        *other_samplings(engine, reference),
+        *(
+            other_samplings(default_dtype, reference)
+            if default_dtype.classifier.dtype != torch.float32
+            else ()
+        ),
     ]
 
 
-def shorter(engine: Engine, truth: Tool) -> Iterator[Entry]:
-    """Line up the tool as it is by default, and with few passes, in the engine's number format."""
+def other_samplings(engine: Engine, reference: Tool) -> Iterator[Entry]:
+    """Yield this tool with `--samples auto`, 2 and 4.
+
+    Args:
+        engine: The engine, with its number format.
+        reference: The engine of the reference run.
+    """
     dtype = str(engine.classifier.dtype).removeprefix("torch.")
     name = "saliency" if dtype == "float32" else f"saliency, {dtype},"
-    for samples in (None, 2, 4):
-        sampling = Sampling(samples=samples, noise=NOISE)
-        tool = Tool(with_sampling(engine, sampling))
-        yield Entry(f"{name} --samples {samples or 'auto'}", tool, truth)
+    counts: tuple[SampleCount, ...] = ("auto", 2, 4)
+    for samples in counts:
+        tool = Tool(with_method(engine, SmoothGrad(samples=samples, noise=NOISE)))
+        yield Entry(f"{name} --samples {samples}", tool, reference)
 
 
-def with_sampling(engine: Engine, sampling: Sampling) -> Engine:
-    """Return the engine with other noise."""
-    return replace(engine, maths=replace(engine.maths, sampling=sampling))
+def with_method(engine: Engine, method: SmoothGrad) -> Engine:
+    """Return the engine with another number of passes.
+
+    Args:
+        engine: The engine; it is not changed.
+        method: The number of passes and the noise.
+    """
+    return replace(engine, maths=replace(engine.maths, method=method))
 
 
 def describe(
-    options: argparse.Namespace, engine: Engine, *, lengths: Sequence[int], shape: Shape
+    options: argparse.Namespace, engine: Engine, *, lengths: Sequence[int], shape: BatchShape
 ) -> dict[str, object]:
-    """Say under what conditions the figures were taken, in names that any machine knows."""
+    """Return the conditions of the measurement, without paths of this machine.
+
+    Args:
+        options: The options of the command line.
+        engine: The engine of this tool.
+        lengths: The number of tokens of each text.
+        shape: Captum's best batch shape.
+    """
     return {
         "batch_tokens": engine.budget.tokens,
         "cpu_time": options.cpu_time,
@@ -211,19 +239,26 @@ def report(
     setting: dict[str, object],
     results: Sequence[Result],
     *,
-    shape: Shape,
-    gains: dict[str, dict[str, float]],
+    shape: BatchShape,
+    speedups: dict[str, dict[str, float]],
 ) -> str:
-    """Lay out what a person reads."""
+    """Return the report: the conditions, the table and the speed-ups.
+
+    Args:
+        setting: As `describe` returns it.
+        results: The result of each contender.
+        shape: Captum's best batch shape.
+        speedups: As `speedups_at_same_error` returns them.
+    """
     head = (
         f"{setting['model']}, {setting['texts']} texts of {setting['mean_tokens']:.1f} tokens, "
         f"{setting['samples']} samples, float32, {setting['rounds']} rounds on {setting['device']} "
         f"({setting['threads']} threads), torch {version('torch')}\n"
         f"Captum's best batch: {shape}; saliency's: {setting['batch_tokens']} tokens; "
-        f"errors over {setting['error_texts']} texts, against {setting['reference']} passes"
+        f"errors of {setting['error_texts']} texts, against {setting['reference']} passes"
     )
     table = aligned(HEADER, [result.cells() for result in results])
-    return "\n".join([head, "", table, *told(gains, error=results[0].error)])
+    return "\n".join([head, "", table, *speedup_lines(speedups, error=results[0].error)])
 
 
 if __name__ == "__main__":

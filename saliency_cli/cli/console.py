@@ -1,6 +1,6 @@
-"""Everything that a person sees on stderr: progress, warnings, the closing table, errors.
+"""Everything that is printed on stderr: progress, warnings, the closing table, errors.
 
-Texts, labels and paths reach the terminal as plain text, their control characters made visible.
+Texts, labels and paths are printed as plain text: control characters are shown as escapes.
 """
 
 from collections.abc import Iterator
@@ -25,24 +25,35 @@ from saliency_cli.safe_text import visible
 
 
 class _Rows(ProgressColumn):
-    """Rows explained, and rows a second."""
+    """The column of a progress bar with the rows that are done and the rows per second."""
 
     def render(self, task: Task) -> Text:
-        """Write both, once there is a rate to speak of."""
+        """Return the column's text; it has no rate until Rich can compute one."""
         speed = task.finished_speed or task.speed
         rate = f", {speed:.1f} rows/s" if speed else ""
         return Text(f"{task.completed:.0f} rows{rate}")
 
 
 class Console:
-    """The person's side of a run; a quiet one says nothing but errors."""
+    """Prints progress, warnings and the closing table of a run on stderr.
+
+    A quiet console prints none of them; errors are printed by `show_error`, which is never quiet.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._rich = RichConsole(stderr=True, highlight=False, quiet=quiet)
 
     @contextmanager
     def progress(self, what: str, *, rows: int) -> Iterator[Advance]:
-        """Show a bar by rows, on a terminal; yields what to call with how many more are done."""
+        """Show a progress bar while the block runs, if stderr is a terminal.
+
+        Args:
+            what: What is done, as the bar's label.
+            rows: The number of rows in all.
+
+        Yields:
+            A function that moves the bar forward by a number of rows.
+        """
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
@@ -51,46 +62,64 @@ class Console:
             _Rows(),
             TimeRemainingColumn(),
         )
-        bar = Progress(*columns, console=self._rich, transient=True, disable=not self._live)
+        bar = Progress(*columns, console=self._rich, transient=True, disable=not self._animated)
         with bar:
             task = bar.add_task(visible(what), total=rows)
             yield lambda count: bar.advance(task, count)
 
     @property
-    def _live(self) -> bool:
+    def _animated(self) -> bool:
+        """Whether stderr is a terminal, where a bar or spinner can be drawn, and not quiet."""
         return self._rich.is_terminal and not self._rich.quiet
 
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
-        """Show that something without a length is under way."""
-        if not self._live:
+        """Show a spinner with a label while the block runs, if stderr is a terminal."""
+        if not self._animated:
             yield
             return
         with self._rich.status(Text(visible(what))):
             yield
 
     def warn(self, message: str) -> None:
-        """Say what a person should know before trusting the result."""
+        """Print a warning in one line."""
         self._rich.print(
             Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True
         )
 
     def closing(self, summary: Summary, *, report: str) -> None:
-        """Show the run in a few numbers, and where its report is."""
+        """Print the closing table of a run.
+
+        Args:
+            summary: The numbers of the run.
+            report: The path of the report.
+        """
         self._table(summary, "report", visible(report))
 
     def closing_share(self, summary: Summary, *, shards: int, of: int) -> None:
-        """Show a part of a run in a few numbers, and what makes it a whole."""
-        rest = "saliency report DIR makes the report once all are there"
-        self._table(summary, "shards", f"{shards} of {of}; {rest}")
+        """Print the closing table of a run with `--shard`, and how to complete the report.
+
+        Args:
+            summary: The numbers of this process's shards.
+            shards: The number of this process's shards.
+            of: The number of shards of the whole run.
+        """
+        next_step = "saliency report DIR writes the report once all shards are explained"
+        self._table(summary, "shards", f"{shards} of {of}; {next_step}")
 
     def _table(self, summary: Summary, name: str, value: str) -> None:
-        for each, number in (*_lines(summary), (name, value)):
-            self._rich.print(Text.assemble((f"{each:<20} ", "dim"), number), soft_wrap=True)
+        """Print the summary's lines, and a last line `name`, `value`."""
+        for label, text in (*_lines(summary), (name, value)):
+            self._rich.print(Text.assemble((f"{label:<20} ", "dim"), text), soft_wrap=True)
 
 
 def show_error(message: str, hint: str | None) -> None:
-    """Write an error in one line, and the way out in a second where there is one."""
+    """Print an error on stderr in one line, and its hint, if it has one, in a second line.
+
+    Args:
+        message: What is wrong.
+        hint: What the user can type next, or None.
+    """
     console = RichConsole(stderr=True, highlight=False)
     console.print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
     if hint:
@@ -98,28 +127,34 @@ def show_error(message: str, hint: str | None) -> None:
 
 
 def show_failure(message: str) -> None:
-    """Write which gate a run fails, in one line."""
+    """Print on stderr in one line which gate a run fails."""
     console = RichConsole(stderr=True, highlight=False)
     console.print(Text.assemble(("failed: ", "bold red"), visible(message)), soft_wrap=True)
 
 
 def warnings(summary: Summary, *, unconverged: int) -> Iterator[str]:
-    """Say what in a summary should give pause."""
+    """Yield warnings about a run whose results need care.
+
+    Args:
+        summary: The numbers of the run.
+        unconverged: The number of rows whose errors did not fall below the tolerance.
+    """
     if summary.quarantined:
         yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
     if summary.flip_rate is not None and summary.flip_rate > FLIPS_WARNED:
         yield (
             f"the noise changes the prediction in {summary.flip_rate:.1%} of passes, "
-            "and with it what is explained; take less --noise"
+            "so the explanations are unreliable; use a smaller --noise"
         )
     if unconverged:
         yield (
-            f"{unconverged} rows did not settle within the passes that --samples auto allows; "
-            "their errors tell how far to trust them"
+            f"{unconverged} rows did not converge within the passes that --samples auto allows; "
+            "their standard errors show how reliable they are"
         )
 
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield label and text of each line of the closing table."""
     yield "rows", f"{summary.rows} ({summary.ok} explained, {summary.quarantined} quarantined)"
     if summary.accuracy is not None:
         yield "accuracy", f"{summary.accuracy:.1%}"
@@ -128,6 +163,6 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.flip_rate is not None:
         yield "flip rate", f"{summary.flip_rate:.1%}"
     if summary.samples is not None:
-        yield "passes a text", f"{summary.samples:.1f}"
+        yield "passes per text", f"{summary.samples:.1f}"
     if summary.truncated:
-        yield "texts cut", f"{summary.truncated}, to what the model takes"
+        yield "truncated texts", f"{summary.truncated}, to the model's maximum length"

@@ -1,4 +1,4 @@
-"""The one place where errors become a message and an exit code."""
+"""The one place that turns errors into a message on stderr and an exit code."""
 
 import sys
 import traceback
@@ -16,10 +16,15 @@ from saliency_cli.safe_text import visible
 
 @contextmanager
 def boundary(*, debug: bool) -> Iterator[None]:
-    """Turn errors into a message and an exit code; no command has another way out.
+    """Print the errors of the block as a message, and exit with their code.
+
+    Every command runs inside this block. `Interrupted` passes through it: `__main__` handles it.
+
+    Args:
+        debug: Whether to print the traceback, too.
 
     Raises:
-        typer.Exit: with the code of the error.
+        typer.Exit: a SaliencyError or an OSError was raised; it has the error's exit code.
     """
     try:
         yield
@@ -28,39 +33,47 @@ def boundary(*, debug: bool) -> Iterator[None]:
             sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
         if isinstance(error, Interrupted):
             raise
-        known = error if not isinstance(error, OSError) else _unusable(error)
-        show_error(known.message, known.hint)
-        raise typer.Exit(known.exit_code) from None
+        reported = error if not isinstance(error, OSError) else _usage_error(error)
+        show_error(reported.message, reported.hint)
+        raise typer.Exit(reported.exit_code) from None
 
 
-def _unusable(error: OSError) -> UsageError:
-    """Say what the system says of a path that no room expected to fail: too long, forbidden."""
+def _usage_error(error: OSError) -> UsageError:
+    """Return an error about a path that the system refuses, e.g. because it is too long.
+
+    Failures that a caller expects, such as a missing file, are SaliencyErrors already.
+    """
     path = "" if error.filename is None else f"{error.filename}: "
     return UsageError(f"{path}{error.strerror or error}")
 
 
 class Commands(TyperGroup):
-    """The commands; a command line that is refused is quoted as text, which acts on no terminal."""
+    """The group of all commands.
+
+    Typer quotes the refused command line in its error messages. Control characters in it are
+    shown as escapes, so that they have no effect on the terminal.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
-        """Read the options before the command."""
-        with _quoted():
+        """Parse the options before the command; see `TyperGroup`."""
+        with _escaped_usage_errors():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - whatever a command returns
-        """Read the command and its options, and run it."""
-        with _quoted():
+        """Parse the command with its options, and run it; see `TyperGroup`."""
+        with _escaped_usage_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
-def _quoted() -> Iterator[None]:
+def _escaped_usage_errors() -> Iterator[None]:
+    """Escape the control characters in the message of a usage error that the block raises."""
     try:
         yield
-    except _REFUSED as error:
+    except _TYPER_USAGE_ERROR as error:
         error.message = visible(error.message)
         raise
 
 
-_REFUSED: Any = typer.BadParameter.__base__
-"""Typer's UsageError; its module, like that of a context, is not the same in all versions."""
+_TYPER_USAGE_ERROR: Any = typer.BadParameter.__base__
+"""Typer's UsageError. The module that defines it differs between versions of Typer."""

@@ -1,4 +1,4 @@
-"""Gates for CI: a bound on a number of the summary, and what fails it."""
+"""Gates for CI, `--fail-on`: bounds on the numbers of a run's summary."""
 
 import re
 from collections.abc import Iterable
@@ -12,23 +12,31 @@ from saliency_cli.safe_text import excerpt
 
 Sign: TypeAlias = Literal["<", ">"]
 GATE_FAILED = 1
-"""The exit code of a run that fails a gate, whatever else there is to say of it."""
+"""The exit code of a run that fails a gate; it takes precedence over that of quarantined rows."""
 NAMES = tuple(field.name for field in fields(Summary))
+"""The numbers that a gate can bound."""
 _EXPRESSION = re.compile(r"\s*(?P<name>\w+)\s*(?P<sign>[<>])\s*(?P<bound>[-+.\w]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Fails a run whose number lies below the bound ("<"), or above it (">")."""
+    """A condition under which a run fails.
+
+    Attributes:
+        name: The number of the summary that is compared.
+        sign: "<" fails a run whose number is below the bound, ">" one whose number is above it.
+        bound: The bound; a number equal to it passes.
+    """
 
     name: str
     sign: Sign
     bound: float
 
     def failure(self, summary: Summary) -> str | None:
-        """Say how a run fails the gate, or None where it passes.
+        """Return why a run fails the gate, or None if it passes.
 
-        A number that could not be measured fails: a gate that nothing was held against is no gate.
+        A number that could not be measured (accuracy without gold labels) fails: otherwise a gate
+        could pass without having checked anything.
         """
         value: float | None = getattr(summary, self.name)
         if value is None:
@@ -41,31 +49,32 @@ class Gate:
 
 
 def parse_gates(expressions: Iterable[str]) -> tuple[Gate, ...]:
-    """Read what was given as `--fail-on`: a name of the summary, < or >, a number.
+    """Return the gates that `--fail-on` was given as: a name of the summary, < or >, a number.
 
     Raises:
-        UsageError: one of them is something else.
+        UsageError: an expression has another form, or a name that the summary does not have.
     """
     return tuple(map(_parse, expressions))
 
 
 def _parse(expression: str) -> Gate:
-    found = _EXPRESSION.fullmatch(expression)
-    bound = None if found is None else _number(found["bound"])
-    if found is None or bound is None:
+    match = _EXPRESSION.fullmatch(expression)
+    bound = None if match is None else _finite_number(match["bound"])
+    if match is None or bound is None:
         raise UsageError(
-            f"--fail-on {excerpt(expression)}: give a name, < or >, and a number",
-            "--fail-on 'accuracy<0.9', in quotes for the shell",
+            f"--fail-on {excerpt(expression)}: not a name, < or >, and a number",
+            "--fail-on 'accuracy<0.9', with quotes for the shell",
         )
-    if found["name"] not in NAMES:
+    if match["name"] not in NAMES:
         raise UsageError(
             f"--fail-on {excerpt(expression)}: the summary has no such name",
-            f"its names are {', '.join(NAMES)}",
+            f"use one of {', '.join(NAMES)}",
         )
-    return Gate(found["name"], cast("Sign", found["sign"]), bound)
+    return Gate(match["name"], cast("Sign", match["sign"]), bound)
 
 
-def _number(text: str) -> float | None:
+def _finite_number(text: str) -> float | None:
+    """Return the number, or None if the text is none; `float` alone takes nan, inf and 1_0."""
     try:
         number = float(text)
     except ValueError:

@@ -1,4 +1,7 @@
-"""What a checkpoint is, found by loading it as `explain` does: nothing is opened in another way."""
+"""`saliency inspect`: what a checkpoint contains, and whether it can be explained.
+
+The checkpoint is loaded by the code that `explain` uses, so the two accept the same ones.
+"""
 
 import json
 from collections.abc import Iterator
@@ -14,12 +17,29 @@ from saliency_cli.model.classifier import Classifier
 from saliency_cli.safe_text import encodable, listed, visible
 from saliency_cli.settings import Compute, ModelChoice
 
-WIDTH = 18
+LABEL_WIDTH = 18
+"""Characters of the left column of `Inspection.lines`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A checkpoint in a few facts; where it is refused, most are null."""
+    """What is known of a checkpoint; most fields are None if it cannot be loaded.
+
+    Attributes:
+        model: The name of the file or folder, without the path to it.
+        format: How the weights are saved, e.g. "PyTorch file".
+        parameters: The number of weights.
+        dtypes: The number formats of the saved weights.
+        head: "single-label", "multi-label" or "regression".
+        embedding_layer: The name of the module whose output gets the noise.
+        embedding_shape: Rows and dimensions of the embedding table, if the layer is a table.
+        tokenizer: The class of the tokenizer.
+        tokenizer_kind: Its algorithm, e.g. "WordPiece".
+        max_length: Tokens that the model can read at once.
+        ready: Whether `explain` can use the checkpoint.
+        reason: Why it cannot.
+        hint: What the user can do about it.
+    """
 
     model: str
     format: str | None = None
@@ -38,36 +58,45 @@ class Inspection:
     hint: str | None = None
 
     def as_json(self) -> str:
-        """Return one JSON object, its keys sorted."""
+        """Return one JSON object with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def lines(self) -> Iterator[str]:
-        """Yield what is known, a line each."""
+        """Yield a line for each field that is not None."""
         for name, value in asdict(self).items():
             if value is not None:
-                yield f"{name.replace('_', ' '):<{WIDTH}} {_shown(value)}"
+                yield f"{name.replace('_', ' '):<{LABEL_WIDTH}} {_text(value)}"
 
 
 def inspect_checkpoint(
     choice: ModelChoice, compute: Compute
 ) -> tuple[Inspection, SaliencyError | None]:
-    """Load a checkpoint and describe it; return why it cannot be explained, too, if it cannot."""
+    """Load a checkpoint and describe it.
+
+    Args:
+        choice: The checkpoint, and how to load it.
+        compute: The device and the number format.
+
+    Returns:
+        The description, and the error if the checkpoint cannot be explained, else None.
+    """
     try:
         loaded = load_checkpoint(choice, compute)
     except SaliencyError as error:
-        known = Inspection(_name(choice), _format(choice), reason=error.message, hint=error.hint)
-        return known, error
-    return _described(_name(choice), loaded), None
+        refused = Inspection(_name(choice), _format(choice), reason=error.message, hint=error.hint)
+        return refused, error
+    return _describe(_name(choice), loaded), None
 
 
 def _format(choice: ModelChoice) -> str | None:
+    """Return how the checkpoint is saved, or None if that cannot be recognised."""
     try:
         return detect_checkpoint(choice).format
     except SaliencyError:
         return None
 
 
-def _described(name: str, loaded: LoadedCheckpoint) -> Inspection:
+def _describe(name: str, loaded: LoadedCheckpoint) -> Inspection:
     classifier = loaded.classifier
     return Inspection(
         model=name,
@@ -78,33 +107,35 @@ def _described(name: str, loaded: LoadedCheckpoint) -> Inspection:
         labels=classifier.labels,
         head=classifier.head,
         embedding_layer=classifier.embedding_name,
-        embedding_shape=_shape(classifier),
+        embedding_shape=_table_shape(classifier),
         tokenizer=type(classifier.tokenizer).__name__,
-        tokenizer_kind=_kind(classifier.tokenizer.backend_tokenizer),
+        tokenizer_kind=_algorithm(classifier.tokenizer.backend_tokenizer),
         max_length=classifier.max_length,
         ready=True,
     )
 
 
-def _shape(classifier: Classifier) -> tuple[int, ...] | None:
-    """Return rows × dimensions, where the layer is a table."""
+def _table_shape(classifier: Classifier) -> tuple[int, ...] | None:
+    """Return rows and dimensions of the embedding table, or None if the layer is no table."""
     weight = getattr(classifier.embedding, "weight", None)
     return tuple(weight.shape) if isinstance(weight, Tensor) else None
 
 
-def _kind(tokenizer: Any) -> str:  # noqa: ANN401 - tokenizers.Tokenizer has no types
-    """Return the tokenizer's algorithm; the ByteLevel decoder is how byte-level BPE shows."""
+def _algorithm(tokenizer: Any) -> str:  # noqa: ANN401 - tokenizers.Tokenizer has no types
+    """Return the tokenizer's algorithm; byte-level BPE is recognised by its decoder."""
     model = type(tokenizer.model).__name__
     return f"byte-level {model}" if type(tokenizer.decoder).__name__ == "ByteLevel" else model
 
 
 def _name(choice: ModelChoice) -> str:
+    """Return the name of the checkpoint's file or folder, escaped if it is not valid UTF-8."""
     path: Path = choice.checkpoint
     name = path.absolute().name
     return name if encodable(name) else visible(name)
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
+    """Return a value as text: numbers of a shape joined by ×, names by commas."""
     if isinstance(value, tuple):
         numbers = all(isinstance(each, int) for each in value)
         return " × ".join(map(str, value)) if numbers else listed(value)

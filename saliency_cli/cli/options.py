@@ -198,12 +198,27 @@ def _shown_default(setting: Setting) -> str | bool:
     return str(setting.default)
 
 
-def option_table(function: Callable[..., None]) -> str:
-    """Return the options of a command as a Markdown table, for docs/command-line.md."""
-    rows = ["| option | meaning | default |", "| --- | --- | --- |"]
-    for parameter in parameters_of(inspect.unwrap(function)):
-        rows += [_row(each) for each in parameter.settings if not each.option.argument]
-    return "\n".join(rows)
+def option_table(
+    function: Callable[..., None], *, beside: Callable[..., None] | None = None
+) -> str:
+    """Return the options of a command as Markdown, for docs/command-line.md.
+
+    Args:
+        function: The command.
+        beside: A command whose options are described elsewhere; those that both have are only named.
+    """
+    known = {} if beside is None else {each.name: each.option for each in _described(beside)}
+    shared = [each for each in _described(function) if known.get(each.name) == each.option]
+    own = [each for each in _described(function) if known.get(each.name) != each.option]
+    lines = ["| option | meaning | default |", "| --- | --- | --- |", *map(_row, own)]
+    if shared:
+        lines += ["", f"As of `explain`: {', '.join(f'`{each.flag}`' for each in shared)}."]
+    return "\n".join(lines)
+
+
+def _described(function: Callable[..., None]) -> list[Setting]:
+    settings = (s for each in parameters_of(inspect.unwrap(function)) for s in each.settings)
+    return [each for each in settings if not each.option.argument]
 
 
 def _row(setting: Setting) -> str:

@@ -1,4 +1,4 @@
-"""A record as a terminal shows it: shades of the report's palette, or marks without colour."""
+"""`saliency show`: a record as text for a terminal, with the report's colours or with marks."""
 
 from collections.abc import Iterable, Iterator
 from unicodedata import east_asian_width
@@ -11,7 +11,8 @@ from saliency_cli.records import Record
 from saliency_cli.report.palette import shade
 from saliency_cli.safe_text import visible
 
-MOST_WORDS = 5
+MAX_WORDS = 5
+"""Lines of the table of leading words."""
 _DARK, _LIGHT = "#16191d", "#ffffff"
 STYLES = {
     "s0": "",
@@ -28,15 +29,24 @@ STYLES = {
     "n5": f"bold underline {_LIGHT} on #a95204",
     "n6": f"bold underline {_LIGHT} on #6e3300",
 }
-"""The style sheet's colours by shade: blue for, orange against, which is underlined as well."""
+"""The Rich style of each shade, with the colours of `templates/css/report.css`.
+
+Blue (s) is for the target and orange (n) against it. Orange is underlined as well, so that the sign
+does not depend on colour alone.
+"""
 _MARKS = dict(zip("s0123456", ("", "", *"¹²³⁴⁵⁶"), strict=True)) | {"n": "⁻"}
+"""What stands for each character of a shade's name where there is no colour: n3 becomes ⁻³."""
 
 
 def shaded(record: Record, console: Console | None = None) -> str:
-    """Return what a terminal is to show of an explained text.
+    """Return an explained text as a terminal shows it, with escape sequences for colours.
 
-    There is colour where standard output is a terminal with 256 colours at least, and nobody asked
-    for none (NO_COLOR); elsewhere each word bears its shade as a small number.
+    Colours are used if the terminal has at least 256 of them and NO_COLOR is not set. Otherwise a
+    small number after each word is its shade.
+
+    Args:
+        record: The record of an explained row.
+        console: The terminal that the text is made for; None for standard output.
     """
     console = console or Console(highlight=False)
     colour = console.color_system in {"256", "truecolor"} and not console.no_color
@@ -47,47 +57,50 @@ def shaded(record: Record, console: Console | None = None) -> str:
 
 
 def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
-    yield _verdict(record)
+    """Yield the prediction; then for each target the text, its leading words, its reliability."""
+    yield _prediction(record)
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     for target in targets:
         yield Text()
         if target["target"] != record["predicted"]:
             yield Text.assemble("why ", (visible(target["target"]), "bold"))
-        yield _shaded(whole_words(target), colour=colour)
+        yield _shaded_text(whole_words(target), colour=colour)
         if target["pair"] is not None:
-            yield _shaded(whole_words(target, segment=1), colour=colour)
+            yield _shaded_text(whole_words(target, segment=1), colour=colour)
         yield Text()
-        yield from _table(leading(target, most=MOST_WORDS))
-        yield Text(_trust(target), style="dim")
+        yield from _table(leading(target, most=MAX_WORDS))
+        yield Text(_reliability(target), style="dim")
 
 
-def _verdict(record: Record) -> Text:
+def _prediction(record: Record) -> Text:
+    """Return the predicted label and the next three, or the value of a regression model."""
     if record["predicted"] is None:
         return Text.assemble(("value ", "dim"), (f"{record['value']:g}", "bold"))
     others = sorted(
         (
-            (label, p)
-            for label, p in record["probabilities"].items()
+            (label, probability)
+            for label, probability in record["probabilities"].items()
             if label != record["predicted"]
         ),
         key=lambda entry: -entry[1],
     )
-    rest = ", ".join(f"{visible(label)} {p:.3f}" for label, p in others[:3])
+    rest = ", ".join(f"{visible(label)} {probability:.3f}" for label, probability in others[:3])
     first = (f"{visible(record['predicted'])} {record['probability']:.3f}", "bold")
     return Text.assemble(first, (f"  {rest}" if rest else "", "dim"))
 
 
-def _shaded(words: Iterable[Piece], *, colour: bool) -> Text:
+def _shaded_text(words: Iterable[Piece], *, colour: bool) -> Text:
+    """Return the words with the style of their shade, or with a mark of it behind them."""
     text = Text()
     for word in words:
         name = shade(word.score)
-        shown = visible(word.text, keep="\n\t")
+        escaped = visible(word.text, keep="\n\t")
         if word.special and text.plain and not text.plain[-1].isspace():
             text.append(" ")
         mark = "" if colour else "".join(_MARKS[character] for character in name)
-        body = shown.rstrip()
+        body = escaped.rstrip()
         text.append(body + mark, style=_style(word, name))
-        text.append(" " if word.special else shown[len(body) :])
+        text.append(" " if word.special else escaped[len(body) :])
     text.rstrip()
     return text
 
@@ -97,6 +110,7 @@ def _style(word: Piece, name: str) -> str:
 
 
 def _table(words: list[Piece]) -> Iterator[Text]:
+    """Yield a line for each word: the word, its score and its standard error."""
     names = [visible(word.text) for word in words]
     width = max(map(_cells, names), default=0)
     for word, name in zip(words, names, strict=True):
@@ -111,15 +125,17 @@ def _error(word: Piece) -> str:
 
 
 def _cells(text: str) -> int:
+    """Return the columns that the text takes on a terminal; East Asian wide characters take two."""
     return sum(2 if east_asian_width(character) in {"W", "F"} else 1 for character in text)
 
 
-def _trust(record: Record) -> str:
+def _reliability(record: Record) -> str:
+    """Return the figures from which a reader can see how far to trust the explanation."""
     parts = [f"special tokens {record['special_share']:.1%}"]
-    if record["samples"] is not None:  # of a method that draws at random
+    if record["samples"] is not None:  # None for a method that draws nothing at random
         parts += [f"flip rate {record['flip_rate']:.1%}", f"{record['samples']} passes"]
     if record["windows"] > 1:
         parts.append(f"{record['windows']} windows")
     if record["truncated"]:
-        parts.append("cut to what the model takes")
+        parts.append("truncated to the model's maximum length")
     return ", ".join(parts)

@@ -1,35 +1,31 @@
-"""A finished run in other formats, each a function from the run to pieces of a file."""
+"""The records of a finished run in other formats.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+A new format is one file that declares an `Export`, and one line in the registry below. The option
+`--format`, its help and the test of the table in docs/exports.md follow from the registry.
+"""
 
-from saliency_cli.exports.eraser import eraser
-from saliency_cli.exports.github import annotations, step_summary
-from saliency_cli.exports.instances import instances
-from saliency_cli.exports.junit import junit
-from saliency_cli.exports.tables import csv_table, parquet_table
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.exports import (
+    csv_table,
+    eraser,
+    github_annotations,
+    github_summary,
+    instances,
+    junit,
+    parquet_table,
+)
+from saliency_cli.exports.interface import Export
 
-Export: TypeAlias = Callable[[Run], Iterator[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How a format is written; whether to a file only, and whether quarantined rows are in it."""
-
-    export: Export
-    binary: bool = False
-    quarantined: bool = True
-
-
-EXPORTS: dict[str, Format] = {
-    "csv": Format(csv_table),
-    "parquet": Format(parquet_table, binary=True),
-    "instances": Format(instances, quarantined=False),
-    "eraser": Format(eraser, quarantined=False),
-    "github": Format(annotations),
-    "github-summary": Format(step_summary),
-    "junit": Format(junit),
+# The modules import slow libraries inside functions: `saliency --help` imports this registry.
+EXPORTS: dict[str, Export] = {
+    export.name: export
+    for export in (
+        csv_table.EXPORT,
+        parquet_table.EXPORT,
+        instances.EXPORT,
+        eraser.EXPORT,
+        github_annotations.EXPORT,
+        github_summary.EXPORT,
+        junit.EXPORT,
+    )
 }
-"""By the name that `--format` takes."""
+"""The formats by the name that `--format` takes, in the order of the help and the docs."""

@@ -1,6 +1,7 @@
-"""Rationales as ERASER's scorer reads them (`rationale_benchmark/metrics.py --results`).
+"""The export `eraser`: rationales as the scorer of the ERASER benchmark reads them.
 
-Its documents are words between blanks, line by line, and its scores one number a word.
+The scorer is `rationale_benchmark/metrics.py --results` (DeYoung et al. 2020). Its documents are
+lists of words, split at spaces line by line, and its rationales have one number for each word.
 """
 
 import json
@@ -10,30 +11,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from saliency_cli.exports.interface import Export
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import Run
 
-HALF = 0.5
-"""Share of a row's evidence that the words of a hard rationale hold together."""
+EVIDENCE_SHARE = 0.5
+"""Share of a row's positive scores that the words of its hard rationale hold together."""
 _LINE = re.compile(r"[^\r\n]+")
 _WORD = re.compile(r"[^ ]+")
-_ENDINGS = ("_premise", "_hypothesis")
+_PAIR_SUFFIXES = ("_premise", "_hypothesis")
+"""Added to the id of a pair for its two documents, as in the benchmark's e-SNLI."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """One text of a row: where its words begin and end, and the share of each."""
+    """One text of a row.
+
+    Attributes:
+        docid: The scorer's name of the document.
+        shares: The score of each word: the sum of its tokens' scores.
+    """
 
     docid: str
-    spans: Sequence[tuple[int, int]]
     shares: Sequence[float]
 
 
 def eraser(run: Run) -> Iterator[bytes]:
-    """Write one JSON object a line for each explained row, of its first target.
+    """Yield one JSON object per line for each explained row, of its first target.
 
-    Annotation and document are known by the row's id, or without one by its ordinal; the documents
-    of a pair by that with `_premise` and `_hypothesis`, as in the benchmark's e-SNLI.
+    The id of an annotation and of its document is the row's id, or its ordinal if it has none.
     """
     for record in run.records():
         if record["status"] == "ok":
@@ -42,13 +48,14 @@ def eraser(run: Run) -> Iterator[bytes]:
 
 
 def _instance(record: Record) -> dict[str, Any]:
-    name = str(record["ordinal"]) if record["id"] is None else record["id"]
-    documents = [*_documents(record, name)]
-    chosen = _evidence(documents)
+    """Return the object that the scorer reads for one row."""
+    annotation_id = str(record["ordinal"]) if record["id"] is None else record["id"]
+    documents = [*_documents(record, annotation_id)]
+    evidence = _evidence(documents)
     instance: dict[str, Any] = {
-        "annotation_id": name,
+        "annotation_id": annotation_id,
         "rationales": [
-            _rationale(document, words) for document, words in zip(documents, chosen, strict=True)
+            _rationale(document, words) for document, words in zip(documents, evidence, strict=True)
         ],
     }
     if record["predicted"] is not None:
@@ -57,44 +64,51 @@ def _instance(record: Record) -> dict[str, Any]:
     return instance
 
 
-def _rationale(document: _Document, words: set[int]) -> dict[str, Any]:
+def _rationale(document: _Document, evidence: set[int]) -> dict[str, Any]:
+    """Return the soft and the hard rationale of a document; `evidence` holds word indices."""
     return {
         "docid": document.docid,
         "soft_rationale_predictions": document.shares,
         "hard_rationale_predictions": [
-            {"start_token": start, "end_token": end} for start, end in _stretches(words)
+            {"start_token": start, "end_token": end} for start, end in _ranges(evidence)
         ],
     }
 
 
-def _documents(record: Record, name: str) -> Iterator[_Document]:
+def _documents(record: Record, annotation_id: str) -> Iterator[_Document]:
     if record["pair"] is None:
-        yield _document(record, name, segment=0)
+        yield _document(record, annotation_id, segment=0)
         return
-    for segment, ending in enumerate(_ENDINGS):
-        yield _document(record, name + ending, segment=segment)
+    for segment, suffix in enumerate(_PAIR_SUFFIXES):
+        yield _document(record, annotation_id + suffix, segment=segment)
 
 
 def _document(record: Record, docid: str, *, segment: int) -> _Document:
-    """Add up the shares of the tokens that begin in each word; special tokens lie in none."""
+    """Return a text with the sum of the scores of the tokens that begin in each of its words.
+
+    Special tokens belong to no word. A token that begins with white space counts from its first
+    other character, since byte-level tokenizers put the space before a word into its first token.
+    """
     text: str = record["pair"] if segment else record["text"]
-    spans = [*document_words(text)]
-    starts = [start for start, _end in spans]
-    shares = [0.0] * len(spans)
+    word_starts = [start for start, _end in document_words(text)]
+    shares = [0.0] * len(word_starts)
     segments = record.get("segments") or [0] * len(record["tokens"])
-    for (start, end), special, of, score in zip(
+    for (start, end), special, token_segment, score in zip(
         record["offsets"], record["special"], segments, record["scores"], strict=True
     ):
-        stretch = text[start:end]
-        first = start + len(stretch) - len(stretch.lstrip())
-        word = bisect_right(starts, first) - 1
-        if of == segment and not special and word >= 0:
+        token = text[start:end]
+        first = start + len(token) - len(token.lstrip())
+        word = bisect_right(word_starts, first) - 1
+        if token_segment == segment and not special and word >= 0:
             shares[word] += score
-    return _Document(docid, spans, [float(f"{share:.7g}") for share in shares])
+    return _Document(docid, [float(f"{share:.7g}") for share in shares])
 
 
 def document_words(text: str) -> Iterator[tuple[int, int]]:
-    """Find the words of a text as the scorer does: lines, stripped, and divided at each blank."""
+    """Yield start and end of each word, found as the scorer does.
+
+    It strips each line and splits it at spaces, and at nothing else.
+    """
     for line in _LINE.finditer(text):
         stripped = line[0].strip()
         start = line.start() + line[0].find(stripped) if stripped else line.start()
@@ -103,27 +117,39 @@ def document_words(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _evidence(documents: Sequence[_Document]) -> list[set[int]]:
-    """Choose the fewest words, of all documents together, that hold half of what speaks for."""
+    """Return the evidence of each document, as word indices.
+
+    It is the smallest set of words, over all documents of the row, that holds `EVIDENCE_SHARE` of
+    the positive scores.
+    """
     ranked = sorted(
         (-share, number, word)
         for number, document in enumerate(documents)
         for word, share in enumerate(document.shares)
         if share > 0
     )
-    wanted = HALF * -sum(share for share, _number, _word in ranked)
-    chosen: list[set[int]] = [set() for _ in documents]
-    for share, number, word in ranked:
-        if wanted <= 0:
+    missing = EVIDENCE_SHARE * -sum(negated for negated, _number, _word in ranked)
+    evidence: list[set[int]] = [set() for _ in documents]
+    for negated, number, word in ranked:
+        if missing <= 0:
             break
-        chosen[number].add(word)
-        wanted += share
-    return chosen
+        evidence[number].add(word)
+        missing += negated
+    return evidence
 
 
-def _stretches(words: set[int]) -> Iterator[tuple[int, int]]:
-    """Yield the runs of neighbours among word numbers, their ends excluded."""
+def _ranges(words: set[int]) -> Iterator[tuple[int, int]]:
+    """Yield start and end (exclusive) of each range of consecutive word indices."""
     for first in sorted(word for word in words if word - 1 not in words):
         end = first
         while end in words:
             end += 1
         yield first, end
+
+
+EXPORT = Export(
+    "eraser",
+    "one JSON object per row, for the scorer of the ERASER benchmark",
+    eraser,
+    includes_quarantined=False,
+)

@@ -1,16 +1,21 @@
-"""The dictionary of AllenNLP's saliency interpreters, with the fields that the article adds."""
+"""The export `instances`: the dictionary that AllenNLP's saliency interpreters return.
+
+`label_input_1` and `prob_input_1` are fields that the article adds to AllenNLP's two.
+"""
 
 import json
 from collections.abc import Iterator
 
+from saliency_cli.exports.interface import Export
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import Run
 
 
 def instances(run: Run) -> Iterator[bytes]:
-    """Write one JSON object with an instance for each explained row, named by its place from 1.
+    """Yield one JSON object with an instance for each explained row, in pieces.
 
-    A pair is one input, as the model reads it; of several targets the first is given.
+    The key of an instance is `instance_` and the row's ordinal plus one. A pair is one input, as
+    the model reads it. If a row has several targets, its instance holds the first.
     """
     separator = "{\n"
     for record in run.records():
@@ -29,3 +34,11 @@ def _instance(record: Record) -> dict[str, object]:
         "label_input_1": record["predicted"],
         "prob_input_1": record["probability"],
     }
+
+
+EXPORT = Export(
+    "instances",
+    "one JSON object with the keys of AllenNLP Interpret",
+    instances,
+    includes_quarantined=False,
+)

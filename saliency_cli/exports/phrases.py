@@ -1,32 +1,42 @@
-"""What the formats for a CI's pages say of a row, in a few words that fit one line."""
+"""Parts of a record as short one-line texts, for the exports that a CI server shows."""
 
 from saliency_cli.analysis.words import leading
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
-LONGEST = 60
-"""Characters of a label, an id or a word."""
+MAX_CHARACTERS = 60
+"""Maximum length of a label, an id or a word; longer ones are shortened."""
 
 
-def named(record: Record) -> str:
-    """Return the row's number and, where it has one, its id."""
+def row_name(record: Record) -> str:
+    """Return the row's ordinal and, if it has one, its id: "row 3 (id-3)"."""
     name = f"row {record['ordinal']}"
-    return name if record["id"] is None else f"{name} ({excerpt(record['id'], limit=LONGEST)})"
+    return name if record["id"] is None else f"{name} ({_shortened(record['id'])})"
 
 
 def prediction(record: Record) -> str:
-    """Return what was predicted, and what was right; the number of a regression."""
+    """Return the predicted label with its probability, and the gold label if the row has one.
+
+    For a regression model it is the predicted value.
+    """
     if record["predicted"] is None:
         return f"predicted {record.get('value', 'a number')}"
-    found = f"predicted {_short(record['predicted'])} ({record['probability']:.3f})"
-    return found if record["gold"] is None else f"{found}, gold {_short(record['gold'])}"
+    predicted = f"predicted {_shortened(record['predicted'])} ({record['probability']:.3f})"
+    return (
+        predicted if record["gold"] is None else f"{predicted}, gold {_shortened(record['gold'])}"
+    )
 
 
-def leaders(record: Record, *, most: int = 3) -> str:
-    """Return the words with the largest shares."""
+def leading_words(record: Record, *, most: int = 3) -> str:
+    """Return the words with the largest shares of the explanation, with their shares.
+
+    Args:
+        record: The record of an explained row.
+        most: The maximum number of words.
+    """
     words = leading(record, most=most)
-    return ", ".join(f"{_short(word.text)} {word.score:.1%}" for word in words)
+    return ", ".join(f"{_shortened(word.text)} {word.score:.1%}" for word in words)
 
 
-def _short(text: str) -> str:
-    return excerpt(text, limit=LONGEST)
+def _shortened(text: str) -> str:
+    return excerpt(text, limit=MAX_CHARACTERS)

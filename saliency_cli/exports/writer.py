@@ -1,4 +1,4 @@
-"""An export on its way out: to standard output, or to a file that is there only once whole."""
+"""Writes an export to standard output, or to a file that takes its name only when it is whole."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,33 +9,37 @@ from saliency_cli.atomic_files import committed_bytes, writing
 from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
 from saliency_cli.runs.finished_run import Run
-from saliency_cli.settings import ExportName
 from saliency_cli.stdout import write_data
 
 
-def write(run: Run, name: ExportName, *, output: Path | None) -> None:
-    """Write a run in a format, a few records at a time.
+def write_export(run: Run, name: str, *, output: Path | None) -> None:
+    """Write a run in one format, a few records at a time.
+
+    Args:
+        run: The finished run.
+        name: The name of the format, a key of `EXPORTS`.
+        output: The file to write; None for standard output.
 
     Raises:
-        UsageError: the format needs a file, or a library; or a record is damaged.
-        OutputError: it cannot be written.
+        UsageError: the format needs a file or a library, or a record is damaged.
+        OutputError: the file or standard output cannot be written.
     """
-    chosen = EXPORTS[name]
-    chunks = chosen.export(run)
+    export = EXPORTS[name]
+    chunks = export.encode(run)
     if output is None:
-        if chosen.binary:
+        if export.binary:
             raise UsageError(f"--format {name} is binary", "name a file with --output")
         write_data(chunks)
         return
-    with _opened(output) as stream:
+    with _open_output(output) as stream:
         for chunk in chunks:
             with writing(output):
                 stream.write(chunk)
 
 
 @contextmanager
-def _opened(output: Path) -> Iterator[IO[bytes]]:
-    """Open what was named: a pipe or a device is written into, and never replaced by a file."""
+def _open_output(output: Path) -> Iterator[IO[bytes]]:
+    """Open a file that is replaced when it is whole; write into a pipe or a device directly."""
     if output.is_file() or not output.exists():
         with committed_bytes(output) as stream:
             yield stream
@@ -46,6 +50,11 @@ def _opened(output: Path) -> Iterator[IO[bytes]]:
         yield device
 
 
-def left_out(run: Run, name: ExportName) -> int:
-    """Count the quarantined rows that a format has no place for."""
-    return 0 if EXPORTS[name].quarantined else run.summary.quarantined
+def omitted_rows(run: Run, name: str) -> int:
+    """Return the number of quarantined rows that a format leaves out.
+
+    Args:
+        run: The finished run.
+        name: The name of the format, a key of `EXPORTS`.
+    """
+    return 0 if EXPORTS[name].includes_quarantined else run.summary.quarantined

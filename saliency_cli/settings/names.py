@@ -11,6 +11,3 @@ HeadName: TypeAlias = Literal["single-label", "multi-label", "regression"]
 AttentionName: TypeAlias = Literal["auto", "eager", "sdpa"]
 PresetName: TypeAlias = Literal["allennlp"]
 EngineName: TypeAlias = Literal["local", "ray"]
-ExportName: TypeAlias = Literal[
-    "csv", "parquet", "instances", "eraser", "github", "github-summary", "junit"
-]

@@ -1,4 +1,4 @@
-"""Gates for CI: what passes, what fails, and what is no gate at all."""
+"""Gates for CI (`--fail-on`): which runs pass, which fail, and which expressions are refused."""
 
 import json
 from dataclasses import replace
@@ -35,26 +35,28 @@ def explain(tmp_path: Path, *options: str, model: Path = SAMPLE / "model.pt") ->
 
 
 @given(st.sampled_from(NAMES), st.sampled_from("<>"), numbers, st.sampled_from(["", " ", "  "]))
-def test_a_gate_is_read_as_it_is_written(name: str, sign: str, bound: float, space: str) -> None:
+def test_expression_is_parsed_with_any_spacing(
+    name: str, sign: str, bound: float, space: str
+) -> None:
     (gate,) = parse_gates([f"{space}{name}{space}{sign}{space}{bound!r}{space}"])
     assert (gate.name, gate.sign, gate.bound) == (name, sign, bound)
 
 
 @given(numbers, numbers)
-def test_a_gate_fails_on_its_side_of_the_bound_alone(value: float, bound: float) -> None:
+def test_gate_fails_only_beyond_its_bound(value: float, bound: float) -> None:
     summary = replace(SUMMARY, accuracy=value)
     below, above = (Gate("accuracy", sign, bound).failure(summary) for sign in ("<", ">"))
     assert (below is not None) == (value < bound)
     assert (above is not None) == (value > bound)
 
 
-def test_a_failure_tells_name_value_and_bound() -> None:
+def test_failure_message_has_name_value_and_bound() -> None:
     failure = Gate("accuracy", "<", 0.95).failure(SUMMARY)
     assert failure == "accuracy is 0.9, and must not be < 0.95"
 
 
 @pytest.mark.parametrize("sign", ["<", ">"])
-def test_what_could_not_be_measured_fails(sign: str) -> None:
+def test_number_that_could_not_be_measured_fails(sign: str) -> None:
     (gate,) = parse_gates([f"accuracy{sign}0.5"])
     failure = gate.failure(replace(SUMMARY, accuracy=None))
     assert failure is not None
@@ -81,7 +83,7 @@ def test_what_could_not_be_measured_fails(sign: str) -> None:
         "__class__<1",
     ],
 )
-def test_what_is_no_gate_is_refused_before_anything_is_loaded(
+def test_invalid_expression_is_refused_before_anything_is_loaded(
     tmp_path: Path, expression: str
 ) -> None:
     with pytest.raises(UsageError):
@@ -92,12 +94,12 @@ def test_what_is_no_gate_is_refused_before_anything_is_loaded(
     assert not (tmp_path / "report").exists()
 
 
-def test_a_gate_that_holds_changes_nothing(tmp_path: Path) -> None:
+def test_passed_gates_change_nothing(tmp_path: Path) -> None:
     result = explain(tmp_path, "--fail-on", "accuracy<0.9", "--fail-on", "rows>3")
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_each_failed_gate_is_told_in_a_line_and_the_run_is_whole(tmp_path: Path) -> None:
+def test_each_failed_gate_has_one_line_and_the_report_is_complete(tmp_path: Path) -> None:
     gates = ("accuracy<0.9", "rows>2", "special_share>0")
     options = [word for gate in gates for word in ("--fail-on", gate)]
     result = explain(tmp_path, *options, "--json")
@@ -110,7 +112,7 @@ def test_each_failed_gate_is_told_in_a_line_and_the_run_is_whole(tmp_path: Path)
     assert (tmp_path / "report" / "index.html").exists()
 
 
-def test_a_failed_gate_comes_before_quarantined_rows(tmp_path: Path) -> None:
+def test_exit_code_of_a_failed_gate_precedes_that_of_quarantined_rows(tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text('{"text": "free call"}\n{"text": ""}\n', encoding="utf-8")
     paths = [str(SAMPLE / "model.pt"), str(texts), "--out", str(tmp_path / "out")]

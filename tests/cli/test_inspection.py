@@ -1,4 +1,4 @@
-"""`saliency inspect`: what a checkpoint is, found in the way in which `explain` would load it."""
+"""`saliency inspect`: describes a checkpoint, and refuses the same ones as `explain`."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def inspect(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["inspect", *map(str, arguments), "--device", "cpu"])
 
 
-def test_the_sample_is_told_within_seconds() -> None:
+def test_sample_is_described_within_30_seconds() -> None:
     command = [sys.executable, "-m", "saliency_cli", "inspect", str(SAMPLE / "model.pt"), "--json"]
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
@@ -63,7 +63,7 @@ def test_json_is_one_line_with_sorted_keys(bert_folder: Path) -> None:
     assert list(json.loads(line)) == sorted(NAMES)
 
 
-def test_without_json_it_is_a_line_a_fact(bert_folder: Path) -> None:
+def test_text_output_has_one_line_per_fact(bert_folder: Path) -> None:
     lines = inspect(bert_folder).stdout.splitlines()
     facts = {line[:18].strip(): line[18:].strip() for line in lines}
     assert facts["labels"] == "ham, spam"
@@ -72,33 +72,35 @@ def test_without_json_it_is_a_line_a_fact(bert_folder: Path) -> None:
     assert {name.replace("_", " ") for name in NAMES} - set(facts) == {"reason", "hint"}
 
 
-def test_the_kind_of_tokenizer_is_told(gpt2_folder: Path) -> None:
+def test_tokenizer_kind_is_named(gpt2_folder: Path) -> None:
     assert json.loads(inspect(gpt2_folder, "--json").stdout)["tokenizer_kind"] == "byte-level BPE"
 
 
 @pytest.mark.parametrize("save", FORMATS.values(), ids=FORMATS)
-def test_the_format_is_told_of_every_way(bert_folder: Path, tmp_path: Path, save: Save) -> None:
+def test_format_of_every_kind_of_checkpoint_is_named(
+    bert_folder: Path, tmp_path: Path, save: Save
+) -> None:
     weights = {key: value.bfloat16() for key, value in read_weights(bert_folder).items()}
     path = save(tmp_path, weights)
     options = ["--config", bert_folder, "--tokenizer", bert_folder]
     if path.is_dir():
         (tmp_path / "config.json").write_bytes((bert_folder / "config.json").read_bytes())
-    told = json.loads(inspect(path, "--json", *options).stdout)
-    assert told["ready"]
-    assert ("folder" in told["format"]) == path.is_dir()
-    assert "bfloat16" in told["dtypes"]
+    described = json.loads(inspect(path, "--json", *options).stdout)
+    assert described["ready"]
+    assert ("folder" in described["format"]) == path.is_dir()
+    assert "bfloat16" in described["dtypes"]
 
 
-def test_options_of_the_model_are_taken(bert_folder: Path, tmp_path: Path) -> None:
+def test_model_options_are_respected(bert_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").write_text("no\nyes")
     options = ["--labels", tmp_path / "labels", "--max-length", 9, "--embedding-layer"]
-    told = json.loads(inspect(bert_folder, "--json", *options, "bert.embeddings").stdout)
-    assert (told["labels"], told["max_length"]) == (["no", "yes"], 9)
-    assert (told["embedding_layer"], told["embedding_shape"]) == ("bert.embeddings", None)
+    described = json.loads(inspect(bert_folder, "--json", *options, "bert.embeddings").stdout)
+    assert (described["labels"], described["max_length"]) == (["no", "yes"], 9)
+    assert (described["embedding_layer"], described["embedding_shape"]) == ("bert.embeddings", None)
 
 
-class Traced(nn.Module):
-    """Leaves a file behind when it is unpickled."""
+class FileCreator(nn.Module):
+    """A module that creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -110,12 +112,12 @@ class Traced(nn.Module):
 
 
 def refusals(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, Path]:
-    """Write checkpoints that `explain` refuses."""
+    """Write checkpoints that `explain` refuses; return their paths by file name."""
     short = {key: value for key, value in weights.items() if "classifier" not in key}
     contents = {
         "short": short,
         "mixed": {**add_prefix("module.", short), "classifier.bias": weights["classifier.bias"]},
-        "module": Traced(folder / "trace"),
+        "module": FileCreator(folder / "trace"),
         "empty": {},
         "nan": {key: value * torch.nan for key, value in weights.items()},
     }
@@ -131,7 +133,7 @@ def refusals(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, Path]:
     ["short.pt", "mixed.pt", "module.pt", "empty.pt", "nan.pt", "rubbish.safetensors", "no.pt"],
 )
 @pytest.mark.parametrize("as_json", [True, False])
-def test_what_explain_refuses_is_not_ready(
+def test_checkpoint_that_explain_refuses_is_not_ready(
     bert_folder: Path, tmp_path: Path, name: str, *, as_json: bool
 ) -> None:
     path = refusals(tmp_path, read_weights(bert_folder))[name]
@@ -143,23 +145,23 @@ def test_what_explain_refuses_is_not_ready(
     assert caught.value.message in result.stderr
     assert not (tmp_path / "trace").exists()
     if as_json:
-        told = json.loads(result.stdout)
-        assert set(told) == NAMES
-        assert (told["ready"], told["reason"]) == (False, caught.value.message)
-        assert (told["format"] is None) == (name == "no.pt")
+        described = json.loads(result.stdout)
+        assert set(described) == NAMES
+        assert (described["ready"], described["reason"]) == (False, caught.value.message)
+        assert (described["format"] is None) == (name == "no.pt")
     else:
         assert f"ready{'':<13} no" in result.stdout
         assert caught.value.message in result.stdout
 
 
-def test_hostile_labels_reach_the_terminal_as_text(bert_folder: Path, tmp_path: Path) -> None:
+def test_control_characters_in_labels_are_escaped(bert_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "labels").write_text("\x1b[31mred\n\u202eright")
     result = inspect(bert_folder, "--labels", tmp_path / "labels")
     assert "\x1b" not in result.stdout
     assert r"\x1b[31mred, \u202eright" in result.stdout
 
 
-def test_a_module_of_ones_own_is_told(tmp_path: Path) -> None:
+def test_users_own_module_is_described(tmp_path: Path) -> None:
     wordpiece().save_pretrained(tmp_path)
     (tmp_path / "net.py").write_text(
         "from torch import nn\n\nprint('imported')\n\n\nclass Net(nn.Module):\n"
@@ -171,7 +173,7 @@ def test_a_module_of_ones_own_is_told(tmp_path: Path) -> None:
     arch = ["--arch", f"{tmp_path / 'net.py'}:Net", "--embedding-layer", "words"]
     result = inspect(tmp_path / "net.pt", *arch, "--json")
     assert result.stderr == "imported\n"
-    told = json.loads(result.stdout)
-    assert told["architecture"] == "Net"
-    assert told["embedding_shape"] == [len(wordpiece()), 3]
-    assert told["labels"] == ["LABEL_0", "LABEL_1", "LABEL_2"]
+    described = json.loads(result.stdout)
+    assert described["architecture"] == "Net"
+    assert described["embedding_shape"] == [len(wordpiece()), 3]
+    assert described["labels"] == ["LABEL_0", "LABEL_1", "LABEL_2"]

@@ -1,4 +1,4 @@
-"""`saliency show`: one text in the terminal, with colour and without, or its record."""
+"""`saliency show`: one text in the terminal, with and without colour, or its record."""
 
 import io
 import json
@@ -20,11 +20,12 @@ from rich.style import Style
 from typer.testing import CliRunner, Result
 
 from saliency_cli.analysis.words import leading, whole_words
-from saliency_cli.cli import options
+from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.cli.app import app
 from saliency_cli.cli.terminal import STYLES, shaded
 from saliency_cli.records import Record
 from saliency_cli.report.palette import legend, shade
+from saliency_cli.settings import Compute, ModelChoice
 from tests.support.models import save_bert
 from tests.support.paths import ROOT, SAMPLE
 from tests.support.runs import pair_record, read_records, record, varied
@@ -43,7 +44,7 @@ def show(*arguments: object, code: int = 0, model: Path = MODEL) -> Result:
 
 
 def terminal(colours: str | None, **options: bool) -> Console:
-    """Make a terminal of so many colours."""
+    """Return a terminal with this colour system; None for no colour."""
     return Console(
         file=io.StringIO(), force_terminal=True, color_system=colours, width=40, **options  # type: ignore[arg-type]
     )  # fmt: skip
@@ -53,7 +54,7 @@ def plain(each: Record) -> str:
     return shaded(each, terminal(None))
 
 
-def test_the_record_is_the_one_that_explain_writes(tmp_path: Path) -> None:
+def test_json_is_the_record_that_explain_writes(tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text(json.dumps({"text": TEXT}) + "\n", encoding="utf-8")
     out = tmp_path / "report"
@@ -62,20 +63,20 @@ def test_the_record_is_the_one_that_explain_writes(tmp_path: Path) -> None:
     assert json.loads(show(TEXT, "--json").stdout) == read_records(out)[0]
 
 
-def test_it_takes_explains_options_of_model_maths_and_compute() -> None:
-    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    theirs, ours = (
-        {each.name: each for each in known[name].params} for name in ("explain", "show")
+def test_show_has_the_model_maths_and_compute_options_of_explain() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    of_explain, of_show = (
+        {each.name: each for each in commands[name].params} for name in ("explain", "show")
     )
-    panels = {options.MODEL, options.MATHS, options.COMPUTE}
-    needed = {n for n, each in theirs.items() if getattr(each, "rich_help_panel", "") in panels}
-    assert len(needed) > 20
-    assert needed <= set(ours)
-    for name in needed:
-        assert ours[name].default == theirs[name].default, name
+    panels = {ModelChoice.panel, MathsChoice.panel, Compute.panel}
+    shared = {n for n, each in of_explain.items() if getattr(each, "rich_help_panel", "") in panels}
+    assert len(shared) > 20
+    assert shared <= set(of_show)
+    for name in shared:
+        assert of_show[name].default == of_explain[name].default, name
 
 
-def test_where_there_is_no_colour_words_bear_marks() -> None:
+def test_words_have_marks_if_there_is_no_colour() -> None:
     result = show(TEXT, "--samples", 8)
     assert result.stderr == ""
     assert "\x1b" not in result.stdout
@@ -99,27 +100,33 @@ def test_where_there_is_no_colour_words_bear_marks() -> None:
         ({"TERM": "dumb"}, False),
     ],
 )
-def test_colour_follows_the_terminal(changes: dict[str, str], coloured: bool) -> None:
+def test_colours_are_used_only_if_the_terminal_has_256(
+    changes: dict[str, str], coloured: bool
+) -> None:
     program = (
         "import json, sys; from saliency_cli.cli.terminal import shaded\n"
         "sys.stdout.write(shaded(json.load(sys.stdin)))"
     )
     unset = {"NO_COLOR", "FORCE_COLOR", "COLORTERM", "TERM"}
     env = {name: value for name, value in os.environ.items() if name not in unset} | changes
-    ours, theirs = pty.openpty()
+    controller, terminal_end = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=theirs
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=terminal_end,
     ) as process:
         process.communicate(json.dumps(EXPLAINED[0]).encode())
-    os.close(theirs)
-    shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    assert ("48;" in shown) == coloured
-    assert ("⁴" in shown or "⁵" in shown) != coloured
+    os.close(terminal_end)
+    output = os.read(controller, 100_000).decode()
+    os.close(controller)
+    assert ("48;" in output) == coloured
+    assert ("⁴" in output or "⁵" in output) != coloured
 
 
 @pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
-def test_every_shade_has_a_colour_of_its_own(system: ColorSystem) -> None:
+def test_every_shade_has_a_different_colour(system: ColorSystem) -> None:
     shades = {step.css for step in legend(signed=True)}
     assert set(STYLES) == shades
     colours = [Style.parse(STYLES[name]).bgcolor for name in sorted(shades - {"s0"})]
@@ -127,7 +134,7 @@ def test_every_shade_has_a_colour_of_its_own(system: ColorSystem) -> None:
     assert len(drawn) == len(colours) == 12
 
 
-def test_ink_is_readable_on_every_shade() -> None:
+def test_text_has_enough_contrast_on_every_shade() -> None:
     for name, style in STYLES.items():
         parsed = Style.parse(style)
         assert (parsed.color is None) == (name == "s0")
@@ -142,6 +149,7 @@ def contrast(one: Color, other: Color) -> float:
 
 
 def luminance(colour: Color) -> float:
+    """Return the relative luminance of a colour as WCAG 2.2 defines it."""
     shares = [value / 255 for value in colour.get_truecolor()]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
@@ -149,36 +157,36 @@ def luminance(colour: Color) -> float:
 
 @pytest.mark.parametrize("each", EXPLAINED, ids=lambda each: str(each["ordinal"]))
 @pytest.mark.parametrize("colours", [None, "256", "truecolor"])
-def test_every_kind_of_record_is_shown_and_only_colours_act(
+def test_every_kind_of_record_is_shown_without_control_characters(
     each: Record, colours: str | None
 ) -> None:
-    shown = ESCAPE.sub("", shaded(each, terminal(colours)))
-    assert not any(category(c) in {"Cc", "Cf"} for c in shown if c not in "\n\t")
+    output = ESCAPE.sub("", shaded(each, terminal(colours)))
+    assert not any(category(c) in {"Cc", "Cf"} for c in output if c not in "\n\t")
     for target in (each, *each.get("others", ())):
-        assert target["target"] == each["predicted"] or f"why {target['target']}\n" in shown
+        assert target["target"] == each["predicted"] or f"why {target['target']}\n" in output
 
 
 @given(any_text.filter(lambda text: text.split() == [text.strip()]))
-def test_no_text_acts_on_the_terminal(text: str) -> None:
-    made = record(0, text, predicted=text, probabilities={text: 1.0, "ham": 0.0})
-    shown = ESCAPE.sub("", shaded(made, terminal("truecolor")))
-    assert not any(category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in shown if c not in "\n\t")
+def test_no_text_can_send_control_characters_to_the_terminal(text: str) -> None:
+    explained = record(0, text, predicted=text, probabilities={text: 1.0, "ham": 0.0})
+    output = ESCAPE.sub("", shaded(explained, terminal("truecolor")))
+    assert not any(category(c) in {"Cc", "Cs", "Zl", "Zp"} for c in output if c not in "\n\t")
 
 
-def test_a_sign_is_not_told_by_colour_alone() -> None:
-    made = record(0, "free call") | {"scores": [0.2, -0.4, 0.4]}
-    assert "free⁻⁶ call⁶" in plain(made)
+def test_sign_of_a_score_is_visible_without_colour() -> None:
+    explained = record(0, "free call") | {"scores": [0.2, -0.4, 0.4]}
+    assert "free⁻⁶ call⁶" in plain(explained)
     assert all("underline" in style for name, style in STYLES.items() if name[0] == "n")
 
 
-def test_both_halves_of_a_pair_are_shown() -> None:
+def test_both_texts_of_a_pair_are_shown() -> None:
     lines = plain(pair_record(7)).splitlines()
     assert "[CLS]³ a³ man³ eats⁵ [SEP]³" in lines
     assert "a³ <i>man³</i> sleeps⁶ [SEP]³" in lines
 
 
-def test_wordpieces_are_one_word_and_punctuation_is_another() -> None:
-    made = record(0, "x") | {
+def test_wordpieces_of_a_word_are_joined_and_punctuation_is_separate() -> None:
+    explained = record(0, "x") | {
         "text": "unfriendly, 日本 no!",
         "tokens": ["un", "##friend", "##ly", ",", "日", "本", "no", "!"],
         "offsets": [[0, 2], [2, 8], [8, 10], [10, 11], [12, 13], [13, 14], [15, 17], [17, 18]],
@@ -186,21 +194,21 @@ def test_wordpieces_are_one_word_and_punctuation_is_another() -> None:
         "scores": [0.1, 0.2, 0.05, 0.1, 0.2, 0.1, 0.125, 0.125],
         "errors": [0.01] * 8,
     }
-    words = [word for word in whole_words(made) if word.tokens]
+    words = [word for word in whole_words(explained) if word.tokens]
     assert [word.text for word in words] == ["unfriendly", ",", "日", "本", "no", "!"]
     assert words[0].score == pytest.approx(0.35)
     assert words[0].error == pytest.approx(0.03)
-    assert [word.text for word in leading(made, most=2)] == ["unfriendly", "日"]
-    assert sum(word.score for word in words) == pytest.approx(sum(made["scores"]))
+    assert [word.text for word in leading(explained, most=2)] == ["unfriendly", "日"]
+    assert sum(word.score for word in words) == pytest.approx(sum(explained["scores"]))
 
 
 @given(st.floats(-1, 1))
-def test_the_shade_of_a_score_has_a_style(score: float) -> None:
+def test_shade_of_every_score_has_a_style(score: float) -> None:
     assert shade(score) in STYLES
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("",), "the text has no token"),
         ((TEXT, ""), "the pair has no token"),
@@ -210,19 +218,21 @@ def test_the_shade_of_a_score_has_a_style(score: float) -> None:
         (("caf\udce9",), r"caf\udce9"),
     ],
 )
-def test_what_cannot_be_shown_is_told(arguments: tuple[str, ...], said: str) -> None:
+def test_text_that_cannot_be_explained_exits_with_2_and_a_message(
+    arguments: tuple[str, ...], message: str
+) -> None:
     result = show(*arguments, code=2)
-    assert said in result.stderr
+    assert message in result.stderr
     assert result.stdout == ""
 
 
-def test_a_model_that_is_refused_is_3(tmp_path: Path) -> None:
+def test_refused_model_exits_with_3(tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"no model")
     (tmp_path / "config.json").write_bytes((SAMPLE / "config.json").read_bytes())
     show(TEXT, code=3, model=tmp_path / "model.pt")
 
 
-def test_labels_and_warnings_of_other_heads(tmp_path: Path) -> None:
+def test_multi_label_targets_and_the_flip_rate_warning_are_shown(tmp_path: Path) -> None:
     model = save_bert(
         tmp_path / "three", labels=("a", "b", "c"), problem="multi_label_classification"
     )

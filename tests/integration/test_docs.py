@@ -5,20 +5,18 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import get_args
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from docs.options import TABLES, options_of
 from saliency_cli import settings
-from saliency_cli.attribution.methods import METHODS
+from saliency_cli.attribution.baselines import BASELINES
 from saliency_cli.attribution.reduction import REDUCTIONS
 from saliency_cli.cli.app import app
 from saliency_cli.cli.choices import PRESETS
-from saliency_cli.exports import EXPORTS
-from saliency_cli.inputs.formats import FORMATS
 from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.passes import OBJECTIVES
 from saliency_cli.workers import EXECUTORS
@@ -73,13 +71,11 @@ def test_help_tells_every_option(command: str) -> None:
 @pytest.mark.parametrize(
     ("names", "entries"),
     [
-        (settings.MethodName, METHODS),
         (settings.ReductionName, REDUCTIONS),
         (settings.ObjectiveName, OBJECTIVES),
-        (settings.FormatName, FORMATS),
+        (settings.BaselineName, BASELINES),
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, PRESETS),
-        (settings.ExportName, EXPORTS),
         (settings.EngineName, EXECUTORS),
     ],
 )
@@ -104,7 +100,7 @@ def test_the_links_of_the_docs_lead_somewhere() -> None:
 
 
 def test_the_tests_that_the_docs_name_are_there() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))
     for page in (ROOT / "docs").glob("*.md"):
         for name in re.findall(r"`(test_\w+)`", page.read_text(encoding="utf-8")):
             assert f"def {name}(" in tests, f"{page.name}: {name}"
@@ -123,15 +119,18 @@ def test_unreleased_changes_come_first() -> None:
     assert re.findall(r"^## (.+)$", changelog, re.MULTILINE)[0] == "Unreleased"
 
 
-def test_the_rooms_of_the_design_are_there() -> None:
-    design = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
-    table = [line.split("|")[1] for line in design.splitlines() if line.startswith("| `")]
-    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", " ".join(table)))
+def test_the_packages_of_contributing_are_those_there_are() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)/?`", page, re.MULTILINE))
     package = ROOT / "saliency_cli"
-    there = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
-    there |= {f"{path.parent.name}/" for path in package.glob("*/__init__.py")} | {"templates/"}
-    assert named == there
-    assert Path(ROOT / "templates").is_dir()
+    entries = {path.stem for path in package.iterdir() if not path.name.startswith("__")}
+    assert named == entries
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_tables_of_options_are_those_of_the_declarations(name: str) -> None:
+    section = COMMAND_LINE.partition(f"\n## Options of `{name}`\n")[2].partition("\n## ")[0]
+    assert options_of(name) in section, "run docs/options.py, which writes the tables"
 
 
 def test_the_readme_shows_what_show_prints() -> None:
@@ -140,9 +139,3 @@ def test_the_readme_shows_what_show_prints() -> None:
     result = CliRunner().invoke(app, ["show", str(ROOT / "sample_data" / "model.pt"), text])
     shown = README.partition(command)[2].partition("```")[0]
     assert NUMBER.sub("", shown) == NUMBER.sub("", result.stdout)
-
-
-def test_the_exports_that_are_documented_are_those_there_are() -> None:
-    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
-    table = page.partition("| --- | --- | --- |\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(EXPORTS)

@@ -1,4 +1,4 @@
-"""The main job on the real command line and the sample model: files in, records and pages out."""
+"""`saliency explain` with the sample model: input files, records, pages, messages."""
 
 import csv
 import gzip
@@ -28,18 +28,20 @@ ROWS = [json.loads(line) for line in TEXTS.read_text(encoding="utf-8").splitline
 
 
 def explain(*arguments: object, code: int = 0) -> Result:
-    """Run `saliency explain` in this process, and see that it ends as expected."""
+    """Run `saliency explain` in this process, and check its exit code."""
     result = CliRunner().invoke(app, ["explain", *map(str, arguments)])
     assert result.exit_code == code, result.output
     return result
 
 
 def records(out: Path, *arguments: object, code: int = 0) -> list[Record]:
+    """Run `saliency explain` into a folder, and return the records it writes."""
     explain(*arguments, "--out", out, code=code)
     return read_records(out)
 
 
 def delimited(rows: Sequence[dict[str, str]], delimiter: str) -> bytes:
+    """Return the rows as a CSV file with this delimiter."""
     stream = io.StringIO(newline="")
     writer = csv.DictWriter(stream, list(rows[0]), delimiter=delimiter)
     writer.writeheader()
@@ -48,12 +50,13 @@ def delimited(rows: Sequence[dict[str, str]], delimiter: str) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def twelve(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+def twelve_records(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    """Return the records of the sample's first twelve texts."""
     out = tmp_path_factory.mktemp("twelve") / "report"
     return records(out, MODEL, TEXTS, "--limit", 12)
 
 
-def test_the_sample_is_explained(tmp_path: Path) -> None:
+def test_sample_is_explained_with_230_of_240_right(tmp_path: Path) -> None:
     out = tmp_path / "report"
     result = explain(MODEL, TEXTS, "--out", out, "--json")
     summary = json.loads(result.stdout)
@@ -68,8 +71,8 @@ def test_the_sample_is_explained(tmp_path: Path) -> None:
     assert manifest["counts"] == summary
 
 
-def test_records_tell_the_texts_as_they_were_given(twelve: list[Record]) -> None:
-    for row, record in zip(ROWS, twelve, strict=True):
+def test_records_hold_the_input_and_offsets_into_it(twelve_records: list[Record]) -> None:
+    for row, record in zip(ROWS, twelve_records, strict=True):
         assert (record["text"], record["id"], record["gold"]) == (
             row["text"],
             row["id"],
@@ -83,7 +86,7 @@ def test_records_tell_the_texts_as_they_were_given(twelve: list[Record]) -> None
 
 
 def normalised(text: str) -> str:
-    """Do to a text what the sample's tokenizer does: lower case, no accents."""
+    """Return a text as the sample's tokenizer normalises it: lower case, no accents."""
     decomposed = unicodedata.normalize("NFD", text.lower())
     return "".join(c for c in decomposed if unicodedata.category(c) != "Mn")
 
@@ -98,41 +101,43 @@ def normalised(text: str) -> str:
         ("t.jsonl.gz", gzip.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode())),
     ],
 )
-def test_every_format_gives_the_same_records(
-    tmp_path: Path, twelve: list[Record], name: str, content: bytes
+def test_every_input_format_gives_the_same_records(
+    tmp_path: Path, twelve_records: list[Record], name: str, content: bytes
 ) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    assert records(tmp_path / "report", MODEL, path) == twelve
+    assert records(tmp_path / "report", MODEL, path) == twelve_records
 
 
-def test_standard_input_gives_the_same_records(tmp_path: Path, twelve: list[Record]) -> None:
+def test_standard_input_gives_the_same_records(
+    tmp_path: Path, twelve_records: list[Record]
+) -> None:
     lines = "".join(json.dumps(row) + "\n" for row in ROWS)
     out = tmp_path / "report"
     result = CliRunner().invoke(app, ["explain", str(MODEL), "-", "--out", str(out)], input=lines)
     assert result.exit_code == 0, result.output
-    assert read_records(out) == twelve
+    assert read_records(out) == twelve_records
 
 
-def test_columns_may_have_other_names(tmp_path: Path, twelve: list[Record]) -> None:
+def test_columns_may_have_other_names(tmp_path: Path, twelve_records: list[Record]) -> None:
     rows = [{"review": r["text"], "stars": r["label"], "key": r["id"]} for r in ROWS]
     path = tmp_path / "reviews.csv"
     path.write_bytes(delimited(rows, ","))
     names = ("--text-column", "review", "--label-column", "stars", "--id-column", "key")
-    assert records(tmp_path / "report", MODEL, path, *names) == twelve
+    assert records(tmp_path / "report", MODEL, path, *names) == twelve_records
 
 
-def test_a_gold_label_may_be_an_index_or_unknown(tmp_path: Path, write_jsonl) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+def test_gold_label_may_be_an_index_or_unknown(tmp_path: Path, write_jsonl) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
     golds = [1, "1", "spam", "eggs", 7, None, 1.5]
     path = write_jsonl(*({"text": "free prize", "label": gold} for gold in golds))
     out = tmp_path / "report"
-    found = records(out, MODEL, path)
-    assert [record["gold"] for record in found] == ["spam"] * 3 + ["eggs", "7", None, "1.5"]
+    explained = records(out, MODEL, path)
+    assert [record["gold"] for record in explained] == ["spam"] * 3 + ["eggs", "7", None, "1.5"]
     counts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]
-    assert counts["accuracy"] == (1.0 if found[0]["predicted"] == "spam" else 0.0)
+    assert counts["accuracy"] == (1.0 if explained[0]["predicted"] == "spam" else 0.0)
 
 
-def test_a_folder_and_a_state_dict_give_the_same_records(tmp_path: Path, bert_folder: Path) -> None:
+def test_folder_and_state_dict_give_the_same_records(tmp_path: Path, bert_folder: Path) -> None:
     from transformers import BertForSequenceClassification  # noqa: PLC0415
 
     module = BertForSequenceClassification.from_pretrained(bert_folder)
@@ -143,7 +148,7 @@ def test_a_folder_and_a_state_dict_give_the_same_records(tmp_path: Path, bert_fo
     assert records(tmp_path / "two", tmp_path / "weights.pt", *arguments, *files) == folder
 
 
-def test_a_title_and_one_file(tmp_path: Path) -> None:
+def test_title_and_single_file_are_on_the_page_and_in_the_manifest(tmp_path: Path) -> None:
     out = tmp_path / "report"
     explain(MODEL, TEXTS, "--out", out, "--limit", 3, "--title", "Spam, v2", "--single-file")
     assert "<title>Spam, v2</title>" in (out / "index.html").read_text(encoding="utf-8")
@@ -151,7 +156,7 @@ def test_a_title_and_one_file(tmp_path: Path) -> None:
     assert (options["title"], options["single_file"]) == ("Spam, v2", True)
 
 
-def test_a_broken_template_stops_the_run_before_it_begins(tmp_path: Path) -> None:
+def test_broken_template_is_refused_before_the_run_starts(tmp_path: Path) -> None:
     (tmp_path / "rows.html.j2").write_text("{% if %}", encoding="utf-8")
     out = tmp_path / "report"
     result = explain(MODEL, TEXTS, "--out", out, "--template-dir", tmp_path, code=2)
@@ -159,27 +164,27 @@ def test_a_broken_template_stops_the_run_before_it_begins(tmp_path: Path) -> Non
     assert not out.exists()
 
 
-def test_bad_rows_are_kept_and_told(tmp_path: Path) -> None:
+def test_quarantined_rows_are_in_records_page_summary_and_warning(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b'{"text": "free"}\n{"txt": 4}\n\n{"text": "\xff"}\n{"text": "   "}\nnot\n')
     out = tmp_path / "report"
     result = explain(MODEL, path, "--out", out, "--json", code=4)
     summary = json.loads(result.stdout)
     assert (summary["rows"], summary["ok"], summary["quarantined"]) == (5, 1, 4)
-    found = read_records(out)
-    assert [record["status"] for record in found] == ["ok", *["quarantined"] * 4]
-    assert [record["line"] for record in found[1:]] == [2, 4, 5, 6]
+    explained = read_records(out)
+    assert [record["status"] for record in explained] == ["ok", *["quarantined"] * 4]
+    assert [record["line"] for record in explained[1:]] == [2, 4, 5, 6]
     assert (out / "index.html").read_text(encoding="utf-8").count("not explained") == 4
     assert "4 of 5 rows were not explained" in result.stderr
 
 
-def test_a_run_of_bad_rows_alone_still_makes_a_report(tmp_path: Path) -> None:
+def test_run_with_quarantined_rows_only_writes_records(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_text("no\nno\n", encoding="utf-8")
     assert len(records(tmp_path / "report", MODEL, path, code=4)) == 2
 
 
-def test_stdout_is_data_and_quiet_is_quiet(tmp_path: Path) -> None:
+def test_stdout_has_data_only_and_quiet_prints_nothing(tmp_path: Path) -> None:
     loud = explain(MODEL, TEXTS, "--limit", 3, "--out", tmp_path / "one")
     assert loud.stdout == ""
     assert "special-token share" in loud.stderr
@@ -187,7 +192,7 @@ def test_stdout_is_data_and_quiet_is_quiet(tmp_path: Path) -> None:
     assert quiet.output == ""
 
 
-def test_a_report_is_replaced_only_if_asked(tmp_path: Path) -> None:
+def test_existing_report_is_replaced_only_with_overwrite(tmp_path: Path) -> None:
     out = tmp_path / "report"
     assert len(records(out, MODEL, TEXTS, "--limit", 3)) == 3
     explain(MODEL, TEXTS, "--limit", 2, "--out", out, code=2)
@@ -195,10 +200,10 @@ def test_a_report_is_replaced_only_if_asked(tmp_path: Path) -> None:
     assert len(records(out, MODEL, TEXTS, "--limit", 2, "--overwrite")) == 2
 
 
-def test_the_preset_is_told_in_manifest_and_page(tmp_path: Path) -> None:
+def test_preset_is_named_in_manifest_and_page(tmp_path: Path) -> None:
     out = tmp_path / "report"
-    found = records(out, MODEL, TEXTS, "--limit", 3, "--preset", "allennlp")
-    assert {record["samples"] for record in found} == {10}
+    explained = records(out, MODEL, TEXTS, "--limit", 3, "--preset", "allennlp")
+    assert {record["samples"] for record in explained} == {10}
     manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["model"]["embedding_layer"] == "bert.embeddings"
     assert (
@@ -214,55 +219,58 @@ def test_the_preset_is_told_in_manifest_and_page(tmp_path: Path) -> None:
     assert "allennlp" in (out / "index.html").read_text(encoding="utf-8")
 
 
-def test_noise_that_flips_predictions_is_warned_of(tmp_path: Path) -> None:
+def test_noise_that_changes_predictions_gives_a_warning(tmp_path: Path) -> None:
     out = tmp_path / "report"
     result = explain(MODEL, TEXTS, "--limit", 20, "--noise", 3, "--samples", 8, "--out", out)
     assert "noise changes the prediction" in result.stderr
     assert "noise changes the prediction" in (out / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_long_text_is_cut_and_says_so(tmp_path: Path) -> None:
-    found = records(tmp_path / "report", MODEL, TEXTS, "--limit", 12, "--max-length", 8)
-    assert {record["truncated"] for record in found} == {True, False}
-    assert all(len(record["tokens"]) <= 8 for record in found)
+def test_long_text_is_truncated_and_marked(tmp_path: Path) -> None:
+    explained = records(tmp_path / "report", MODEL, TEXTS, "--limit", 12, "--max-length", 8)
+    assert {record["truncated"] for record in explained} == {True, False}
+    assert all(len(record["tokens"]) <= 8 for record in explained)
     assert "did not see" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_version_is_told() -> None:
+def test_version_is_printed() -> None:
     result = CliRunner().invoke(app, ["--version"])
     assert result.stdout == f"saliency {__version__}\n"
 
 
-def test_a_terminal_sees_progress(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "saliency_cli", "explain", str(MODEL), str(TEXTS)]
     options = ["--samples", "8", "--out", str(tmp_path / "report")]
-    with subprocess.Popen([*command, *options], stderr=theirs) as process:
-        os.close(theirs)
-        seen = b"".join(iter(lambda: read_terminal(ours), b"")).decode()
-    os.close(ours)
+    with subprocess.Popen([*command, *options], stderr=terminal) as process:
+        os.close(terminal)
+        printed = b"".join(iter(lambda: read_terminal(controller), b"")).decode()
+    os.close(controller)
     assert process.returncode == 0
-    assert "explaining" in seen
-    assert "rows/s" in seen
-    assert "100%" in seen
+    assert "explaining" in printed
+    assert "rows/s" in printed
+    assert "100%" in printed
 
 
-def read_terminal(terminal: int) -> bytes:
+def read_terminal(controller: int) -> bytes:
+    """Return the next bytes of a pseudo-terminal, or none if its other end is closed."""
     try:
-        return os.read(terminal, 4096)
-    except OSError:  # Linux says so when the other end is closed
+        return os.read(controller, 4096)
+    except OSError:  # EIO: Linux reports a closed other end in this way
         return b""
 
 
-def test_pairs_windows_and_targets_reach_the_records_and_the_pages(tmp_path: Path) -> None:
+def test_pairs_windows_and_targets_are_in_records_and_pages(tmp_path: Path) -> None:
     texts = tmp_path / "pairs.csv"
     texts.write_text("first,second,label\nfree call,won a prize,ham\n" + "word " * 300 + ",b,1\n")
     out = tmp_path / "out"
     columns = ("--text-column", "first", "--pair-column", "second")
-    made = records(out, MODEL, texts, *columns, "--target", "all", "--stride", 8, "--samples", 2)
-    assert [each["pair"] for each in made] == ["won a prize", "b"]
-    assert [each["windows"] for each in made] == [1, 3]
-    assert all(len(each["others"]) == 1 for each in made)
+    explained = records(
+        out, MODEL, texts, *columns, "--target", "all", "--stride", 8, "--samples", 2
+    )
+    assert [each["pair"] for each in explained] == ["won a prize", "b"]
+    assert [each["windows"] for each in explained] == [1, 3]
+    assert all(len(each["others"]) == 1 for each in explained)
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count('class="target"') == 4
     assert "read in 3 windows" in page

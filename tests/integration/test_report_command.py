@@ -209,7 +209,7 @@ def test_no_change_of_a_record_ends_in_a_traceback(
     else:
         render(run.folder, PageChoice())
         for name, each in EXPORTS.items():
-            assert each.binary or all(isinstance(chunk, bytes) for chunk in each.export(run)), name
+            assert each.binary or all(isinstance(chunk, bytes) for chunk in each.encode(run)), name
     shutil.rmtree(folder)
 
 

@@ -1,8 +1,8 @@
-"""`saliency explain`, which writes down what its rows took, without start and pages.
+"""Runs `saliency explain`, and writes down the seconds that its rows took, without start and pages.
 
-    python timed.py FILE clock|cpu explain MODEL TEXTS ...
+    python timed_explain.py FILE clock|cpu explain MODEL TEXTS ...
 
-FILE gets the seconds from when the first shard is begun until all are counted.
+FILE gets the seconds from the start of the first shard until the run's rows are counted.
 """
 
 import sys
@@ -25,26 +25,26 @@ CLOCKS = {"clock": perf_counter, "cpu": process_time}
 
 
 def main() -> None:
-    """Run the command line with a watch on it."""
+    """Run the command line with a timer around its shards."""
     target, clock, *arguments = sys.argv[1:]
     now = CLOCKS[clock]
     started: list[float] = []
 
     @contextmanager
-    def watched(choice: ExecutionChoice) -> Iterator[Executor]:
-        def explain(work: ShardWork) -> None:
+    def open_timed(choice: ExecutionChoice) -> Iterator[Executor]:
+        def execute(work: ShardWork) -> None:
             started.append(now())
-            explainer(work)
+            local(work)
 
-        with open_local(choice) as explainer:
-            yield explain
+        with open_local(choice) as local:
+            yield execute
 
-    def finished(*folder: Any) -> Any:  # noqa: ANN401 - as `finish` has it
-        found = finish(*folder)
+    def finish_timed(*arguments: Any) -> Any:  # noqa: ANN401 - those of `finish`
+        result = finish(*arguments)
         Path(target).write_text(str(now() - started[0]), encoding="ascii")
-        return found
+        return result
 
-    with patch.dict(EXECUTORS, local=watched), patch.object(pipeline, "finish", finished):
+    with patch.dict(EXECUTORS, local=open_timed), patch.object(pipeline, "finish", finish_timed):
         app(arguments)
 
 

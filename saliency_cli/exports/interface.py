@@ -1,0 +1,27 @@
+"""The interface of an export: what each format's file declares about itself."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from saliency_cli.runs.finished_run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """One format in which the records of a finished run can be written.
+
+    Attributes:
+        name: The value of `--format`.
+        help: What the format is and what it is for, in a few words. `saliency export --help` and
+            the table in docs/exports.md show it.
+        encode: Yields the content of the file in pieces, so that memory does not grow with the
+            number of rows.
+        binary: Whether the format can be written to a file only, not to stdout.
+        includes_quarantined: Whether the format has a place for quarantined rows.
+    """
+
+    name: str
+    help: str
+    encode: Callable[[Run], Iterator[bytes]]
+    binary: bool = False
+    includes_quarantined: bool = True

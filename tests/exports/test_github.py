@@ -1,0 +1,77 @@
+"""The exports `github` and `github-summary`: annotations and a step summary."""
+
+import re
+
+from hypothesis import given
+
+from saliency_cli.exports.github_annotations import escape_message, escape_property
+from saliency_cli.exports.github_summary import escape_markdown
+from tests.support.exports import any_text, exported, fields_with, one_word, wrong_record
+from tests.support.runs import bad_record, record
+
+
+def parsed_command(line: str) -> tuple[str, dict[str, str], str]:
+    """Read a workflow command as GitHub's runner does: split it, then undo the escapes."""
+    assert line.startswith("::")
+    head, message = line[2:].split("::", 1)
+    name, _, rest = head.partition(" ")
+    properties = dict(pair.split("=", 1) for pair in rest.split(",") if pair)
+    for code, character in (("%3A", ":"), ("%2C", ",")):
+        properties = {key: value.replace(code, character) for key, value in properties.items()}
+    unescaped = {key: unescape(value) for key, value in properties.items()}
+    return name, unescaped, unescape(message)
+
+
+def unescape(text: str) -> str:
+    return text.replace("%0D", "\r").replace("%0A", "\n").replace("%25", "%")
+
+
+@given(any_text)
+def test_workflow_command_gives_back_the_escaped_text(text: str) -> None:
+    name, properties, message = parsed_command(
+        f"::warning title={escape_property(text)}::{escape_message(text)}"
+    )
+    assert (name, properties, message) == ("warning", {"title": text}, text)
+    assert not {"\r", "\n"} & {*escape_message(text)}
+
+
+@given(one_word)
+def test_no_text_can_add_a_workflow_command(text: str) -> None:
+    records = [record(0, text) | fields_with(text) | {"gold": "ham"}, record(1, "ok", gold="ham")]
+    lines = exported(records, "github").decode().split("\n")
+    assert lines.pop() == ""
+    assert [parsed_command(line)[0] for line in lines] == ["notice", "warning", "warning"]
+
+
+def test_at_most_ten_annotations_with_the_most_confident_mistakes_first() -> None:
+    records = [wrong_record(number, 0.5 + number / 100) for number in range(30)]
+    lines = exported([*records, bad_record(30)], "github").decode().splitlines()
+    assert len(lines) == 10
+    assert "31 rows, 1 quarantined, accuracy 0.0%25" in lines[0]
+    assert [re.findall(r"row (\d+)", line)[0] for line in lines[1:]] == [
+        str(number) for number in range(29, 20, -1)
+    ]
+    few = exported([bad_record(0), wrong_record(1, 0.6)], "github").decode().splitlines()
+    assert "title=wrong prediction::" in few[1]
+    assert "title=row not explained::" in few[2]
+
+
+@given(any_text)
+def test_escaped_text_has_no_meaning_in_markdown(text: str) -> None:
+    escaped = escape_markdown(text)
+    assert re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped) == text
+    assert not re.search(r"(?<!\\)(?:\\\\)*(?<!\\)[|<>&*_`\[\]#]", escaped)
+
+
+def test_step_summary_is_two_tables_below_the_size_limit() -> None:
+    longest = "\U000e0001" * 300
+    records = [
+        wrong_record(number, 0.9) | {"id": longest, "text": longest * 9} for number in range(300)
+    ]
+    for each in records:
+        each["offsets"] = [[0, 0], *([n * 100, n * 100 + 100] for n in range(3))]
+    content = exported(records, "github-summary")
+    assert len(content) < 2**20
+    table = [line for line in content.decode().splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 9 + 2 + 50
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3, 5}
