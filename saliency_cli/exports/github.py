@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from heapq import nlargest
 
-from saliency_cli.analysis.words import judged
+from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.exports.phrases import leaders, named, prediction
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import Run
@@ -29,7 +29,11 @@ def annotations(run: Run) -> Iterator[bytes]:
 
 def flagged(run: Run, *, most: int) -> list[Record]:
     """Return wrong predictions, the most confident first, and then quarantined rows in order."""
-    records = (each for each in run.records() if each["status"] != "ok" or judged(each) is False)
+    records = (
+        each
+        for each in run.records()
+        if each["status"] != "ok" or prediction_is_correct(each) is False
+    )
     return nlargest(most, records, key=_urgency)
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl
 
-from saliency_cli.analysis.words import judged
+from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.exports.phrases import leaders, named, prediction
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import Run
@@ -81,7 +81,7 @@ def _outcome(record: Record) -> Outcome | None:
     """Say what is to be told of a row, or None where it passes."""
     if record["status"] != "ok":
         return "error", record["reason"], f"line {record['line']}: {record['excerpt']}"
-    right = judged(record)
+    right = prediction_is_correct(record)
     if right is None:
         return "skipped", "no gold label of the model's to judge it by", ""
     if right:

@@ -1,6 +1,6 @@
 """What the formats for a CI's pages say of a row, in a few words that fit one line."""
 
-from saliency_cli.analysis.words import leading
+from saliency_cli.analysis.words import strongest_words
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
@@ -24,7 +24,7 @@ def prediction(record: Record) -> str:
 
 def leaders(record: Record, *, most: int = 3) -> str:
     """Return the words with the largest shares."""
-    words = leading(record, most=most)
+    words = strongest_words(record, limit=most)
     return ", ".join(f"{_short(word.text)} {word.score:.1%}" for word in words)
 
 
