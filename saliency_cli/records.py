@@ -1,9 +1,14 @@
-"""The dataclasses that travel from room to room: Row -> Encoding -> Explanation -> record."""
+"""The dataclasses that travel between packages: Row -> Encoding -> Explanation -> record.
+
+A record is a row's line in `records/`; docs/records.md describes it. L tokens in a text.
+"""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-SCHEMA = 1
+SCHEMA = 2
+"""Version of records and manifest. 2 adds `evaluations`; of a method that draws nothing at random
+`errors`, `flip_rate` and `samples` are null."""
 
 Record: TypeAlias = dict[str, Any]
 """One line of `records/`, as JSON reads it."""
@@ -11,7 +16,13 @@ Record: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowPosition:
-    """Where a row of the input begins: its `ordinal`, its first byte, unpacked, and its line."""
+    """Where a row of the input begins.
+
+    Attributes:
+        ordinal: The row's number, from 0.
+        offset: Its first byte, counted in unpacked bytes.
+        line: Its first line, from 1.
+    """
 
     ordinal: int
     offset: int
@@ -20,7 +31,17 @@ class RowPosition:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One input row that can be explained; `size` is the bytes of input that it took."""
+    """One input row that can be explained.
+
+    Attributes:
+        ordinal: Its number in the input, from 0.
+        line: Its first line in the file, from 1.
+        id: Its id as a string, or None.
+        text: The text as it was given.
+        gold: The gold label as it was given, or None.
+        size: Bytes of input that it took.
+        pair: The second text of a pair, or None.
+    """
 
     ordinal: int
     line: int
@@ -33,7 +54,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """One input row that cannot be explained, and why; `excerpt` is fit to be shown."""
+    """One input row that cannot be explained: a quarantined row.
+
+    Attributes:
+        ordinal: Its number in the input, from 0.
+        line: Its first line in the file, from 1.
+        id: Its id as a string, where it could be read.
+        reason: Why it is quarantined.
+        excerpt: The start of what it holds, with control characters escaped.
+        size: Bytes of input that it took.
+    """
 
     ordinal: int
     line: int
@@ -43,7 +73,7 @@ class BadRow:
     size: int = 0
 
     def record(self) -> Record:
-        """Return the row's line in `records/`."""
+        """Return the row's record."""
         return {
             "schema": SCHEMA,
             "status": "quarantined",
@@ -59,8 +89,15 @@ class BadRow:
 class Encoding:
     """A text as the model reads it: L tokens, none of them padding.
 
-    `offsets` are code points of the untouched text, or of its pair where `segments` has a 1; a
-    special token has (0, 0).
+    Attributes:
+        ids: Token ids.
+        type_ids: Segment ids, for models that take them.
+        tokens: The tokens as the tokenizer spells them.
+        offsets: Code points [start, end) of the untouched text, or of its pair where `segments`
+            has a 1; (0, 0) for a special token.
+        special: Whether a token is special.
+        segments: 0 for a token of the text, 1 for one of its pair.
+        truncated: Whether the text was cut.
     """
 
     ids: tuple[int, ...]
@@ -85,7 +122,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A text with each token once, and the windows that the model reads it in."""
+    """A text with each token once (`whole`), and the windows that the model reads it in."""
 
     whole: Encoding
     windows: tuple[Window, ...]
@@ -93,9 +130,13 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model says of the clean text: a probability per label, in the labels' order.
+    """What the model predicts for the clean text.
 
-    A regression has no label and no probability, but a `value`.
+    Attributes:
+        labels: The model's labels.
+        probabilities: One for each label, in their order; none of a regression.
+        predicted: Index of the predicted label; None of a regression.
+        value: The output of a regression; None otherwise.
     """
 
     labels: tuple[str, ...]
@@ -104,12 +145,12 @@ class Prediction:
     value: float | None = None
 
     def fields(self) -> Record:
-        """Return the record's fields."""
+        """Return the prediction's fields of the record."""
         probabilities = [_rounded(value) for value in self.probabilities]
-        found = self.predicted
+        index = self.predicted
         fields: Record = {
-            "predicted": None if found is None else self.labels[found],
-            "probability": None if found is None else probabilities[found],
+            "predicted": None if index is None else self.labels[index],
+            "probability": None if index is None else probabilities[index],
             "probabilities": dict(zip(self.labels, probabilities, strict=False)),
         }
         return fields if self.value is None else {**fields, "value": _rounded(self.value)}
@@ -117,16 +158,32 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """One number a token, and how sure it is: `errors` are standard errors of `scores`."""
+    """One score a token for one target.
+
+    Attributes:
+        scores: Shares of the text's total, L numbers whose absolute values sum to 1.
+        errors: Their standard errors; None without at least two random draws.
+        samples: Random passes made; None for a method that draws nothing at random.
+        flip_rate: Share of the random passes that predict another label; None likewise.
+        evaluations: Forward passes made, the clean pass not counted; a forward pass with its
+            backward pass counts 3.
+        converged: Whether the errors are within the tolerance of `--samples auto`.
+    """
 
     scores: tuple[float, ...]
     errors: tuple[float, ...] | None
-    samples: int
-    flip_rate: float
+    samples: int | None
+    flip_rate: float | None
+    evaluations: int
     converged: bool = True
 
     def fields(self, target: str, *, special: tuple[bool, ...]) -> Record:
-        """Return the record's fields."""
+        """Return the target's fields of the record.
+
+        Args:
+            target: The target's name.
+            special: Whether a token is special, for each token.
+        """
         scores = [_rounded(value) for value in self.scores]
         shares = zip(map(abs, scores), special, strict=True)
         return {
@@ -135,13 +192,14 @@ class Attribution:
             "errors": None if self.errors is None else [_rounded(value) for value in self.errors],
             "special_share": _rounded(sum(share for share, is_special in shares if is_special)),
             "samples": self.samples,
-            "flip_rate": _rounded(self.flip_rate),
+            "flip_rate": None if self.flip_rate is None else _rounded(self.flip_rate),
+            "evaluations": self.evaluations,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A row with its prediction and, by target, the saliency of its tokens."""
+    """A row with its prediction and, for each target, the scores of its tokens."""
 
     row: Row
     encoding: Encoding
@@ -151,18 +209,18 @@ class Explanation:
 
     @property
     def attribution(self) -> Attribution:
-        """Of the first target, which the record shows first."""
+        """The attribution of the first target, which the record shows first."""
         return next(iter(self.attributions.values()))
 
     @property
     def converged(self) -> bool:
-        """Whether the errors of every target are as small as was asked for."""
+        """Whether the errors of every target are within the tolerance."""
         return all(attribution.converged for attribution in self.attributions.values())
 
     def record(self) -> Record:
-        """Return the row's line in `records/`; floats keep the seven digits that float32 has.
+        """Return the row's record; floats keep the seven digits that float32 has.
 
-        Only what has them holds `segments`, `others` and `value`.
+        `segments` is there for pairs only, `others` for several targets, `value` for a regression.
         """
         special = self.encoding.special
         first, *others = (
@@ -191,7 +249,12 @@ class Explanation:
 
 
 def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
-    """Return the label that `gold` names, or counts as an index; else `gold` as it is."""
+    """Return the label that `gold` names, by name or by index; else `gold` itself.
+
+    Args:
+        gold: A gold label as it was given, or None.
+        labels: The model's labels.
+    """
     if gold is None or gold in labels:
         return gold
     if gold.isdecimal() and gold.isascii() and int(gold[:9]) < len(labels) and len(gold) < 10:

@@ -83,9 +83,9 @@ def _wrong(row: RowStats, limit: float) -> float | None:
 
 
 def _fragile(row: RowStats, limit: float) -> float | None:
-    """Return the flip rate; it must exceed the limit."""
-    rate: float = row.record["flip_rate"]
-    return rate if rate > limit else None
+    """Return the flip rate; it must exceed the limit. A method without noise has none."""
+    rate: float | None = row.record["flip_rate"]
+    return rate if rate is not None and rate > limit else None
 
 
 def _imprecise(row: RowStats, limit: float) -> float | None:

@@ -1,4 +1,7 @@
-"""A text under way: which draws of its gradient are still to be made, and what they add up to."""
+"""The draws of a text that are still to be made, and the sums of those that were made.
+
+Shapes: N texts, D draws, K blocks of draws, L tokens, H dimensions.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,199 +9,248 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.methods import METHODS
+from saliency_cli.attribution.draw_batch import DrawBatch, DrawResults
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.reduction import (
     REDUCTIONS,
     normalised,
     standard_errors,
-    with_rounding,
+    with_dtype_error,
 )
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
 from saliency_cli.model.memory import ran_out
-from saliency_cli.model.passes import CleanPass, Gradients, PassRequest, gradient_passes
+from saliency_cli.model.passes import CleanPass, PassRequest
 from saliency_cli.records import Attribution
-from saliency_cli.settings import Maths
 
 MAX_BLOCKS = 32
-"""Gradients kept per text; with more draws than that, each is the sum of several."""
-FIRST_PASSES = 4
-MOST_PASSES = 64
-"""`--samples auto`: passes to begin with, and passes to stop at."""
+"""Sums kept per text for the jackknife; with more draws than that, each is the sum of several."""
+
+
+def block_limit(method: Method) -> int:
+    """Return how many sums of draws are kept per text: one if there are no errors to estimate."""
+    return MAX_BLOCKS if method.is_random else 1
 
 
 @dataclass(slots=True)
 class Accumulator:
-    """A text and a target: the clean pass, and the gradients of the draws that were made so far."""
+    """One text and target: its clean pass, and what its draws have contributed so far.
+
+    Attributes:
+        clean: The text's clean pass.
+        target: What F is.
+        maths: Method, reduction and objective.
+        dtype_error: What the number format moves scores by, as a share of their sizes.
+        requested: Draws that were queued.
+        made: Draws that were added.
+        flips: Passes that predicted another label than the clean pass.
+    """
 
     clean: CleanPass
     target: Target
     maths: Maths
     dtype_error: float = 0.0
-    asked: int = 0
+    requested: int = 0
     made: int = 0
     flips: int = 0
-    _found: "_Found | None" = None
+    _scores: "Scores | None" = None
     _blocks: list[Tensor] = field(default_factory=list)
 
     def next_round(self) -> "Draws | None":
-        """Return the draws to make next, or None once the text is done.
+        """Return the draws to make next, or None if the text needs no more.
 
-        What a round holds follows from the settings and the text alone. A fixed number is one
-        round; without one the number doubles until the errors are small, or too many.
+        A round follows from the method and the text alone, never from the batch.
         """
-        goal = self._goal()
-        if goal == self.asked:
+        converged = self.requested > 0 and self.attribution.converged
+        total = self.maths.method.total_draws(self.requested, converged=converged)
+        if total == self.requested:
             return None
-        draws = Draws(self, range(self.asked, goal))
-        self.asked, self._found = goal, None
+        draws = Draws(self, range(self.requested, total))
+        self.requested, self._scores = total, None
         return draws
 
-    def _goal(self) -> int:
-        sampling = self.maths.sampling
-        if sampling.draws is not None:
-            return sampling.draws
-        if self.asked == 0:
-            return FIRST_PASSES // sampling.passes_per_draw
-        most = MOST_PASSES // sampling.passes_per_draw
-        return self.asked if self.attribution.converged else min(2 * self.asked, most)
+    def add(self, values: Tensor, *, flips: int) -> None:
+        """Add draws in the order of their numbers.
 
-    def add(self, gradients: Tensor, *, flips: int) -> None:
-        """Add draws: their gradients [D, L, H], and how many of their passes flipped the label.
+        The first blocks are single draws; a later draw is added to one of them, by its number.
 
-        The first 32 are kept as they are; each later one is added to one of those, by its number.
+        Args:
+            values: What the draws contribute, [D, L, H].
+            flips: How many of their passes flipped the label.
         """
-        self.made += len(gradients)
+        self.made += len(values)
         self.flips += flips
-        self._blocks.append(gradients)
-        if self.made > MAX_BLOCKS:
+        self._blocks.append(values)
+        limit = block_limit(self.maths.method)
+        if self.made > limit:
             every = torch.cat(self._blocks)
-            kept, later = every[:MAX_BLOCKS], every[MAX_BLOCKS:]
+            kept, later = every[:limit], every[limit:]
             numbers = torch.arange(self.made - len(later), self.made, device=every.device)
-            self._blocks = [kept.index_add(0, numbers % MAX_BLOCKS, later)]
+            self._blocks = [kept.index_add(0, numbers % limit, later)]
 
     @property
-    def round_over(self) -> bool:
-        """Whether every draw that was asked for is made."""
-        return self.made == self.asked
+    def round_complete(self) -> bool:
+        """Whether every draw that was queued is made."""
+        return self.made == self.requested
 
     @property
     def attribution(self) -> Attribution:
-        """What the draws add up to, so far."""
-        return self._worked_out().attribution
+        """The scores and errors of the draws so far."""
+        return self._computed().attribution
 
     def raw(self) -> Tensor:
-        """Return raw scores [1 + K, L]: of all draws and, with several blocks, without one each."""
-        return self._worked_out().raw
+        """Return raw scores [1 + K, L]: of all draws and, with several blocks, without each one."""
+        return self._computed().raw
 
-    def _worked_out(self) -> "_Found":
-        if self._found is None:
-            work_out([self])
-        assert self._found is not None  # noqa: S101 - it has just been found
-        return self._found
+    def _computed(self) -> "Scores":
+        if self._scores is None:
+            compute_scores([self])
+        assert self._scores is not None  # noqa: S101 - compute_scores has set it
+        return self._scores
 
     @property
     def passes(self) -> int:
-        """Noisy passes made."""
-        return self.made * self.maths.sampling.passes_per_draw
+        """Passes made, the clean pass not counted."""
+        return self.made * self.maths.method.passes_per_draw
 
     @property
     def blocks(self) -> Tensor:
-        """Sums [K, L, H] of gradients, of one draw each while there are few."""
+        """Sums [K, L, H] of contributions, each of one draw while there are few draws."""
         return torch.cat(self._blocks)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """What draws add up to: raw scores [1 + K, L], on the CPU, and the attribution they give."""
+class Scores:
+    """What the draws of a text add up to.
+
+    Attributes:
+        raw: Raw scores [1 + K, L] on the CPU: of all draws, then without each of K blocks.
+        attribution: The normalised scores, with their errors where draws are random.
+    """
 
     raw: Tensor
     attribution: Attribution
 
 
-def work_out(pendings: Iterable[Accumulator]) -> None:
-    """Reduce what was drawn of some texts; as many draws of texts of one length in one go."""
+def compute_scores(accumulators: Iterable[Accumulator]) -> None:
+    """Compute the scores of texts from their draws so far.
+
+    Texts with the same length and number of draws are stacked: a dozen small operations a text cost
+    a GPU more time than the passes.
+    """
     alike: dict[tuple[int, int], list[Accumulator]] = {}
-    for pending in pendings:
-        alike.setdefault((pending.made, len(pending.clean.encoding)), []).append(pending)
+    for each in accumulators:
+        alike.setdefault((each.made, len(each.clean.encoding)), []).append(each)
     for group in alike.values():
-        _work_out(group)
+        _compute_stacked(group)
 
 
-def _work_out(alike: Sequence[Accumulator]) -> None:
-    """Reduce what was drawn of some texts, in halves where memory runs out."""
-    raw = _raw_scores(alike)
+def _compute_stacked(group: Sequence[Accumulator]) -> None:
+    """Compute scores of texts of one length, in halves where memory runs out."""
+    raw = _raw_scores(group)
     if raw is None:
-        half = len(alike) // 2
-        _work_out(alike[:half])
-        _work_out(alike[half:])
+        half = len(group) // 2
+        _compute_stacked(group[:half])
+        _compute_stacked(group[half:])
         return
-    for pending, *found in zip(alike, raw, _attributions(alike, raw), strict=True):
-        pending._found = _Found(*found)  # noqa: SLF001 - known from here on
+    for each, *scores in zip(group, raw, _attributions(group, raw), strict=True):
+        each._scores = Scores(*scores)  # noqa: SLF001 - the accumulator's own cache
 
 
-def gradients(alike: Sequence[Accumulator]) -> Tensor:
-    """Return G [N, 1 + K, L, H]: the mean over all draws, and over those without one block each."""
-    made = alike[0].made
-    blocks = torch.stack([pending.blocks for pending in alike])
+def mean_contributions(group: Sequence[Accumulator]) -> Tensor:
+    """Return means [N, 1 + K, L, H] of N texts with the same length and number of draws.
+
+    The first is over all draws, the others over all draws but those of one of the K blocks; with a
+    single block there is only the first.
+    """
+    made = group[0].made
+    blocks = torch.stack([each.blocks for each in group])
     total = blocks.sum(dim=1, keepdim=True)
     count = blocks.shape[1]
     if count == 1:
         return total / made
     sizes = [len(range(number, made, count)) for number in range(count)]
-    left = torch.tensor([made - size for size in sizes], device=blocks.device)[:, None, None]
-    return torch.cat((total / made, (total - blocks) / left), dim=1)
+    rest = torch.tensor([made - size for size in sizes], device=blocks.device)[:, None, None]
+    return torch.cat((total / made, (total - blocks) / rest), dim=1)
 
 
-def _raw_scores(alike: Sequence[Accumulator]) -> Tensor | None:
-    """Return raw scores [N, 1 + K, L], or None where there is no room for so many at once."""
-    reduction = REDUCTIONS[alike[0].maths.reduction]
+def _raw_scores(group: Sequence[Accumulator]) -> Tensor | None:
+    """Return raw scores [N, 1 + K, L], or None if memory runs out for so many at once."""
+    maths = group[0].maths
+    reduction = None if maths.reduction is None else REDUCTIONS[maths.reduction]
     try:
-        embeddings = torch.stack([pending.clean.embedding for pending in alike])
-        return reduction(gradients(alike), embeddings[:, None]).cpu()
+        factors = torch.stack([each.clean.factor for each in group])[:, None]
+        return maths.method.raw_scores(mean_contributions(group), factors, reduction).cpu()
     except (RuntimeError, MemoryError) as error:
-        if len(alike) == 1 or not ran_out(error):
+        if len(group) == 1 or not ran_out(error):
             raise
     return None
 
 
-def _attributions(alike: Sequence[Accumulator], raw: Tensor) -> Iterator[Attribution]:
-    every, sampling = normalised(raw), alike[0].maths.sampling
-    found, without = every[:, 0], every[:, 1:]
-    errors = standard_errors(without, found) if without.shape[1] > 1 else None
-    small = torch.ones(len(alike), dtype=torch.bool)
-    if errors is not None:
-        small = errors.amax(dim=-1) <= sampling.tolerance * found.abs().amax(dim=-1)
-    errors = with_rounding(errors, found, share=alike[0].dtype_error)
-    told = [None] * len(alike) if errors is None else map(tuple, errors.tolist())
-    for pending, scores, own, converged in zip(
-        alike, found.tolist(), told, small.tolist(), strict=True
+def _attributions(group: Sequence[Accumulator], raw: Tensor) -> Iterator[Attribution]:
+    """Yield the attribution of each text, from raw scores [N, 1 + K, L]."""
+    method = group[0].maths.method
+    normal = normalised(raw)
+    scores, without = normal[:, 0], normal[:, 1:]
+    errors = standard_errors(without, scores) if without.shape[1] > 1 else None
+    within = torch.ones(len(group), dtype=torch.bool)
+    if errors is not None and method.tolerance_for_auto is not None:
+        largest = scores.abs().amax(dim=-1)
+        within = errors.amax(dim=-1) <= method.tolerance_for_auto * largest
+    errors = with_dtype_error(errors, scores, share=group[0].dtype_error)
+    listed = [None] * len(group) if errors is None else map(tuple, errors.tolist())
+    for each, own_scores, own_errors, converged in zip(
+        group, scores.tolist(), listed, within.tolist(), strict=True
     ):
-        yield Attribution(
-            scores=tuple(scores),
-            errors=own,
-            samples=pending.passes,
-            flip_rate=pending.flips / pending.passes,
-            converged=converged or sampling.draws is not None,
+        yield attribution_of(
+            [each], scores=tuple(own_scores), errors=own_errors, converged=converged
         )
+
+
+def attribution_of(
+    parts: Sequence[Accumulator],
+    *,
+    scores: tuple[float, ...],
+    errors: tuple[float, ...] | None,
+    converged: bool,
+) -> Attribution:
+    """Return the attribution of a text and target, with the passes that its parts took.
+
+    Args:
+        parts: The accumulators of its windows; one for a text in a single window.
+        scores: One score a token.
+        errors: Their standard errors, or None without an estimate.
+        converged: Whether the errors are within the tolerance.
+    """
+    method = parts[0].maths.method
+    passes = sum(part.passes for part in parts)
+    return Attribution(
+        scores=scores,
+        errors=errors,
+        samples=max(part.passes for part in parts) if method.is_random else None,
+        flip_rate=sum(part.flips for part in parts) / passes if method.is_random else None,
+        evaluations=passes * method.needs.value,
+        converged=converged,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Draws of a text's noise that follow each other; each a pass, or an antithetic pair."""
+    """Consecutive draws of one text and target; the item that batches are filled with."""
 
-    pending: Accumulator
+    accumulator: Accumulator
     numbers: range
 
     @property
     def length(self) -> int:
         """Tokens of the text."""
-        return len(self.pending.clean.encoding)
+        return len(self.accumulator.clean.encoding)
 
     @property
     def grain(self) -> int:
         """Passes of one draw, which stay together."""
-        return self.pending.maths.sampling.passes_per_draw
+        return self.accumulator.maths.method.passes_per_draw
 
     @property
     def rows(self) -> int:
@@ -206,37 +258,42 @@ class Draws:
         return len(self.numbers) * self.grain
 
     def split(self, rows: int) -> "tuple[Draws, Draws]":
-        """Divide into the draws of the first `rows` passes and the rest."""
+        """Return the draws of the first `rows` passes, and the rest."""
         first, rest = self.numbers[: rows // self.grain], self.numbers[rows // self.grain :]
         return replace(self, numbers=first), replace(self, numbers=rest)
 
 
-def gradients_of(batch: Sequence[Draws], classifier: Classifier) -> Gradients:
-    """Make a batch of draws; nothing is added up yet."""
-    maths = batch[0].pending.maths
-    aims = [
-        PassRequest(draws.pending.clean, draws.pending.target, len(draws.numbers))
+def evaluate_draws(batch: Sequence[Draws], classifier: Classifier) -> DrawResults:
+    """Return what the draws of a batch contribute; nothing is added up yet.
+
+    Args:
+        batch: Draws that fit into one batch.
+        classifier: The model or a replica of it.
+    """
+    maths = batch[0].accumulator.maths
+    requests = [
+        PassRequest(draws.accumulator.clean, draws.accumulator.target, len(draws.numbers))
         for draws in batch
     ]
-    each = [draws.pending.clean for draws in batch for _ in draws.numbers]
     numbers = [number for draws in batch for number in draws.numbers]
-    return gradient_passes(
-        classifier,
-        aims,
-        METHODS[maths.method](each, numbers, maths.sampling),
-        objective=maths.objective,
-        antithetic=maths.sampling.passes_per_draw == 2,
+    return maths.method.evaluate(
+        DrawBatch(requests, numbers), classifier, objective=maths.objective
     )
 
 
-def add_up(batch: Sequence[Draws], gradients: Gradients) -> list[Accumulator]:
-    """Add a batch's gradients to its texts; return those whose round is over, worked out."""
+def add_results(batch: Sequence[Draws], results: DrawResults) -> list[Accumulator]:
+    """Add a batch's results to its texts; return the texts whose round is complete.
+
+    Args:
+        batch: The draws that were evaluated.
+        results: What they contribute, in the same order.
+    """
     first = 0
     for draws in batch:
-        mine = slice(first, first + len(draws.numbers))
-        flips = sum(gradients.flips[mine])
-        draws.pending.add(gradients.values[mine, : draws.length], flips=flips)
-        first = mine.stop
-    over = {id(draws.pending): draws.pending for draws in batch if draws.pending.round_over}
-    work_out(over.values())
-    return [*over.values()]
+        own = slice(first, first + len(draws.numbers))
+        flips = sum(results.flips[own])
+        draws.accumulator.add(results.values[own, : draws.length], flips=flips)
+        first = own.stop
+    complete = {id(d.accumulator): d.accumulator for d in batch if d.accumulator.round_complete}
+    compute_scores(complete.values())
+    return [*complete.values()]

@@ -1,4 +1,4 @@
-"""Full batches: items of like length, as many as a token budget holds once they are padded."""
+"""Full batches: items of similar length, as many as a token budget holds with their padding."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -7,17 +7,17 @@ from typing import Protocol, Self, TypeVar
 
 from saliency_cli.records import BadRow, Row
 
-WINDOW_CHARACTERS = 1_000_000
-"""What is read ahead at most, sorted by length and held until it comes out in input order."""
+READ_AHEAD_CHARACTERS = 1_000_000
+"""Characters of text after which a read-ahead ends, whatever its number of rows."""
 
-ALIKE = 0.95
+SIMILAR_LENGTH = 0.95
 FULL_ENOUGH = 0.25
-"""A batch as full as this ends before an item shorter than that part of its longest: a quarter of a
-batch is 4 % slower, token for token, and padding costs what tokens do."""
+"""A batch that is a quarter full ends before an item that is shorter than 95 % of its longest: a
+quarter of a batch is 4 % slower, token for token, and padding costs what tokens do."""
 
 
 class Packable(Protocol):
-    """Work that takes `rows` rows of `length` tokens, and can be divided by the `grain`."""
+    """Work that fills rows of a batch, and can be divided between its rows."""
 
     @property
     def length(self) -> int:
@@ -25,14 +25,14 @@ class Packable(Protocol):
 
     @property
     def rows(self) -> int:
-        """Rows of a batch, if all is done at once."""
+        """Rows of a batch that all of the work takes."""
 
     @property
     def grain(self) -> int:
         """Rows that must stay together."""
 
     def split(self, rows: int) -> tuple[Self, Self]:
-        """Divide into the first `rows` rows and the rest."""
+        """Return the work of the first `rows` rows, and the rest."""
 
 
 Item = TypeVar("Item", bound=Packable)
@@ -40,24 +40,33 @@ Item = TypeVar("Item", bound=Packable)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Tokens in a batch, padding counted; `equal_lengths` allows for no padding at all."""
+    """How much goes into a batch.
+
+    Attributes:
+        tokens: Tokens in a batch, padding counted.
+        equal_lengths: Whether all texts of a batch must have one length, for a model whose results
+            depend on padding.
+    """
 
     tokens: int
     equal_lengths: bool = False
 
     def halved(self) -> Self:
-        """Return the budget with half the tokens, for when memory has run out."""
+        """Return the budget with half the tokens, for when memory ran out."""
         return replace(self, tokens=max(1, self.tokens // 2))
 
     def take(self, queue: deque[Item]) -> list[Item]:
-        """Take the next batch from the front of `queue`: at least one grain, whatever its size."""
+        """Remove the next batch from the front of `queue`, and return it.
+
+        It holds at least one grain, even one that is larger than the budget.
+        """
         batch: list[Item] = []
         rows = longest = 0
         while queue and not (batch and self._ends(rows, longest, queue[0].length)):
             item = queue.popleft()
             longest = max(longest, item.length)
-            room = max(self.tokens // longest - rows, 0 if batch else item.grain)
-            fitting = min(room // item.grain * item.grain, item.rows)
+            free = max(self.tokens // longest - rows, 0 if batch else item.grain)
+            fitting = min(free // item.grain * item.grain, item.rows)
             if fitting < item.rows:
                 head, item = item.split(fitting) if fitting else (None, item)
                 queue.appendleft(item)
@@ -67,21 +76,26 @@ class Budget:
         return batch
 
     def _ends(self, rows: int, longest: int, following: int) -> bool:
-        """Say whether a batch ends before an item of a length, because of its length alone."""
+        """Whether a batch ends before an item because of the item's length alone."""
         if self.equal_lengths:
             return following != longest
-        return rows * longest >= FULL_ENOUGH * self.tokens and following < ALIKE * longest
+        return rows * longest >= FULL_ENOUGH * self.tokens and following < SIMILAR_LENGTH * longest
 
 
-def windows(rows: Iterable[Row | BadRow], *, most: int) -> Iterator[list[Row | BadRow]]:
-    """Cut the input into windows of at most so many rows, and bounded in characters."""
-    window: list[Row | BadRow] = []
+def read_ahead(rows: Iterable[Row | BadRow], *, most: int) -> Iterator[list[Row | BadRow]]:
+    """Yield the input in groups that are sorted by length together and finished together.
+
+    Args:
+        rows: The input.
+        most: Largest number of rows in a group; its characters are bounded as well.
+    """
+    group: list[Row | BadRow] = []
     characters = 0
     for row in rows:
-        window.append(row)
+        group.append(row)
         characters += len(row.text) + len(row.pair or "") if isinstance(row, Row) else 0
-        if len(window) == most or characters > WINDOW_CHARACTERS:
-            yield window
-            window, characters = [], 0
-    if window:
-        yield window
+        if len(group) == most or characters > READ_AHEAD_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group

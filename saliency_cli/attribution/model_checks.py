@@ -1,4 +1,4 @@
-"""Small experiments on a loaded model, so that what it cannot do is known before the first row."""
+"""Small experiments on a loaded model, which find what it cannot do before the first row."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,22 +7,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.methods.smoothgrad import smoothgrad
+from saliency_cli.attribution.draw_batch import DrawBatch
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.base import Method
+from saliency_cli.attribution.methods.gradient import Gradient
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_hook import enclosing, find_layer
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import (
-    CleanPass,
-    PassRequest,
-    clean_passes,
-    gradient_passes,
-    shape_at_layer,
-)
+from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, shape_at_layer
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
-from saliency_cli.settings import Sampling
+from saliency_cli.settings import ObjectiveName, ReductionName
 
 TEXT = "A few plain words."
 TEXTS = (
@@ -34,58 +32,59 @@ MORE = (
     "Please send the report to the office before noon, with all the figures of last week.",
 )
 _FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
-"""What a module may raise on inputs that it does not take."""
-_FIRST = Target("the first label", 0)
+"""What a module may raise on inputs that it does not accept."""
+_FIRST_LABEL = Target("the first label", 0)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
-AVERAGED = 4
-"""Antithetic pairs behind plain scores: what each pass adds by itself is then about a third."""
-ROUNDING = 1e-3
-"""|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is nothing but rounding."""
-FAR_BELOW = 0.05
-"""|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which they are
-perpendicular on purpose, if they are so at every token."""
+"""How far padding may move logits, as a share of the largest, before batches need equal lengths."""
+AVERAGED_DRAWS = 4
+"""Antithetic pairs behind `plain_scores`: of the error of a single pass about a third is left."""
+NEGLIGIBLE_SUM = 1e-3
+"""|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is rounding error."""
+NEGLIGIBLE_PRODUCT = 0.05
+"""|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which a normalisation has
+made them perpendicular, if they are so at every token."""
 
 
-def deterministic(classifier: Classifier) -> bool:
-    """Say whether torch has kernels for a pass, and for its way back, that do not heed timing."""
+def has_deterministic_kernels(classifier: Classifier) -> bool:
+    """Whether the model's forward and backward passes have deterministic kernels."""
     try:
         (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
         _gradient(classifier, clean, objective="logit")
-    except _FAILURES as error:  # any other one is told by who probes next
+    except _FAILURES as error:  # another failure is reported by the check that follows
         return "deterministic" not in str(error)
     return True
 
 
-def probe(classifier: Classifier) -> Classifier:
-    """Run the model on plain texts, and return it with what was found about layout and padding.
+def check_forward(classifier: Classifier) -> Classifier:
+    """Return the classifier with what a run on plain texts shows of its layout and padding.
 
     Raises:
-        CheckpointError: it does not run, or not as a classifier with such an embedding layer.
+        CheckpointError: It does not run, or not as a classifier with such an embedding layer.
     """
     short, long = _encodings(classifier)
-    with _running():
+    with _failures_as_checkpoint_errors():
         shape = shape_at_layer(classifier, short)
     classifier = replace(classifier, tokens_first=shape[:2] == (len(short), 1))
-    alone = _run(classifier, [short])
+    alone = _logits(classifier, [short])
     expected = (1, len(classifier.labels))
     if alone.shape != expected:
         raise CheckpointError(
-            f"the model gives logits of shape {tuple(alone.shape)}, its labels ask for {expected}"
+            f"the model gives logits of shape {tuple(alone.shape)}; its labels need {expected}"
         )
     if not bool(alone.isfinite().all()):
         raise CheckpointError("the model's logits are not finite: are its weights damaged?")
-    beside = _run(classifier, [short, long])[:1]
-    off = float((beside - alone).abs().max() / alone.abs().max().clamp(min=1))
-    return replace(classifier, padding_blind=off <= PADDING_TOLERANCE[classifier.dtype])
+    beside = _logits(classifier, [short, long])[:1]
+    moved = float((beside - alone).abs().max() / alone.abs().max().clamp(min=1))
+    return replace(classifier, padding_blind=moved <= PADDING_TOLERANCE[classifier.dtype])
 
 
 def count_logits(classifier: Classifier) -> int:
-    """Run the model once, and return how many logits it gives, whatever its labels say.
+    """Return how many logits the model gives, whatever its labels are.
 
     Raises:
-        CheckpointError: it does not run, or gives something else than logits.
+        CheckpointError: It does not run, or gives something other than logits.
     """
-    logits = _run(classifier, _encodings(classifier)[:1])
+    logits = _logits(classifier, _encodings(classifier)[:1])
     if logits.dim() != 2:
         raise CheckpointError(
             f"the model gives one text logits of shape {tuple(logits.shape[1:])}, not a row of them"
@@ -97,14 +96,15 @@ def _encodings(classifier: Classifier, texts: Sequence[str] = TEXTS) -> list[Enc
     return encode(classifier.tokenizer, texts, max_length=classifier.max_length)
 
 
-def _run(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
-    with _running():
+def _logits(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
+    """Return logits [B, C] of clean passes."""
+    with _failures_as_checkpoint_errors():
         cleans = clean_passes(classifier, encodings)
     return torch.stack([clean.logits for clean in cleans])
 
 
 @contextmanager
-def _running() -> Iterator[None]:
+def _failures_as_checkpoint_errors() -> Iterator[None]:
     try:
         yield
     except _FAILURES as error:
@@ -112,53 +112,66 @@ def _running() -> Iterator[None]:
         raise CheckpointError(f"the model does not run on a plain text: {reason}") from error
 
 
-def width(classifier: Classifier) -> int:
+def embedding_width(classifier: Classifier) -> int:
     """Return H, the dimensions of the embedding."""
     (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
     return clean.embedding.shape[-1]
 
 
 def plain_scores(classifier: Classifier) -> list[Tensor]:
-    """Return the `l2` scores of a few plain texts, one by one, each from the mean of some passes.
+    """Return the `l2` scores [L] of a few plain texts, each from the mean of some passes.
 
-    Between two number formats they differ by what rounding does to all passes alike. What it does
-    to each is a part of the differences between draws, which the errors tell by themselves.
+    Between two number formats they differ by what the format does to all passes alike. What it does
+    to each pass by itself makes draws differ, and is in their standard errors already.
     """
     return [
-        normalised(REDUCTIONS["l2"](_mean_gradient(classifier, clean), clean.embedding))
+        normalised(REDUCTIONS["l2"].apply(_mean_gradient(classifier, clean), clean.embedding))
         for encoding in _encodings(classifier, (*TEXTS, *MORE))
         for clean in clean_passes(classifier, [encoding])
     ]
 
 
 def _mean_gradient(classifier: Classifier, clean: CleanPass) -> Tensor:
-    draws = range(AVERAGED)
-    noise = smoothgrad([clean] * len(draws), draws, Sampling())
-    aim = PassRequest(clean, _FIRST, len(draws))
-    return gradient_passes(
-        classifier, [aim], noise, objective="logit", antithetic=True
-    ).values.mean(dim=0)
+    """Return SmoothGrad's mean gradient [L, H] of a text."""
+    return _draws(classifier, clean, method=SmoothGrad(), count=AVERAGED_DRAWS).mean(dim=0)
 
 
-def _gradient(classifier: Classifier, clean: CleanPass, *, objective: str) -> Tensor:
-    still = torch.zeros(1, *clean.embedding.shape)
-    aim = PassRequest(clean, _FIRST, 1)
-    return gradient_passes(classifier, [aim], still, objective=objective).values[0]
+def _gradient(classifier: Classifier, clean: CleanPass, *, objective: ObjectiveName) -> Tensor:
+    """Return the plain gradient [L, H] of a text."""
+    return _draws(classifier, clean, method=Gradient(), count=1, objective=objective)[0]
 
 
-def at_layer(classifier: Classifier, name: str) -> Classifier:
-    """Return the classifier with its noise at another layer."""
+def _draws(
+    classifier: Classifier,
+    clean: CleanPass,
+    *,
+    method: Method,
+    count: int,
+    objective: ObjectiveName = "logit",
+) -> Tensor:
+    """Return what the first draws of a text contribute, [count, L, H], for the first label."""
+    batch = DrawBatch([PassRequest(clean, _FIRST_LABEL, count)], range(count))
+    return method.evaluate(batch, classifier, objective=objective).values
+
+
+def with_layer(classifier: Classifier, name: str) -> Classifier:
+    """Return the classifier with another layer as its embedding.
+
+    Args:
+        classifier: The model.
+        name: The layer's dotted name.
+    """
     name, layer = find_layer(classifier.module, name)
     return replace(classifier, embedding_name=name, embedding=layer)
 
 
 def embeddings_block(classifier: Classifier) -> str | None:
-    """Return the layer that sums token, position and type embeddings, or None.
+    """Return the name of the layer that sums token, position and type embeddings, or None.
 
-    It is the innermost layer around the token embedding that gives a tensor [B, L, H].
+    It is the innermost layer around the token embedding whose output is a tensor [B, L, H].
     """
     for name in enclosing(classifier.embedding_name):
-        candidate = at_layer(classifier, name)
+        candidate = with_layer(classifier, name)
         try:
             clean_passes(candidate, _encodings(classifier)[:1])
         except CheckpointError:
@@ -169,59 +182,78 @@ def embeddings_block(classifier: Classifier) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Degeneracy:
-    """When a reduction of gradients [L, H] at embeddings [L, H] says nothing, and why."""
+    """When a reduction carries no information at a layer.
+
+    Attributes:
+        holds: From gradient [L, H] and embedding [L, H] to whether it is so.
+        reason: What the normalisation behind the layer removes.
+        others: Reductions to use instead, for the hint.
+    """
 
     holds: Callable[[Tensor, Tensor], bool]
-    why: str
+    reason: str
     others: str
 
 
-def _sums_vanish(gradient: Tensor, _embedding: Tensor) -> bool:
-    return bool((gradient.sum(dim=-1).abs() < ROUNDING * gradient.abs().sum(dim=-1)).all())
+def _sum_vanishes(gradient: Tensor, _embedding: Tensor) -> bool:
+    sums, sizes = gradient.sum(dim=-1).abs(), gradient.abs().sum(dim=-1)
+    return bool((sums < NEGLIGIBLE_SUM * sizes).all())
 
 
 def _is_perpendicular(gradient: Tensor, embedding: Tensor) -> bool:
     products = torch.linalg.vecdot(gradient, embedding).abs()
     lengths = torch.linalg.vector_norm(gradient, dim=-1) * embedding.norm(dim=-1)
-    return bool((products < FAR_BELOW * lengths / embedding.shape[-1] ** 0.5).all())
+    return bool((products < NEGLIGIBLE_PRODUCT * lengths / embedding.shape[-1] ** 0.5).all())
 
 
-# LayerNorm takes the mean over d away from its input and divides by its length, so nothing behind
-# it can depend on either. The gradient then has no part along the mean (Σ_d G vanishes) and, where
-# the embedding itself is what goes in, none along the embedding (G·E vanishes).
+# LayerNorm subtracts the mean over d from its input and divides by its length, so nothing behind it
+# can depend on either. The gradient then has no part along the mean (Σ_d G vanishes) and, where the
+# embedding itself is the input, no part along the embedding (G·E vanishes).
 _DEGENERACIES = {
-    "sum": _Degeneracy(_sums_vanish, "takes the sum over the dimensions away", "l2 or dot"),
-    "dot": _Degeneracy(_is_perpendicular, "takes the length of the embedding away", "l2"),
+    "sum": _Degeneracy(_sum_vanishes, "removes the sum over the dimensions", "l2 or dot"),
+    "dot": _Degeneracy(_is_perpendicular, "removes the length of the embedding", "l2"),
 }
 
 
-def is_rounding(classifier: Classifier, *, reduction: str, objective: str) -> bool:
-    """Say whether a reduction vanishes for every token, as it may where a LayerNorm follows."""
+def is_rounding(
+    classifier: Classifier, *, reduction: ReductionName | None, objective: ObjectiveName
+) -> bool:
+    """Whether a reduction vanishes for every token, as it may where a LayerNorm follows.
+
+    Args:
+        classifier: The model.
+        reduction: The reduction.
+        objective: What F is.
+    """
     if reduction not in _DEGENERACIES:
         return False
     (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
     gradient = _gradient(classifier, clean, objective=objective).double()
-    embedding = clean.embedding.double()
-    return _DEGENERACIES[reduction].holds(gradient, embedding)
+    return _DEGENERACIES[reduction].holds(gradient, clean.embedding.double())
 
 
-def check_reduction(classifier: Classifier, *, reduction: str, objective: str) -> None:
-    """See that the reduction means something at the chosen layer.
+def check_reduction(classifier: Classifier, maths: Maths) -> None:
+    """Check that a run's reduction carries information at the chosen layer.
+
+    Args:
+        classifier: The model.
+        maths: What is computed.
 
     Raises:
-        UsageError: it does not; the layer at which it does is named, where there is one.
+        UsageError: It does not; the hint names a layer at which it does, where there is one.
     """
-    if not is_rounding(classifier, reduction=reduction, objective=objective):
+    reduction, objective = maths.reduction, maths.objective
+    if reduction is None or not is_rounding(classifier, reduction=reduction, objective=objective):
         return
-    found = _DEGENERACIES[reduction]
-    hint = f"take --reduction {found.others}"
+    degeneracy = _DEGENERACIES[reduction]
+    hint = f"take --reduction {degeneracy.others}"
     block = embeddings_block(classifier)
     if block and not is_rounding(
-        at_layer(classifier, block), reduction=reduction, objective=objective
+        with_layer(classifier, block), reduction=reduction, objective=objective
     ):
         hint = f"add --embedding-layer {block}, or {hint}"
     raise UsageError(
         f"--reduction {reduction} is nothing but rounding at {classifier.embedding_name}: "
-        f"a normalisation behind it {found.why}",
+        f"a normalisation behind it {degeneracy.reason}",
         hint,
     )

@@ -1,4 +1,4 @@
-"""Keyed noise: what is drawn depends on the text and the seed, never on batch or neighbours."""
+"""Keyed noise: it depends on the text, the draw and the seed, never on batch or neighbours."""
 
 import hashlib
 from array import array
@@ -16,11 +16,17 @@ def keyed_normal(
     width: int,
     pinned: bool = False,
 ) -> Tensor:
-    """Draw ε [D, L, width], standard normal in float32, zero behind the end of each text.
+    """Return standard normal noise ε [D, L, H] in float32, zero behind the end of each text.
 
-    Each of the D draws, a text's token ids and the number of the draw, has a generator of its own,
-    seeded by a hash of both and the seed. They run on the CPU whatever the model runs on, so a
-    device changes no number; from `pinned` memory a device takes it while others go on.
+    Each of the D draws has a generator of its own, seeded by a hash of seed, draw and token ids.
+    Generators run on the CPU whatever the model runs on, so a device changes no number.
+
+    Args:
+        texts: The token ids of each draw's text, D in all.
+        draws: The number of each draw within its text, D in all.
+        seed: The run's seed.
+        width: H, the dimensions of the embedding.
+        pinned: Whether the memory is pinned, from which a GPU copies while the CPU goes on.
     """
     noise = torch.zeros(len(texts), max(map(len, texts)), width, pin_memory=pinned)
     generator = torch.Generator()

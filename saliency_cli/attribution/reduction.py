@@ -1,77 +1,118 @@
-"""Gradients [L, H] -> one score a token, normalised, and how far it may be off.
+"""Gradients to one score a token, normalised, with standard errors.
 
-A text of L tokens and H dimensions; K independent draws of its gradient. What follows the reduction
-runs in float64, for the small differences of the jackknife.
+Shapes: L tokens, H dimensions of the embedding, K independent draws (or blocks of draws). All that
+follows the reduction is computed in float64, for the small differences of the jackknife.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from saliency_cli.attribution.maths import Maths
+
 PRIOR = 4
-"""Draws that the other tokens of a text are worth to the error of each."""
-
-Reduction = Callable[[Tensor, Tensor], Tensor]
+"""Weight of a text's other tokens in the variance of each, in draws."""
 
 
-def l2(gradient: Tensor, _embedding: Tensor) -> Tensor:
-    """Return ‖G_t‖₂ for gradients [..., L, H]: how far a token can move the target."""
+def l2(gradient: Tensor, _factor: Tensor) -> Tensor:
+    """Return ‖G_t‖₂ of gradients [..., L, H]: how strongly F depends on a token, without a sign."""
     norms: Tensor = torch.linalg.vector_norm(gradient, dim=-1)
     return norms.double()
 
 
-def dot(gradient: Tensor, embedding: Tensor) -> Tensor:
-    """Return G_t·E_t, signed: positive where the token speaks for the target."""
-    products: Tensor = torch.linalg.vecdot(gradient, embedding)
+def dot(gradient: Tensor, factor: Tensor) -> Tensor:
+    """Return G_t·X_t: positive where the token raises F, to first order.
+
+    Args:
+        gradient: Gradients [..., L, H].
+        factor: X, the embeddings E or the difference E − B to a baseline, [..., L, H].
+    """
+    products: Tensor = torch.linalg.vecdot(gradient, factor)
     return products.double()
 
 
-def absolute_sum(gradient: Tensor, _embedding: Tensor) -> Tensor:
-    """Return |Σ_d G_td|, as AllenNLP Interpret reduces."""
+def absolute_sum(gradient: Tensor, _factor: Tensor) -> Tensor:
+    """Return |Σ_d G_td| of gradients [..., L, H], as AllenNLP Interpret reduces them."""
     return gradient.sum(dim=-1, dtype=torch.float64).abs()
 
 
-REDUCTIONS: dict[str, Reduction] = {"l2": l2, "dot": dot, "sum": absolute_sum}
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """How gradients become one number a token.
+
+    Attributes:
+        apply: From gradients [..., L, H] and factors [..., L, H] to raw scores [..., L].
+        is_signed: Whether a score's sign says for or against the target.
+    """
+
+    apply: Callable[[Tensor, Tensor], Tensor]
+    is_signed: bool = False
+
+
+REDUCTIONS: dict[str, Reduction] = {
+    "l2": Reduction(l2),
+    "dot": Reduction(dot, is_signed=True),
+    "sum": Reduction(absolute_sum),
+}
+"""By the name that `--reduction` takes."""
+
+
+def is_signed(maths: Maths) -> bool:
+    """Return whether the scores of a run have a sign; the one place that decides it."""
+    if maths.reduction is None:
+        return maths.method.is_signed
+    return REDUCTIONS[maths.reduction].is_signed
 
 
 def normalised(raw: Tensor) -> Tensor:
-    """Divide scores [..., L] by Σ|s|, so that they are shares; all zero stays all zero.
+    """Return raw scores [..., L] divided by Σ|s|; all zero stays all zero.
 
-    Where one is not finite, neither is the outcome.
+    Where one of them is not finite, neither is the result.
     """
     total = raw.abs().sum(dim=-1, keepdim=True)
     return torch.where(total == 0, torch.zeros_like(raw), raw / total)
 
 
-def standard_errors(leave_one_out: Tensor, found: Tensor) -> Tensor:
-    """Return the standard error of scores [..., L], from the scores [..., K, L] without one draw.
+def standard_errors(leave_one_out: Tensor, scores: Tensor) -> Tensor:
+    """Return the standard error of each score, [..., L].
 
     The variance is the delete-one jackknife's (Efron, "The jackknife, the bootstrap and other
-    resampling plans", 1982, eq. 3.8). Few draws tell little of it, so each token's is drawn towards
-    what the text's other tokens have, as if that had been seen in four draws more (the moderated
-    variance of Smyth, "Linear models and empirical Bayes methods", 2004): larger scores are less
-    certain, about in proportion. Student's factor widens the rest, so that one standard error
-    covers what it covers of a normal distribution.
+    resampling plans", 1982, eq. 3.8). Few draws estimate it poorly, so the variance of each token
+    is moderated by that of the text's other tokens, with the weight of four draws (Smyth, "Linear
+    models and empirical Bayes methods", 2004); errors are about proportional to the size of a
+    score. Student's factor widens the result, so that one standard error covers what it covers of a
+    normal distribution.
+
+    Args:
+        leave_one_out: Normalised scores without one draw, for each of K draws: [..., K, L].
+        scores: Normalised scores of all draws, [..., L].
     """
     freedom = leave_one_out.shape[-2] - 1
     variance = freedom * leave_one_out.var(dim=-2, correction=0)
-    size = sizes(found) ** 2
+    size = sizes(scores) ** 2
     expected = size * torch.nan_to_num(variance / size).mean(dim=-1, keepdim=True)
     moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
     return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
 
 
-def sizes(found: Tensor) -> Tensor:
-    """Return what errors of scores [..., L] are about in proportion to: |s| and the text's mean."""
-    return found.abs() + found.abs().mean(dim=-1, keepdim=True)
+def sizes(scores: Tensor) -> Tensor:
+    """Return |s| plus the text's mean |s|, [..., L]: errors are about proportional to it."""
+    return scores.abs() + scores.abs().mean(dim=-1, keepdim=True)
 
 
-def with_rounding(errors: Tensor | None, found: Tensor, *, share: float) -> Tensor | None:
-    """Return errors [..., L] with what a number format moves scores by, a share of their sizes."""
+def with_dtype_error(errors: Tensor | None, scores: Tensor, *, share: float) -> Tensor | None:
+    """Return errors [..., L] with the error of the number format added in quadrature.
+
+    Args:
+        errors: Standard errors of the draws, or None without an estimate.
+        scores: Normalised scores, [..., L].
+        share: What the number format moves scores by, as a share of their sizes.
+    """
     if errors is None or share == 0:
         return errors
-    return (errors**2 + (share * sizes(found)) ** 2).sqrt()
+    return (errors**2 + (share * sizes(scores)) ** 2).sqrt()
 
 
 def small_sample_factor(freedom: int) -> float:

@@ -1,4 +1,4 @@
-"""Batches side by side: each stream has a thread, and a copy of the module, of its own.
+"""Batches side by side: each replica of the module has a thread of its own.
 
 The operations of a small model are too short to be divided among cores; whole batches are not.
 """
@@ -18,12 +18,13 @@ from saliency_cli.model.classifier import Classifier
 
 Result = TypeVar("Result")
 BatchJob: TypeAlias = Callable[[Classifier], Result]
+"""What is run on one replica: a function of the classifier."""
 
 
 def replica(classifier: Classifier) -> Classifier:
     """Return the classifier with a copy of its module that shares the weights.
 
-    Hooks, and whatever a module keeps of a pass, are then the copy's own.
+    Hooks, and whatever a module stores during a pass, then belong to the copy alone.
     """
     module = classifier.module
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
@@ -32,8 +33,8 @@ def replica(classifier: Classifier) -> Classifier:
     return replace(classifier, module=copy, embedding=embedding)
 
 
-def replicable(classifier: Classifier) -> bool:
-    """Say whether the module can be copied; one of a user's own may hold what cannot be."""
+def can_replicate(classifier: Classifier) -> bool:
+    """Whether the module can be copied; a user's own module may hold something that cannot."""
     try:
         replica(classifier)
     except Exception:  # noqa: BLE001 - copying runs the module's own code, which may raise anything
@@ -43,7 +44,13 @@ def replicable(classifier: Classifier) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaPool:
-    """What runs jobs on a classifier; without a pool, each at once in the thread that asks."""
+    """Runs jobs on replicas of a classifier.
+
+    Attributes:
+        count: Number of replicas.
+        free: The replicas that run no job.
+        pool: The threads; None for a single replica, whose jobs run at once in the caller's thread.
+    """
 
     count: int
     free: SimpleQueue[Classifier]
@@ -51,27 +58,27 @@ class ReplicaPool:
 
     @property
     def ahead(self) -> int:
-        """Jobs to have started: one in each stream, and one for each to go on with."""
+        """Jobs to keep submitted: one that runs on each replica, and one that follows it."""
         return 1 if self.pool is None else 2 * self.count
 
-    def start(self, job: BatchJob[Result]) -> Future[Result]:
-        """Start a job on whichever replica is free next; jobs are started in order."""
+    def submit(self, job: BatchJob[Result]) -> Future[Result]:
+        """Run a job on the replica that is free next; jobs start in the order of submission."""
         if self.pool is not None:
             return self.pool.submit(self._run, job)
-        made: Future[Result] = Future()
+        future: Future[Result] = Future()
         try:
-            made.set_result(self._run(job))
+            future.set_result(self._run(job))
         except Exception as error:  # noqa: BLE001 - raised where the result is asked for
-            made.set_exception(error)
-        return made
+            future.set_exception(error)
+        return future
 
     def _run(self, job: BatchJob[Result]) -> Result:
         classifier = self.free.get()
         try:
             return job(classifier)
         except Exception as error:
-            # Else what the job had in memory stays there until its error has been heard of, and
-            # the jobs behind it run out of memory, too.
+            # The traceback would keep the job's tensors alive until its error is read, and the
+            # jobs behind it would run out of memory, too.
             clear_frames(error.__traceback__)
             raise
         finally:
@@ -80,9 +87,13 @@ class ReplicaPool:
 
 @contextmanager
 def open_replicas(classifier: Classifier, count: int) -> Iterator[ReplicaPool]:
-    """Open so many streams; torch's own threads are divided among them.
+    """Yield a pool of replicas that divide torch's threads among them.
 
-    Who leaves early waits for the jobs that run, and for no other.
+    On early exit, running jobs finish and queued jobs are cancelled.
+
+    Args:
+        classifier: The model; used itself where there is one replica.
+        count: Number of replicas.
     """
     free: SimpleQueue[Classifier] = SimpleQueue()
     if count == 1:
@@ -94,7 +105,7 @@ def open_replicas(classifier: Classifier, count: int) -> Iterator[ReplicaPool]:
     threads = torch.get_num_threads()
     each = max(1, threads // count)
     pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(each,))
-    torch.set_num_threads(each)  # what this thread adds up must not get in the streams' way
+    torch.set_num_threads(each)  # the scores that this thread computes must not crowd the replicas
     try:
         yield ReplicaPool(count, free, pool)
     finally:

@@ -1,4 +1,4 @@
-"""A row on its way through the engine: encoded, then begun, then finished."""
+"""A row in the engine: encoded, then active (predicted, with draws to make), then finished."""
 
 from bisect import insort_left, insort_right
 from collections import deque
@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 import torch
 
-from saliency_cli.attribution.accumulator import Accumulator, Draws
-from saliency_cli.attribution.reduction import with_rounding
+from saliency_cli.attribution.accumulator import Accumulator, Draws, attribution_of
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.reduction import with_dtype_error
 from saliency_cli.attribution.windows import merge
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import GOLD, choose_targets, predict
@@ -19,14 +20,13 @@ from saliency_cli.model.passes import CleanPass
 from saliency_cli.model.tokenization import PAIR, TEXT, content
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
 from saliency_cli.safe_text import excerpt
-from saliency_cli.settings import Maths
 
 Outcome: TypeAlias = Explanation | BadRow
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A row that is encoded and waits for its clean passes, one for each of its windows."""
+class EncodedRow:
+    """A row and its tokens; it waits for its clean passes, one for each of its windows."""
 
     row: Row
     encoded: Encoded
@@ -38,35 +38,41 @@ class Text:
 
     @property
     def rows(self) -> int:
-        """A clean pass is one row of a batch."""
+        """Clean passes, each of which is one row of a batch."""
         return len(self.encoded.windows)
 
     @property
     def grain(self) -> int:
-        """Windows stay together: only all of them tell what is predicted."""
+        """All clean passes: the windows stay together, since the prediction needs all of them."""
         return self.rows
 
-    def split(self, rows: int) -> "tuple[Text, Text]":
-        """Never asked for: the windows stay together."""
+    def split(self, rows: int) -> "tuple[EncodedRow, EncodedRow]":
+        """Raise AssertionError: windows stay together, so this is never called."""
         raise AssertionError(rows)
 
 
 @dataclass(slots=True)
 class ActiveText:
-    """A text that is predicted; for each target, what is under way in each of the windows."""
+    """A text that is predicted and has draws to make.
 
-    text: Text
+    Attributes:
+        text: The row and its tokens.
+        prediction: From the mean logits of its windows.
+        parts: Target -> the accumulator of each window.
+    """
+
+    text: EncodedRow
     prediction: Prediction
     parts: dict[str, list[Accumulator]]
 
     @property
-    def pendings(self) -> list[Accumulator]:
-        """All that is under way."""
-        return [pending for parts in self.parts.values() for pending in parts]
+    def accumulators(self) -> list[Accumulator]:
+        """The accumulators of all targets and windows."""
+        return [each for parts in self.parts.values() for each in parts]
 
 
-def without_token(text: Text) -> str | None:
-    """Say which part of a row the tokenizer finds nothing in, or None."""
+def missing_part(text: EncodedRow) -> str | None:
+    """Return why a row cannot be explained, if its text or its pair has no token; else None."""
     for name, segment in (("text", TEXT), ("pair", PAIR)):
         if (name == "text" or text.row.pair is not None) and not content(
             text.encoded.whole, segment
@@ -75,10 +81,17 @@ def without_token(text: Text) -> str | None:
     return None
 
 
-def begin(
-    text: Text, cleans: Sequence[CleanPass], *, classifier: Classifier, maths: Maths
+def activate(
+    text: EncodedRow, cleans: Sequence[CleanPass], *, classifier: Classifier, maths: Maths
 ) -> ActiveText:
-    """Predict a text from the mean logits of its windows, and pin what is explained of it."""
+    """Return a text with its prediction and an empty accumulator for each target and window.
+
+    Args:
+        text: The row and its tokens.
+        cleans: The clean pass of each window.
+        classifier: The model, whose labels and head give the logits their meaning.
+        maths: What is computed, and for which target.
+    """
     logits = cleans[0].logits
     if len(cleans) > 1:
         logits = torch.stack([clean.logits for clean in cleans]).mean(dim=0)
@@ -91,55 +104,69 @@ def begin(
     return ActiveText(text, prediction, parts)
 
 
-def finished(begun: ActiveText) -> Outcome:
+def finish(active: ActiveText) -> Outcome:
     """Return the explanation of a text whose draws are all made, or why there is none."""
-    if not _finite(begun.prediction.probabilities, [begun.prediction.value]):
-        return quarantined(begun.text.row, "the prediction is not finite")
-    if not begun.parts:
-        reason = "the gold label is missing, or is no label of the model"
-        return quarantined(begun.text.row, reason)
-    text = begun.text
+    row = active.text.row
+    if not _all_finite(active.prediction.probabilities, [active.prediction.value]):
+        return quarantined(row, "the prediction is not finite")
+    if not active.parts:
+        return quarantined(row, "the gold label is missing, or is no label of the model")
     attributions = {
-        target: _attribution(text.encoded, parts) for target, parts in begun.parts.items()
+        target: _merged(active.text.encoded, parts) for target, parts in active.parts.items()
     }
     numbers = ((each.scores, each.errors or ()) for each in attributions.values())
-    if not _finite(*chain.from_iterable(numbers)):
-        return quarantined(text.row, "the gradient is not finite")
-    return Explanation(text.row, text.encoded.whole, begun.prediction, attributions, text.rows)
+    if not _all_finite(*chain.from_iterable(numbers)):
+        return quarantined(row, "the gradient is not finite")
+    encoded = active.text.encoded
+    return Explanation(row, encoded.whole, active.prediction, attributions, len(encoded.windows))
 
 
-def _finite(*numbers: Sequence[float | None]) -> bool:
-    """Say whether all numbers that there are can be written as JSON."""
-    return all(number is None or isfinite(number) for each in numbers for number in each)
+def _all_finite(*groups: Sequence[float | None]) -> bool:
+    """Return whether no number is infinite or NaN, which JSON cannot hold; None is no number."""
+    return all(number is None or isfinite(number) for group in groups for number in group)
 
 
-def _attribution(encoded: Encoded, parts: Sequence[Accumulator]) -> Attribution:
-    """Return the attribution of a text that was read in one window, or in several."""
+def _merged(encoded: Encoded, parts: Sequence[Accumulator]) -> Attribution:
+    """Return the attribution of a text from the accumulators of its windows."""
     if len(parts) == 1:
         return parts[0].attribution
     scores, errors = merge(encoded, [part.raw() for part in parts])
-    errors = with_rounding(errors, scores, share=parts[0].dtype_error)
-    return Attribution(
+    errors = with_dtype_error(errors, scores, share=parts[0].dtype_error)
+    return attribution_of(
+        parts,
         scores=tuple(scores.tolist()),
         errors=None if errors is None else tuple(errors.tolist()),
-        samples=max(part.passes for part in parts),
-        flip_rate=sum(part.flips for part in parts) / sum(part.passes for part in parts),
         converged=all(part.attribution.converged for part in parts),
     )
 
 
 def quarantined(row: Row, reason: str) -> BadRow:
-    """Return the row as one that is not explained."""
+    """Return a row that is not explained.
+
+    Args:
+        row: The row.
+        reason: Why, for the record and the page.
+    """
     return BadRow(row.ordinal, row.line, row.id, reason, excerpt(row.text), row.size)
 
 
-def identity(row: Row, maths: Maths) -> object:
-    """Return what makes two rows the same to the engine: their noise is then the same, too."""
+def same_text_key(row: Row, maths: Maths) -> object:
+    """Return a key that two rows share if they get the same scores: same text, so same noise.
+
+    Args:
+        row: A row.
+        maths: What is computed; the gold label counts where it is the target.
+    """
     return row.text, row.pair, row.gold if maths.target.name == GOLD else None
 
 
-def handed_to(row: Row, outcome: Outcome) -> Outcome:
-    """Return the outcome of a row for another of the same text."""
+def with_row(outcome: Outcome, row: Row) -> Outcome:
+    """Return the outcome of a text for another row with the same text.
+
+    Args:
+        outcome: What became of the first such row.
+        row: The other row.
+    """
     if isinstance(outcome, BadRow):
         return quarantined(row, outcome.reason)
     return replace(outcome, row=row)
@@ -147,62 +174,73 @@ def handed_to(row: Row, outcome: Outcome) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class ActiveTexts:
-    """The texts that are begun, and their draws still to be made, longest texts first."""
+    """The active texts of a read-ahead, and the queue of their draws, longest texts first.
+
+    Attributes:
+        queue: Draws still to be made.
+        owners: id() of an accumulator -> its text, until the accumulator needs no more draws.
+    """
 
     queue: deque[Draws] = field(default_factory=deque)
-    begun: dict[int, ActiveText] = field(default_factory=dict)
+    owners: dict[int, ActiveText] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
-        """Tokens of the draws still to be made."""
+        """Tokens of the queued draws."""
         return sum(draws.rows * draws.length for draws in self.queue)
 
-    def add(self, begun: ActiveText) -> None:
-        """Queue the first draws of a text, of each of its targets and windows."""
-        for pending in begun.pendings:
-            self.begun[id(pending)] = begun
-            first = pending.next_round()
+    def add(self, active: ActiveText) -> None:
+        """Queue the first draws of a text, for each of its targets and windows."""
+        for accumulator in active.accumulators:
+            self.owners[id(accumulator)] = active
+            first = accumulator.next_round()
             if first is not None:
                 insort_right(self.queue, first, key=_longest_first)
 
-    def go_on(self, pending: Accumulator) -> ActiveText | None:
-        """Queue the next draws of what has made its last; return the text if it is done with."""
-        if pending not in self:
+    def advance(self, accumulator: Accumulator) -> ActiveText | None:
+        """Queue the next round of draws, or return the text if all its targets are finished."""
+        if accumulator not in self:
             return None
-        more = pending.next_round()
-        if more is not None:
-            self._put_first(more)
+        draws = accumulator.next_round()
+        if draws is not None:
+            self._put_first(draws)
             return None
-        begun = self.begun.pop(id(pending))
-        return None if any(part in self for part in begun.pendings) else begun
+        active = self.owners.pop(id(accumulator))
+        return None if any(part in self for part in active.accumulators) else active
 
-    def rows(self, batch: Sequence[Draws]) -> list[int]:
-        """Return the ordinals of the rows that draws are of."""
-        begun = {id(draws.pending): self.begun[id(draws.pending)] for draws in batch}
-        return [each.text.row.ordinal for each in begun.values()]
+    def ordinals(self, batch: Sequence[Draws]) -> list[int]:
+        """Return the ordinals of the rows that a batch of draws belongs to."""
+        owners = {id(draws.accumulator): self.owners[id(draws.accumulator)] for draws in batch}
+        return [active.text.row.ordinal for active in owners.values()]
 
-    def __contains__(self, pending: Accumulator) -> bool:
-        """Whether a target of a text still waits for draws."""
-        return id(pending) in self.begun
+    def __contains__(self, accumulator: Accumulator) -> bool:
+        """Whether an accumulator still waits for draws."""
+        return id(accumulator) in self.owners
 
-    def without_room(self, batch: Sequence[Draws], *, for_good: bool) -> Iterator[ActiveText]:
-        """Put a batch back that memory ran out on; a text that is too much `for_good` is let go."""
+    def put_back(self, batch: Sequence[Draws], *, give_up: bool) -> Iterator[ActiveText]:
+        """Queue a batch again after memory ran out; yield the text that is given up, if any.
+
+        Args:
+            batch: The draws that failed.
+            give_up: Whether the batch had all the memory: if it then was a single draw, its text is
+                too large and is removed.
+        """
         first = batch[0]
-        if not for_good or len(batch) > 1 or first.rows > first.grain:
+        if not give_up or len(batch) > 1 or first.rows > first.grain:
             for draws in reversed(batch):
-                if draws.pending in self:
+                if draws.accumulator in self:
                     self._put_first(draws)
-        elif first.pending in self:
-            begun = self.begun[id(first.pending)]
-            for pending in begun.pendings:
-                self.begun.pop(id(pending), None)
-            kept = [draws for draws in self.queue if draws.pending in self]
+        elif first.accumulator in self:
+            active = self.owners[id(first.accumulator)]
+            for accumulator in active.accumulators:
+                self.owners.pop(id(accumulator), None)
+            kept = [draws for draws in self.queue if draws.accumulator in self]
             self.queue.clear()
             self.queue.extend(kept)
-            yield begun
+            yield active
 
     def _put_first(self, draws: Draws) -> None:
-        """Put draws before all that are no longer."""
+        """Queue draws before all others of the same length or shorter."""
         insort_left(self.queue, draws, key=_longest_first)
 
 

@@ -1,4 +1,4 @@
-"""The windows of a long text, put together again: one score a token, over the whole text."""
+"""The windows of a long text, merged: one score a token over the whole text."""
 
 from collections.abc import Sequence
 
@@ -10,32 +10,35 @@ from saliency_cli.records import Encoded
 
 
 def merge(encoded: Encoded, parts: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Return the scores [L] of the whole text, and their errors, from raw ones of its windows.
+    """Return the scores [L] of the whole text and their standard errors [L], or None without.
 
-    `parts` hold for each window the raw scores [1 + K, Lw]: of all its draws, then without one of
-    the K each. A token in several windows has the mean of its raw scores; the special ones are
-    added. Windows are independent, so the jackknife leaves out one draw of one window at a time,
-    and the variances add up.
+    A token in several windows has the mean of its raw scores; those of special tokens are added.
+    Windows are independent, so the jackknife leaves out one draw of one window at a time, and the
+    variances add up.
+
+    Args:
+        encoded: The text and its windows.
+        parts: For each window its raw scores [1 + K, Lw]: of all draws, then without each of K.
     """
-    shares = _shares(encoded)
+    weights = _token_weights(encoded)
     positions = [torch.tensor(window.positions) for window in encoded.windows]
     total = torch.zeros(len(encoded.whole), dtype=torch.float64)
-    for part, share, place in zip(parts, shares, positions, strict=True):
-        total.index_add_(0, place, part[0] * share)
+    for part, weight, position in zip(parts, weights, positions, strict=True):
+        total.index_add_(0, position, part[0] * weight)
     if min(map(len, parts)) == 1:
         return normalised(total), None
     variance = torch.zeros_like(total)
-    for part, share, place in zip(parts, shares, positions, strict=True):
+    for part, weight, position in zip(parts, weights, positions, strict=True):
         without = total.repeat(len(part) - 1, 1)
-        without.index_add_(1, place, (part[1:] - part[:1]) * share)
+        without.index_add_(1, position, (part[1:] - part[:1]) * weight)
         variance += standard_errors(normalised(without), normalised(total)) ** 2
     return normalised(total), variance.sqrt()
 
 
-def _shares(encoded: Encoded) -> list[Tensor]:
-    """Return what each token of each window counts: 1 if special, else 1 / the windows it is in."""
-    held = torch.zeros(len(encoded.whole), dtype=torch.float64)
+def _token_weights(encoded: Encoded) -> list[Tensor]:
+    """Return the weight [Lw] of each window's tokens: 1 if special, else 1 / windows with it."""
+    count = torch.zeros(len(encoded.whole), dtype=torch.float64)
     for window in encoded.windows:
-        held[list(window.positions)] += 1
-    held[torch.tensor(encoded.whole.special)] = 1
-    return [1 / held[list(window.positions)] for window in encoded.windows]
+        count[list(window.positions)] += 1
+    count[torch.tensor(encoded.whole.special)] = 1
+    return [1 / count[list(window.positions)] for window in encoded.windows]

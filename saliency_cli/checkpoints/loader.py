@@ -18,11 +18,11 @@ from transformers.utils import logging
 
 from saliency_cli.attribution.model_checks import (
     TEXT,
-    at_layer,
+    check_forward,
     count_logits,
-    deterministic,
     embeddings_block,
-    probe,
+    has_deterministic_kernels,
+    with_layer,
 )
 from saliency_cli.checkpoints.build import BuiltModel, attention, make
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
@@ -96,7 +96,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
         name_labels(made.config, names, outputs=count_logits(classifier))
     path = found.config or choice.checkpoint
     classifier = _meant(classifier, made.config, path=path, multi_label=choice.multi_label)
-    classifier = probe(_at_block(classifier) if choice.embeddings_block else classifier)
+    classifier = check_forward(_at_block(classifier) if choice.embeddings_block else classifier)
     return Loaded(settle(classifier, compute), found.saved.format, made.dtypes)
 
 
@@ -162,7 +162,7 @@ def _assembled(
 
 def _on_kernels(classifier: Classifier) -> Classifier:
     """Allow kernels that do not repeat themselves to a model that torch has no others for."""
-    if classifier.device.type != "cuda" or deterministic(classifier):
+    if classifier.device.type != "cuda" or has_deterministic_kernels(classifier):
         return classifier
     allow_any_kernel()
     return replace(classifier, deterministic=False)
@@ -208,7 +208,7 @@ def _at_block(classifier: Classifier) -> Classifier:
             "--preset allennlp: this model has no embeddings block to add noise to",
             "name a layer with --embedding-layer",
         )
-    return at_layer(classifier, block)
+    return with_layer(classifier, block)
 
 
 def _hashes(files: Iterable[Path]) -> dict[str, str]:

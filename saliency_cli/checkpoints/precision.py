@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from saliency_cli.attribution.model_checks import plain_scores, width
+from saliency_cli.attribution.model_checks import embedding_width, plain_scores
 from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints.build import attention
 from saliency_cli.errors import UsageError
@@ -44,7 +44,7 @@ def _dtype(classifier: Classifier, compute: Compute) -> torch.dtype:
     """Return the format asked for; "auto" is bfloat16 where machine and model gain by it."""
     if compute.dtype != "auto":
         return DTYPES[compute.dtype]
-    if multiplies_bfloat16(classifier.device) and width(classifier) >= BFLOAT16_WIDTH:
+    if multiplies_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_WIDTH:
         return torch.bfloat16
     return torch.float32
 

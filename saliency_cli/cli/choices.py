@@ -1,149 +1,110 @@
-"""What was given on the command line -> what is chosen: presets, defaults, what goes together."""
+"""From options as they were given to what a run computes: presets, defaults, combinations."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
+from saliency_cli.attribution.maths import Maths, MathsChoice, choose_reduction
+from saliency_cli.attribution.methods import build_method
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN
-from saliency_cli.settings import (
-    ExecutionChoice,
-    Maths,
-    MethodName,
-    PresetName,
-    ReductionName,
-    Request,
-    Sampling,
-    ShardSelection,
-    TargetChoice,
-)
-
-# The article's port of AllenNLP Interpret: cross-entropy of the predicted label, ten independent
-# samples of noise at a hundredth of the range, |sum| over the dimension (docs/maths.md).
-ALLENNLP = Maths(
-    reduction="sum",
-    objective="loss",
-    sampling=Sampling(samples=10, antithetic=False, noise=0.01),
-)
-PRESETS: dict[str, Maths] = {"allennlp": ALLENNLP}
+from saliency_cli.runs.request import Request
+from saliency_cli.settings import ExecutionChoice, ModelChoice, PresetName, TargetChoice
 
 
-def preset_maths(preset: PresetName, *, seed: int, given: Mapping[str, object]) -> Maths:
-    """Return the maths of a preset, which nothing in `given` (option -> value) may change.
+def allennlp(*, seed: int = 0) -> Maths:
+    """Return the article's port of AllenNLP Interpret's SmoothGrad (docs/maths.md).
+
+    Cross-entropy of the predicted label, ten independent samples of noise at a hundredth of the
+    embedding range, |sum| over the dimensions.
+    """
+    method = SmoothGrad(samples=10, antithetic=False, noise=0.01, seed=seed)
+    return Maths(method=method, reduction="sum", objective="loss")
+
+
+PRESETS: dict[PresetName, Callable[..., Maths]] = {"allennlp": allennlp}
+"""By the name that `--preset` takes; each takes the seed."""
+
+
+def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[str, Any]) -> Maths:
+    """Return what a run computes: the preset's choices, or those given with the method's defaults.
+
+    Args:
+        choice: Method, reduction and preset.
+        target: Which label is explained.
+        parameters: The method's parameters as given, by name; None where not given.
 
     Raises:
-        UsageError: an option was given that the preset fixes.
+        UsageError: An option does not fit the method, or the preset fixes it.
     """
-    for option, value in given.items():
-        if value is not None:
-            raise UsageError(
-                f"--preset {preset} fixes {option}", f"leave out {option}, or the preset"
-            )
-    maths = PRESETS[preset]
-    return replace(maths, sampling=replace(maths.sampling, seed=seed))
+    if choice.preset is not None:
+        return replace(_preset_maths(choice.preset, choice, parameters), target=target)
+    method = build_method(choice.method, parameters)
+    return Maths(method, choose_reduction(method, choice.reduction), "logit", target)
 
 
-@dataclass(frozen=True, slots=True)
-class MathsGiven:
-    """What of the maths was given on the command line and a preset fixes; None was not given."""
-
-    reduction: ReductionName | None = None
-    samples: str | None = None
-    antithetic: bool | None = None
-    noise: float | None = None
-    tolerance: float | None = None
-
-    def by_option(self) -> dict[str, object]:
-        """Return what was given under the names of the options."""
-        return {f"--{field.name}": getattr(self, field.name) for field in fields(self)}
-
-    def sampling(self, *, seed: int) -> Sampling:
-        """Return how the noise is drawn, with the defaults for what was not given."""
-        return Sampling(
-            samples=parse_samples(self.samples),
-            antithetic=self.antithetic is not False,
-            noise=0.01 if self.noise is None else self.noise,
-            seed=seed,
-            tolerance=0.02 if self.tolerance is None else self.tolerance,
-        )
+def _preset_maths(preset: PresetName, choice: MathsChoice, parameters: Mapping[str, Any]) -> Maths:
+    """Return a preset with the seed that was given; no other option may be given."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    seed = given.pop("seed", 0)
+    maths = PRESETS[preset](seed=seed)
+    if choice.reduction is not None:
+        given["reduction"] = choice.reduction
+    if choice.method != maths.method.name:
+        given["method"] = choice.method
+    for name in given:
+        option = f"--{name.replace('_', '-')}"
+        raise UsageError(f"--preset {preset} fixes {option}", f"leave out {option}, or the preset")
+    return maths
 
 
-def choose_maths(
-    given: MathsGiven,
-    *,
-    method: MethodName,
-    preset: PresetName | None,
-    seed: int,
-    target: TargetChoice,
-) -> Maths:
-    """Return the maths of a preset, or what was given and the defaults.
+def with_preset_layer(model: ModelChoice, preset: PresetName | None) -> ModelChoice:
+    """Return the model's options with the layer that a preset explains, unless one was given.
 
-    Raises:
-        UsageError: an option was given that the preset fixes, or one that makes no sense.
+    Args:
+        model: The model's options.
+        preset: The preset, or None.
     """
-    if preset is not None:
-        return replace(preset_maths(preset, seed=seed, given=given.by_option()), target=target)
-    return Maths(
-        method=method,
-        reduction=given.reduction or "l2",
-        sampling=given.sampling(seed=seed),
-        target=target,
-    )
+    block = preset is not None and model.embedding_layer is None
+    return replace(model, embeddings_block=block)
 
 
-def parse_samples(text: str | None) -> int | None:
-    """Read `--samples`: a number, or None for "auto".
+def choose_device_name(given: str, execution: ExecutionChoice) -> str:
+    """Return the device to ask for: cuda for workers that are given GPUs, cpu for the others.
 
-    Raises:
-        UsageError: it is neither.
+    Args:
+        given: The value of `--device`.
+        execution: The workers' options.
     """
-    if text is None or text == "auto":
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise UsageError(f"--samples {text!r}: give a number of passes, or auto")
-    return int(text)
-
-
-def parse_shard_selection(text: str | None) -> ShardSelection | None:
-    """Read `--shard`: I/N, as in 2/8, or None for all.
-
-    Raises:
-        UsageError: it is something else.
-    """
-    if text is None:
-        return None
-    index, _, count = text.partition("/")
-    if all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (index, count)):
-        share = ShardSelection(int(index), int(count))
-        if 1 <= share.index <= share.count:
-            return share
-    raise UsageError(f"--shard {text!r}: give I/N, such as 2/8 for the second of eight parts")
-
-
-def choose_device_name(given: str, engine: ExecutionChoice) -> str:
-    """Return the device to ask for: workers that are given a GPU use it, and others do not."""
-    if given != "auto" or engine.gpus_per_worker is None:
+    if given != "auto" or execution.gpus_per_worker is None:
         return given
-    return "cuda" if engine.gpus_per_worker else "cpu"
+    return "cuda" if execution.gpus_per_worker else "cpu"
 
 
-def check_together(request: Request, *, gated: bool) -> None:
-    """See that what was given goes together.
+def check_combination(request: Request, *, gated: bool) -> None:
+    """Check that the options of a run fit together.
+
+    Args:
+        request: The options.
+        gated: Whether `--fail-on` was given.
 
     Raises:
-        UsageError: it does not.
+        UsageError: Two options contradict each other.
     """
-    output, part = request.output, request.division.share is not None
+    output, part = request.output, request.sharding.share is not None
+    execution, device = request.execution, request.compute.device
     if output.overwrite and output.resume:
-        raise UsageError("--resume goes on with what --overwrite would replace; give one of them")
+        raise UsageError("--resume continues what --overwrite would replace; give one of them")
     if part and output.overwrite:
         raise UsageError("--overwrite would remove what the other --shard runs have done")
     if part and request.texts.path == STDIN:
         raise UsageError("--shard reads a file: each process has a standard input of its own")
-    if part and request.engine.name != "local":
-        raise UsageError("--engine ray gives out all shards itself; leave out --shard")
-    if request.engine.gpus_per_worker and not request.compute.device.startswith("cuda"):
+    if part and execution.name != "local":
+        raise UsageError("--engine ray distributes all shards itself; leave out --shard")
+    if execution.gpus_per_worker and not device.startswith("cuda"):
         raise UsageError("--gpus-per-worker is for --device cuda")
-    if request.engine.gpus_per_worker == 0 and request.compute.device != "cpu":
+    if execution.gpus_per_worker == 0 and device != "cpu":
         raise UsageError("--device cuda needs GPUs: leave out --gpus-per-worker 0")
     if part and gated:
         raise UsageError("--fail-on judges a whole run, and --shard is a part of one")

@@ -1,138 +1,128 @@
-"""The commands beside `explain`: parse, call, exit code. Only `show` brings torch."""
+"""The commands beside `explain`; only `inspect` and `show` load a model."""
 
-from saliency_cli import signals
-from saliency_cli.cli import options
-from saliency_cli.cli.choices import MathsGiven, choose_maths
+from pathlib import Path
+from typing import Annotated
+
+from saliency_cli.attribution.maths import MathsChoice
+from saliency_cli.cli.choices import choose_maths, with_preset_layer
 from saliency_cli.cli.console import Console
-from saliency_cli.cli.error_boundary import boundary
-from saliency_cli.runs.finished_run import open_run
+from saliency_cli.cli.options import Given, MethodParameters, Only, command
+from saliency_cli.runs.request import Question
 from saliency_cli.safe_text import harmless_json
-from saliency_cli.settings import Compute, ModelChoice, Question, TargetChoice
+from saliency_cli.settings import (
+    Compute,
+    ConsoleChoice,
+    ExportName,
+    ModelChoice,
+    Option,
+    PageChoice,
+    TargetChoice,
+)
 from saliency_cli.stdout import write_data
 
+RunPath = Annotated[
+    Path, Option("A folder that saliency explain wrote with --out.", flag="DIR", argument=True)
+]
 
-def report(
-    folder: options.RunPath,
-    html_rows: options.RerenderedRows = None,
-    title: options.RerenderedTitle = None,
-    single_file: options.RerenderedSingleFile = None,
-    template_dir: options.TemplateDir = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+
+@command
+def inspect_model(
+    model: ModelChoice,
+    compute: Annotated[Compute, Only("max_length", "device", "dtype")],
+    console: Annotated[ConsoleChoice, Only("debug")],  # noqa: ARG001 - read by `command`
+    as_json: Annotated[
+        bool, Option("Print one JSON object instead of lines.", flag="--json")
+    ] = False,
 ) -> None:
+    """Print what MODEL is and whether it can be explained, or why not."""
+    from saliency_cli.cli.inspection import inspect_checkpoint  # noqa: PLC0415 - imports torch
+
+    inspection, error = inspect_checkpoint(model, compute)
+    shown = inspection.as_json() if as_json else "\n".join(inspection.lines())
+    write_data([shown.encode() + b"\n"])
+    if error is not None:
+        raise error
+
+
+@command
+def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
-    with boundary(debug=debug):
-        from saliency_cli.report import check_templates, render  # noqa: PLC0415 - brings Jinja
-        from saliency_cli.runs.finalize import finish_if_begun  # noqa: PLC0415 - brings torch
-        from saliency_cli.runs.run_folder import INDEX, RunFolder  # noqa: PLC0415
+    from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
+    from saliency_cli.runs.finalize import finish_if_begun  # noqa: PLC0415
+    from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
+    from saliency_cli.runs.run_folder import INDEX, RunFolder  # noqa: PLC0415
 
-        signals.unwind()
-        console = Console(quiet=quiet)
-        finish_if_begun(RunFolder(folder))
-        run = open_run(folder)
-        given = {"html_rows": html_rows, "title": title, "single_file": single_file}
-        pages = run.pages(given, template_dir=template_dir)
-        check_templates(pages.template_dir)
-        with console.waiting("reading the records"):
-            run.check()
-        with console.waiting("writing the pages"):
-            run.folder.clear_pages()
-            render(run.folder, pages)
-        console.closing(run.summary, report=str(folder / INDEX))
+    shown = Console(quiet=console.quiet)
+    finish_if_begun(RunFolder(folder))
+    run = open_run(folder)
+    given = {**pages.values}
+    choice = run.pages(given, template_dir=given.pop("template_dir"))
+    check_templates(choice.template_dir)
+    with shown.waiting("reading the records"):
+        run.check()
+    with shown.waiting("writing the pages"):
+        run.folder.clear_pages()
+        render(run.folder, choice)
+    shown.closing(run.summary, report=str(folder / INDEX))
 
 
+@command
 def export(
-    folder: options.RunPath,
-    format_name: options.ExportFormat,
-    output: options.ExportOutput = None,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
+    folder: RunPath,
+    console: ConsoleChoice,
+    format_name: Annotated[ExportName, Option("Format of the output.", flag="--format")],
+    output: Annotated[
+        Path | None,
+        Option(
+            "The file to write; a binary format needs one.",
+            more="An existing file is replaced.",
+            metavar="FILE",
+            default="stdout",
+        ),
+    ] = None,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
-    with boundary(debug=debug):
-        from saliency_cli.exports.writer import left_out, write  # noqa: PLC0415 - csv, XML, heaps
+    from saliency_cli.exports.writer import left_out, write  # noqa: PLC0415 - csv, XML, heaps
+    from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
-        signals.unwind()
-        run = open_run(folder)
-        write(run, format_name, output=output)
-        missing = left_out(run, format_name)
-        if missing:
-            Console(quiet=quiet).warn(
-                f"--format {format_name} has no place for the {missing} quarantined rows"
-            )
+    run = open_run(folder)
+    write(run, format_name, output=output)
+    missing = left_out(run, format_name)
+    if missing:
+        Console(quiet=console.quiet).warn(
+            f"--format {format_name} has no place for the {missing} quarantined rows"
+        )
 
 
+@command
 def show(
-    model: options.ModelPath,
-    text: options.OneText,
-    pair: options.OnePair = None,
-    as_json: options.RecordAsJson = False,
-    quiet: options.Quiet = False,
-    debug: options.Debug = False,
-    tokenizer: options.Tokenizer = None,
-    config: options.Config = None,
-    arch: options.Arch = None,
-    labels: options.Labels = None,
-    base_model: options.BaseModel = None,
-    unsafe_pickle: options.UnsafePickle = False,
-    embedding_layer: options.EmbeddingLayer = None,
-    max_length: options.MaxLength = None,
-    stride: options.Stride = None,
-    multi_label: options.MultiLabel = False,
-    method: options.Method = "smoothgrad",
-    reduction: options.Reduction = None,
-    target: options.Target = "predicted",
-    contrast: options.Contrast = None,
-    threshold: options.Threshold = 0.5,
-    samples: options.Samples = None,
-    tolerance: options.Tolerance = None,
-    antithetic: options.Antithetic = None,
-    noise: options.Noise = None,
-    preset: options.Preset = None,
-    seed: options.Seed = 0,
-    device: options.Device = "auto",
-    dtype: options.Dtype = "auto",
-    attention: options.Attention = "auto",
-    batch_tokens: options.BatchTokens = None,
+    model: ModelChoice,
+    text: Annotated[str, Option("The text that is explained.", flag="TEXT", argument=True)],
+    console: ConsoleChoice,
+    compute: Compute,
+    method: MathsChoice,
+    target: TargetChoice,
+    parameters: Given[MethodParameters],
+    pair: Annotated[
+        str | None,
+        Option("The second text of a pair, for models that read two.", flag="PAIR", argument=True),
+    ] = None,
+    as_json: Annotated[
+        bool, Option("Print the record on stdout, as explain writes it.", flag="--json")
+    ] = False,
 ) -> None:
     """Explain one text, or a pair, and shade it in the terminal."""
-    with boundary(debug=debug):
-        question = Question(
-            model=ModelChoice(
-                checkpoint=model,
-                tokenizer=tokenizer,
-                config=config,
-                arch=arch,
-                labels=labels,
-                base_model=base_model,
-                unsafe_pickle=unsafe_pickle,
-                embedding_layer=embedding_layer,
-                multi_label=multi_label,
-                embeddings_block=preset is not None and embedding_layer is None,
-            ),
-            compute=Compute(
-                device=device,
-                dtype=dtype,
-                attention=attention,
-                batch_tokens=batch_tokens,
-                max_length=max_length,
-                stride=stride,
-            ),
-            maths=choose_maths(
-                MathsGiven(reduction, samples, antithetic, noise, tolerance),
-                method=method,
-                preset=preset,
-                seed=seed,
-                target=TargetChoice(name=target, contrast=contrast, threshold=threshold),
-            ),
-            text=text,
-            pair=pair,
-        )
-        from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - brings torch, which --help does not need
-        from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
-        from saliency_cli.runs.run_folder import record_line  # noqa: PLC0415
+    question = Question(
+        model=with_preset_layer(model, method.preset),
+        compute=compute,
+        maths=choose_maths(method, target, parameters.values),
+        text=text,
+        pair=pair,
+    )
+    from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
+    from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
+    from saliency_cli.runs.run_folder import record_line  # noqa: PLC0415
 
-        signals.unwind()
-        record = answer(question, Console(quiet=quiet))
-        shown = harmless_json(record_line(record)) if as_json else shaded(record)
-        write_data([shown.encode()])
+    record = answer(question, Console(quiet=console.quiet))
+    shown = harmless_json(record_line(record)) if as_json else shaded(record)
+    write_data([shown.encode()])

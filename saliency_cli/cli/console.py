@@ -3,7 +3,7 @@
 Texts, labels and paths reach the terminal as plain text, their control characters made visible.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
@@ -19,10 +19,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIPS_WARNED, Summary
 from saliency_cli.safe_text import visible
-
-Advance = Callable[[int], None]
 
 
 class _Rows(ProgressColumn):
@@ -126,7 +125,9 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "accuracy", f"{summary.accuracy:.1%}"
     if summary.ok:
         yield "special-token share", f"{summary.special_share:.1%}"
+    if summary.flip_rate is not None:
         yield "flip rate", f"{summary.flip_rate:.1%}"
+    if summary.samples is not None:
         yield "passes a text", f"{summary.samples:.1f}"
     if summary.truncated:
         yield "texts cut", f"{summary.truncated}, to what the model takes"

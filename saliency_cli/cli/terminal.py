@@ -115,11 +115,9 @@ def _cells(text: str) -> int:
 
 
 def _trust(record: Record) -> str:
-    parts = [
-        f"special tokens {record['special_share']:.1%}",
-        f"flip rate {record['flip_rate']:.1%}",
-        f"{record['samples']} passes",
-    ]
+    parts = [f"special tokens {record['special_share']:.1%}"]
+    if record["samples"] is not None:  # of a method that draws at random
+        parts += [f"flip rate {record['flip_rate']:.1%}", f"{record['samples']} passes"]
     if record["windows"] > 1:
         parts.append(f"{record['windows']} windows")
     if record["truncated"]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Prediction, match_label
 from saliency_cli.safe_text import listed, visible
-from saliency_cli.settings import HeadName, Maths, TargetChoice
+from saliency_cli.settings import HeadName, ObjectiveName, TargetChoice
 
 PREDICTED, GOLD, ALL = "predicted", "gold", "all"
 
@@ -118,14 +118,15 @@ def _target(index: int, prediction: Prediction, *, contrast: str | None, cut: fl
     return Target(f"{labels[index]} - {labels[against]}", index, against, cut)
 
 
-def check_targets(maths: Maths, *, labels: tuple[str, ...], head: HeadName) -> None:
+def check_targets(
+    choice: TargetChoice, *, objective: ObjectiveName, labels: tuple[str, ...], head: HeadName
+) -> None:
     """See that the head has what is to be explained.
 
     Raises:
         UsageError: there is no such label, or a choice that this head has no use for.
     """
-    choice = maths.target
-    if head != "single-label" and maths.objective == "loss":
+    if head != "single-label" and objective == "loss":
         raise UsageError(f"--preset allennlp explains a single label's loss; this is a {head} head")
     if head == "regression" and (choice.name not in {PREDICTED, ALL} or choice.contrast):
         raise UsageError(

@@ -32,6 +32,12 @@ class CleanPass:
     logits: Tensor
     embedding: Tensor
     spread: float
+    baseline: Tensor | None = None
+
+    @property
+    def factor(self) -> Tensor:
+        """What `dot` multiplies gradients with, [L, H]: E, or E − B with a baseline B."""
+        return self.embedding if self.baseline is None else self.embedding - self.baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +104,7 @@ def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
 def gradient_passes(
     classifier: Classifier,
     aims: Sequence[PassRequest],
-    displacement: Tensor,
+    displacement: Tensor | None,
     *,
     objective: str,
     antithetic: bool = False,
@@ -109,8 +115,9 @@ def gradient_passes(
     leaf of its own, so the gradient of their sum is the gradient of each.
     """
     passes = 2 if antithetic else 1
-    displacement = displacement.to(classifier.device)
-    if antithetic:
+    if displacement is not None:
+        displacement = displacement.to(classifier.device)
+    if displacement is not None and antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
     repeats = torch.tensor([aim.draws * passes for aim in aims])
     with torch.enable_grad(), _hook_embedding(classifier, displacement) as tap:

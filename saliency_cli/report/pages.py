@@ -21,7 +21,6 @@ from saliency_cli.runs.run_folder import INDEX, PAGES, RunFolder
 from saliency_cli.settings import PageChoice
 
 ROWS_PER_PAGE = 500
-SIGNED_REDUCTIONS = {"dot"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def _site(folder: RunFolder, choice: PageChoice) -> Site:
     limit = min(total, choice.html_rows)
     one_file = limit <= ROWS_PER_PAGE or choice.single_file
     positions = page_positions(total=total, limit=limit, linked=linked_rows(findings))
-    signed = manifest["options"]["reduction"] in SIGNED_REDUCTIONS
+    signed = manifest["method"]["is_signed"]
     context = {
         "manifest": manifest,
         "title": choice.title,

@@ -52,12 +52,12 @@ class Shading:
     target: str
     texts: tuple[list[Span], ...]
     lead: Lead | None
-    flip_rate: float
+    flip_rate: float | None
 
     @property
     def fragile(self) -> bool:
         """Whether the noise changes the prediction so often that the shading is not reliable."""
-        return self.flip_rate > FLIPS_WARNED
+        return self.flip_rate is not None and self.flip_rate > FLIPS_WARNED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
-"""What the manifest says of a run before its first row, and who may go on with the run.
+"""The manifest of a run: what decides its numbers, and which processes may join or resume it.
 
-Everything in it means the same on another machine: no path, no clock.
+The options in it are derived from the fields of `Request`, so a new option is recorded and compared
+unless its declaration says otherwise (`settings.Effect`). Everything in it means the same on
+another
+machine: no path, no clock, no host name.
 """
 
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
@@ -13,50 +17,92 @@ import torch
 
 from saliency_cli import __version__
 from saliency_cli.attribution.engine import Engine
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.base import Method
+from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source
 from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.instruction_set import instruction_set
 from saliency_cli.records import SCHEMA
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.safe_text import visible
-from saliency_cli.settings import Request
+from saliency_cli.settings import Effect, Setting, settings_of
 
 LIBRARIES = ("tokenizers", "torch", "transformers")
-PAGES_ONLY = ("html_rows", "single_file", "title")
-"""Options that change no number."""
-Name: TypeAlias = tuple[str, ...]
+KeyPath: TypeAlias = tuple[str, ...]
+"""The keys that lead to a value of the manifest."""
+_RECORDED = (Effect.NUMBERS, Effect.PAGES)
+_PAGE_OPTIONS = {each.name for each in settings_of(Request) if each.option.effect is Effect.PAGES}
+_OPTIONS_AT_TOP = ("seed", "device", "dtype", "attention", "batch_tokens")
+"""Keys of the manifest's top level that are named like the option that decides them."""
 
 
 def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]:
-    """Say what a run is to be, all but which rows there are."""
+    """Return the manifest of a run without its rows: everything that decides numbers.
+
+    Args:
+        request: The options.
+        engine: The loaded model, and what was chosen for options left at "auto".
+        source: The open input.
+    """
     classifier = engine.classifier
+    options = recorded_options(request)
     return {
         "schema": SCHEMA,
         "versions": _versions(),
         "model": _model(request, classifier),
+        "method": _method(request.maths),
         "input": {"name": visible(source.name)},
-        "options": _options(request),
-        "seed": request.maths.sampling.seed,
+        "options": options,
+        "seed": options.get("seed"),
         "device": classifier.device.type,
         "dtype": str(classifier.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
         "matmul_backend": classifier.matmul_backend,
+        "instruction_set": instruction_set(classifier.device),
         "deterministic": classifier.deterministic,
         "dtype_error": classifier.dtype_error,
-        "streams": engine.streams,
+        "replicas": engine.replicas,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": None},
-        "shards": {"rows": request.division.shard_rows},
+        "shards": {"rows": request.sharding.shard_rows},
     }
 
 
-def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) -> dict[str, Any]:
-    """Read the input once, and write the plan: from here on the run can be gone on with.
+def recorded_options(request: Request) -> dict[str, Any]:
+    """Return the options that the manifest records, by name, derived from their declarations."""
+    options: dict[str, Any] = {}
+    for setting in settings_of(Request):
+        value = reduce(getattr, setting.path, request)
+        if isinstance(value, Method):
+            options["method"] = value.name
+            parameters = ((each, getattr(value, each.path[0])) for each in settings_of(type(value)))
+            options |= {each.name: _recorded_value(each, given) for each, given in parameters}
+        elif setting.option.effect in _RECORDED:
+            options[setting.name] = _recorded_value(setting, value)
+    return options
+
+
+def _recorded_value(setting: Setting, value: Any) -> Any:  # noqa: ANN401 - whatever an option holds
+    if setting.option.record is not None:
+        value = setting.option.record(value)
+    return visible(value) if isinstance(value, str) else value
+
+
+def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder) -> dict[str, Any]:
+    """Read the input once, write the plan and return it: from here on the run can be resumed.
+
+    Args:
+        description: What `describe` returned.
+        source: The open input; one that can be read only once is copied into the folder.
+        folder: The run folder, which is cleared.
 
     Raises:
-        UsageError: the input cannot be read.
-        OutputError: the plan, or the copy of an input that comes only once, cannot be written.
+        UsageError: The input cannot be read.
+        OutputError: The plan, or the copy of the input, cannot be written.
     """
     folder.clear()
     rows = description["shards"]["rows"]
@@ -67,43 +113,54 @@ def lay_down(description: dict[str, Any], source: Source, *, folder: RunFolder) 
         "planned": source.count,
         "shards": {
             **description["shards"],
-            "offsets": [place.offset for place in positions],
-            "lines": [place.line for place in positions],
+            "offsets": [position.offset for position in positions],
+            "lines": [position.line for position in positions],
         },
     }
     folder.write_manifest(manifest)
     return manifest
 
 
-def as_begun(request: Request, manifest: Mapping[str, Any]) -> Request:
-    """Return the request with the choices of the run that it goes on with, where it left them open.
+def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Request:
+    """Return the request with the plan's choices where it leaves them open.
 
-    Number format, attention, batches and threads change the last digits; what the number format
-    moves is not measured again.
+    Number format, attention, batches and threads change the last digits; the error of the number
+    format is not measured again.
+
+    Args:
+        request: The options of the process that resumes or joins.
+        manifest: The plan.
     """
     compute = request.compute
     torch.set_num_threads(manifest["threads"])
     chosen = {
         name: manifest[name]
         for name in ("device", "dtype", "attention")
-        if getattr(compute, name) == "auto" and _can_be_asked_for(name, manifest[name])
+        if getattr(compute, name) == "auto" and _is_option_value(name, manifest[name])
     }
     tokens = compute.batch_tokens or manifest["batch_tokens"]
     compute = replace(compute, batch_tokens=tokens, dtype_error=manifest["dtype_error"], **chosen)
     return replace(request, compute=compute)
 
 
-def _can_be_asked_for(name: str, value: str) -> bool:
+def _is_option_value(name: str, value: str) -> bool:
+    """Whether an option takes a value of the manifest; a model may have another attention."""
     return name != "attention" or value in {"eager", "sdpa"}
 
 
-def check_same(
+def check_resumable(
     before: Mapping[str, Any], now: Mapping[str, Any], *, folder: RunFolder, source: Source
 ) -> None:
-    """See that a run can be gone on with: that it would write the same numbers.
+    """Check that a run can be resumed: that this process would write the same numbers.
+
+    Args:
+        before: The plan in the folder.
+        now: What `describe` returned for this process.
+        folder: The run folder, for the message.
+        source: The open input, whose hash is compared.
 
     Raises:
-        UsageError: it would not; says what differs.
+        UsageError: It would not; the message names what differs.
     """
     found = differences(before, now)
     if not found and source.seekable and source.sha256() != before["hashes"]["input"]:
@@ -111,30 +168,36 @@ def check_same(
     if found:
         name = visible(str(folder.path))
         raise UsageError(
-            f"the run in {name} cannot be gone on with: {'; '.join(found[:4])}",
-            "ask for the same as before, or begin anew with --overwrite",
+            f"the run in {name} cannot be resumed: {'; '.join(found[:4])}",
+            "give the same options and files as before, or start a new run with --overwrite",
         )
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say what of two runs differs that changes numbers; which rows there are is left out."""
-    return [*_differences(before, now)]
+    """Return what differs between two manifests and changes numbers, files first.
 
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    Args:
+        before: The manifest of the run.
+        now: That of the process which wants to write into it; rows and counts are left out.
+    """
     old, new = dict(_flat(before)), dict(_flat(now))
-    for name in sorted(old.keys() | new.keys(), key=lambda name: (name[0] != "hashes", name)):
-        if old.get(name) != new.get(name) and not _harmless(name):
-            was, now_is = (visible(str(values.get(name))) for values in (old, new))
-            kind, last = name[0], name[-1]
-            if kind == "hashes":
-                yield f"{last} of the {name[1]} is another file"
-            else:
-                yield f"{_called(kind, last)} was {was}, and is {now_is}"
+    keys = sorted(old.keys() | new.keys(), key=lambda key: (key[0] != "hashes", key))
+    return [
+        _difference(key, old.get(key), new.get(key))
+        for key in keys
+        if old.get(key) != new.get(key) and not _may_differ(key)
+    ]
 
 
-def _flat(values: Mapping[str, Any], above: Name = ()) -> Iterator[tuple[Name, Any]]:
-    """Yield what a manifest says, each under the names that lead to it."""
+def _difference(key: KeyPath, before: object, now: object) -> str:
+    if key[0] == "hashes":
+        return f"{visible(key[-1])} of the {key[1]} is another file"
+    was, is_now = visible(str(before)), visible(str(now))
+    return f"{_spelled(key)} was {was}, and is {is_now}"
+
+
+def _flat(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Yield the values of a manifest with the keys that lead to each."""
     for name, value in values.items():
         if isinstance(value, dict):
             yield from _flat(value, (*above, name))
@@ -142,33 +205,52 @@ def _flat(values: Mapping[str, Any], above: Name = ()) -> Iterator[tuple[Name, A
             yield (*above, name), value
 
 
-def _harmless(name: Name) -> bool:
-    """Say whether two runs may differ in this: it changes no number, or is looked at elsewhere."""
-    if name[0] in {"planned", "counts", "dtype_error"} or name == ("hashes", "input"):
+def _may_differ(key: KeyPath) -> bool:
+    """Whether two processes of a run may differ in a value of the manifest.
+
+    Everything counts but what is listed here: what the run writes once it is planned, what is
+    checked elsewhere, and options that change the pages alone.
+    """
+    if key[0] in {"planned", "counts", "dtype_error"} or key == ("hashes", "input"):
         return True
-    if name[0] == "shards":
-        return name[-1] != "rows"
-    return name == ("versions", "python") or (name[0] == "options" and name[-1] in PAGES_ONLY)
+    if key[0] == "shards":
+        return key[-1] != "rows"
+    if key[0] == "options":
+        return key[-1] in _PAGE_OPTIONS
+    return key == ("versions", "python")
 
 
-def _called(kind: str, last: str) -> str:
-    """Return what a person calls an entry of the manifest: an option where there is one."""
-    if kind == "versions":
-        return f"the version of {last}"
-    if kind == "input":
-        return "the input's name"
-    if kind == "shards":
-        return "--shard-rows"
-    if kind in {"options", "seed", "device", "dtype", "attention", "batch_tokens"}:
-        return f"--{last.replace('_', '-')}"
-    if last in {"max_length", "embedding_layer"}:
-        return f"--{last.replace('_', '-')}"
-    return f"the model's {last.replace('_', ' ')}" if kind == "model" else last
+def _spelled(key: KeyPath) -> str:
+    """Return what a user calls a value of the manifest: an option where there is one."""
+    kind, last = key[0], key[-1]
+    option = f"--{last.replace('_', '-')}"
+    if kind in {"options", *_OPTIONS_AT_TOP} or last in {"max_length", "embedding_layer"}:
+        return option
+    names = {"input": "the input's name", "shards": "--shard-rows"}
+    names |= {"versions": f"the version of {last}", "model": f"the model's {_words(last)}"}
+    names |= {"instruction_set": f"the machine's instruction set ({_words(last)})"}
+    return names.get(kind, _words(last))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _versions() -> dict[str, str]:
     versions = {name: version(name) for name in LIBRARIES}
     return {**versions, "python": platform.python_version(), "saliency": __version__}
+
+
+def _method(maths: Maths) -> dict[str, Any]:
+    """Return what the pages need to know of the method."""
+    method = maths.method
+    return {
+        "name": method.name,
+        "title": method.title,
+        "is_random": method.is_random,
+        "is_signed": is_signed(maths),
+        "baseline": method.baseline_name,
+    }
 
 
 def _model(request: Request, classifier: Classifier) -> dict[str, Any]:
@@ -181,32 +263,4 @@ def _model(request: Request, classifier: Classifier) -> dict[str, Any]:
         "max_length": classifier.max_length,
         "padding_blind": classifier.padding_blind,
         "parameters": sum(weight.numel() for weight in classifier.module.parameters()),
-    }
-
-
-def _options(request: Request) -> dict[str, Any]:
-    maths, sampling, columns = request.maths, request.maths.sampling, request.texts.columns
-    return {
-        "antithetic": sampling.antithetic,
-        "contrast": maths.target.contrast,
-        "html_rows": request.output.pages.html_rows,
-        "id_column": columns.id,
-        "label_column": columns.label,
-        "limit": request.texts.limit,
-        "method": maths.method,
-        "noise": sampling.noise,
-        "objective": maths.objective,
-        "pair_column": columns.pair,
-        "preset": request.preset,
-        "reduction": maths.reduction,
-        "samples": "auto" if sampling.samples is None else sampling.samples,
-        "single_file": request.output.pages.single_file,
-        "stride": request.compute.stride,
-        "target": maths.target.name,
-        "text_column": columns.text,
-        "tolerance": sampling.tolerance,
-        "threshold": maths.target.threshold,
-        "title": None
-        if request.output.pages.title is None
-        else visible(request.output.pages.title),
     }

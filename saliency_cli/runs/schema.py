@@ -15,24 +15,22 @@ Shape: TypeAlias = Mapping[str, Kinds]
 
 _NUMBER: Kinds = (float, int)
 _TOP: Shape = {
-    "seed": (int,),
     "device": (str,),
     "dtype": (str,),
     "threads": (int,),
     "attention": (str,),
     "dtype_error": _NUMBER,
     "matmul_backend": (str,),
-    "streams": (int,),
+    "replicas": (int,),
     "batch_tokens": (int,),
 }
 MANIFEST_SHAPE: dict[str, Shape] = {
     "versions": {"saliency": (str,)},
     "model": {"name": (str,), "labels": (list,)},
+    "method": {"name": (str,), "title": (str,), "is_random": (bool,), "is_signed": (bool,)},
     "input": {"name": (str,)},
     "options": {
         "html_rows": (int,),
-        "noise": _NUMBER,
-        "reduction": (str,),
         "single_file": (bool,),
         "title": (str, NoneType),
     },
@@ -55,8 +53,9 @@ _TARGET: Shape = {
     "scores": (list,),
     "errors": (list, NoneType),
     "special_share": _NUMBER,
-    "samples": (int,),
-    "flip_rate": _NUMBER,
+    "samples": (int, NoneType),
+    "flip_rate": (*_NUMBER, NoneType),
+    "evaluations": (int,),
 }
 _OK: Shape = {
     "ordinal": (int,),

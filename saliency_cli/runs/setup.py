@@ -1,4 +1,4 @@
-"""Getting ready to explain shards: the texts opened, the model loaded, the plan laid or found."""
+"""What shards need before they are explained: the input opened, the model loaded, a plan."""
 
 import gc
 from collections.abc import Iterator
@@ -10,62 +10,73 @@ import torch
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.model_checks import check_reduction
-from saliency_cli.attribution.replicas import replicable
+from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
-from saliency_cli.cli.console import Console
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.model.devices import WINDOW_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.model.heads import check_targets
+from saliency_cli.progress import Progress
 from saliency_cli.runs.finished_run import read_plan
 from saliency_cli.runs.folder_lock import Lock, locked, sharing
-from saliency_cli.runs.manifest import as_begun, check_same, describe, lay_down
+from saliency_cli.runs.manifest import (
+    check_resumable,
+    describe,
+    with_planned_choices,
+    write_plan,
+)
+from saliency_cli.runs.request import Question, Request
 from saliency_cli.runs.run_folder import MANIFEST, RunFolder
 from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.shard_runner import RunContext
-from saliency_cli.settings import Question, Request
 
 
 @contextmanager
-def begun(request: Request, console: Console) -> Iterator[tuple[RunContext, Lock]]:
-    """Lock the folder, and lay the plan of the run there or find the one to go on with.
+def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext, Lock]]:
+    """Lock the folder, and write the plan of a new run or read that of the run to resume.
+
+    A failed start is rolled back: an existing plan or report stays, everything else is removed.
+
+    Args:
+        request: The options.
+        progress: Shows that the model is loaded and the rows are counted.
 
     Raises:
-        SaliencyError: what was asked for cannot be done; nothing is left of it then.
+        SaliencyError: The run cannot be started or resumed.
     """
-    folder, shared = RunFolder(request.output.folder), request.division.share is not None
-    spooled = None if request.output.overwrite else _spooled(folder)
+    folder, shared = RunFolder(request.output.folder), request.sharding.share is not None
+    spooled = None if request.output.overwrite else _spooled_input(folder)
     with open_texts(request.texts, spooled=spooled) as source:
         fresh = not folder.path.exists()
         with locked(folder.lock, shared=shared) as lock:
             try:
                 with lock.planning():
-                    job = _planned(request, source, folder=folder, console=console)
+                    context = _plan(request, source, folder=folder, progress=progress)
             except BaseException:
                 if not shared:
                     folder.rollback(fresh=fresh)
                 raise
-            with _settled():
-                yield job, lock
+            with _frozen_objects():
+                yield context, lock
 
 
 @contextmanager
-def joined(request: Request) -> Iterator[tuple[RunContext, Lock]]:
-    """Work on shards of a run that another process has begun, and has locked the folder for."""
+def join_run(request: Request) -> Iterator[tuple[RunContext, Lock]]:
+    """Load the model to explain shards of a run that another process has planned and locked."""
     folder = RunFolder(request.output.folder)
     manifest = folder.read_manifest()
     with (
-        open_texts(request.texts, spooled=_spooled(folder)) as source,
+        open_texts(request.texts, spooled=_spooled_input(folder)) as source,
         sharing(folder.lock) as lock,
     ):
-        engine = build_engine(as_begun(request, manifest))
-        with _settled():
+        engine = build_engine(with_planned_choices(request, manifest))
+        with _frozen_objects():
             yield RunContext(folder, manifest, Plan.of(manifest), source, engine), lock
 
 
 @contextmanager
-def _settled() -> Iterator[None]:
-    """Have the collector pass over what is loaded: to look at it takes 0.2 s, every few seconds."""
+def _frozen_objects() -> Iterator[None]:
+    """Freeze loaded objects, so that garbage collection skips them (a full one takes 0.2 s)."""
     gc.freeze()
     try:
         yield
@@ -73,49 +84,57 @@ def _settled() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _planned(
-    request: Request, source: Source, *, folder: RunFolder, console: Console
-) -> RunContext:
-    """Return the job of a run that is begun here, or gone on with; others are kept waiting."""
+def _plan(request: Request, source: Source, *, folder: RunFolder, progress: Progress) -> RunContext:
+    """Return the context of a run that is new or resumed; other processes wait meanwhile."""
     before = None if request.output.overwrite else read_plan(folder)
     if before is not None:
-        request = as_begun(request, before)
-    elif (threads := request.engine.threads(torch.get_num_threads())) != torch.get_num_threads():
-        torch.set_num_threads(threads)
-    with console.waiting("loading the model"):
-        engine = build_engine(request, device_share=request.engine.device_share)
+        request = with_planned_choices(request, before)
+    else:
+        threads = request.execution.threads(torch.get_num_threads())
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)
+    with progress.waiting("loading the model"):
+        engine = build_engine(request, device_share=request.execution.device_share)
     now = describe(request, engine, source)
-    with console.waiting("counting the rows"):
+    with progress.waiting("counting the rows"):
         if before is None:
-            manifest = lay_down(now, source, folder=folder)
+            manifest = write_plan(now, source, folder=folder)
         else:
-            check_same(before, now, folder=folder, source=source)
+            check_resumable(before, now, folder=folder, source=source)
             manifest = {**before, "options": now["options"]}
     return RunContext(folder, manifest, Plan.of(manifest), source, engine)
 
 
-def _spooled(folder: RunFolder) -> Path | None:
-    """Return the copy of an input that came only once; without a plan it may not be whole."""
+def _spooled_input(folder: RunFolder) -> Path | None:
+    """Return the copy of an input that can be read only once, if a plan says that it is whole."""
     whole = folder.spool.is_file() and (folder.path / MANIFEST).exists()
     return folder.spool if whole else None
 
 
 def build_engine(request: Request | Question, *, device_share: float = 1.0) -> Engine:
-    """Load the model that is asked for, and see that the maths fits it."""
-    classifier = load(request.model, request.compute)
-    check_targets(request.maths, labels=classifier.labels, head=classifier.head)
-    check_reduction(
-        classifier, reduction=request.maths.reduction, objective=request.maths.objective
+    """Return the engine for a request: the model loaded, and the maths checked against it.
+
+    Args:
+        request: The options.
+        device_share: Share of the device's memory that this process may use, above 0, at most 1.
+
+    Raises:
+        CheckpointError: The model or its tokenizer is refused.
+        UsageError: An option does not fit the model.
+    """
+    classifier, maths = load(request.model, request.compute), request.maths
+    check_targets(
+        maths.target, objective=maths.objective, labels=classifier.labels, head=classifier.head
     )
+    check_reduction(classifier, maths)
     tokens = choose_batch_tokens(
         request.compute, classifier.device, classifier.module, share=device_share
     )
-    budget = Budget(tokens, equal_lengths=not classifier.padding_blind)
     return Engine(
         classifier,
-        request.maths,
-        budget,
-        streams=choose_streams(classifier.device) if replicable(classifier) else 1,
+        maths,
+        Budget(tokens, equal_lengths=not classifier.padding_blind),
+        replicas=choose_streams(classifier.device) if can_replicate(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
-        window=WINDOW_ROWS[classifier.device.type],
+        read_ahead_rows=WINDOW_ROWS[classifier.device.type],
     )

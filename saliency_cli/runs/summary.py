@@ -39,6 +39,7 @@ class SummaryCounts:
     right: int = 0
     truncated: int = 0
     samples: int = 0
+    drawn: int = 0
     labelled: int = 0
     probability: float = 0.0
     flip_rate: float = 0.0
@@ -66,10 +67,12 @@ class SummaryCounts:
             return
         self.ok += 1
         self.truncated += record["truncated"]
-        self.samples += record["samples"]
+        if record["samples"] is not None:  # a method that draws at random
+            self.drawn += 1
+            self.samples += record["samples"]
+            self.flip_rate += record["flip_rate"]
         self.labelled += record["probability"] is not None
         self.probability += record["probability"] or 0.0
-        self.flip_rate += record["flip_rate"]
         self.special_share += record["special_share"]
         if record["predicted"] is not None and record["gold"] in self.labels:
             self.judged += 1
@@ -83,9 +86,9 @@ class SummaryCounts:
             quarantined=self.quarantined,
             accuracy=_mean(self.right, self.judged),
             mean_probability=_mean(self.probability, self.labelled),
-            flip_rate=_mean(self.flip_rate, self.ok),
+            flip_rate=_mean(self.flip_rate, self.drawn),
             special_share=_mean(self.special_share, self.ok),
-            samples=_mean(self.samples, self.ok),
+            samples=_mean(self.samples, self.drawn),
             truncated=self.truncated,
         )
 

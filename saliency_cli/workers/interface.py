@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from saliency_cli.runs.folder_lock import Lock
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.shard_runner import RunContext
-from saliency_cli.settings import ExecutionChoice, Request
+from saliency_cli.settings import ExecutionChoice
 
 
 @dataclass(frozen=True, slots=True)

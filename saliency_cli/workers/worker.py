@@ -14,11 +14,11 @@ from saliency_cli.errors import SaliencyError, UsageError
 from saliency_cli.runs.folder_lock import Lock
 from saliency_cli.runs.manifest import describe, differences
 from saliency_cli.runs.receipts import is_committed
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.runs.setup import joined
+from saliency_cli.runs.setup import join_run
 from saliency_cli.runs.shard_runner import Done, RunContext, explain_shard
 from saliency_cli.safe_text import visible
-from saliency_cli.settings import Request
 
 WAIT = 180.0
 """Seconds to wait for a shard that another process has: one on a machine that died keeps it until
@@ -74,7 +74,7 @@ class Worker:
             os.chdir(errand.cwd)
         if errand.token is not None:
             _check_folder(RunFolder(errand.request.output.folder), errand.token)
-        job, lock = self._open.enter_context(joined(errand.request))
+        job, lock = self._open.enter_context(join_run(errand.request))
         if job.source.size != errand.size:
             raise UsageError(f"{visible(job.source.name)} is another input than where we started")
         _check_alike(job, errand.request)

@@ -25,7 +25,7 @@ from tests.support.runs import manifest, read_records, record, varied, write_run
 
 MANY = 501
 DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
-    "schema": lambda record: record.update(schema=2),
+    "schema": lambda record: record.update(schema=1),
     "status": lambda record: record.update(status="fine"),
     "text": lambda record: record.update(text=5),
     "scores is missing": lambda record: record.pop("scores"),
@@ -125,8 +125,8 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         (b"[]", "no JSON object"),
         (b'{"schema": NaN}', "NaN is no JSON"),
         (b"{}", "its schema is None"),
-        (b'{"schema": 2}', "its schema is 2, and 1 is read here"),
-        (b'{"schema": 1}', "versions is missing"),
+        (b'{"schema": 1}', "its schema is 1, and 2 is read here"),
+        (b'{"schema": 2}', "versions is missing"),
         (b'{"schema": "\\u001b[31m"}', r"\x1b[31m"),
     ],
 )

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from saliency_cli.records import BadRow, Record
+from saliency_cli.records import SCHEMA, BadRow, Record
 from saliency_cli.safe_text import excerpt, visible
 from tests.report.test_pages import tokenized
 from tests.support.runs import write_run
@@ -84,7 +84,7 @@ def one_token_record(text: str) -> Record:
 
 
 BASE: Record = {
-    "schema": 1,
+    "schema": SCHEMA,
     "status": "ok",
     "ordinal": 0,
     "id": None,
@@ -96,6 +96,7 @@ BASE: Record = {
     "gold": None,
     "special_share": 0.0,
     "samples": 4,
+    "evaluations": 12,
     "flip_rate": 0.0,
     "truncated": False,
     "windows": 1,

@@ -1,19 +1,59 @@
-"""Attribution methods: each says where, around a text's embedding, its gradients are taken.
+"""Attribution methods, one file each, by the name that `--method` takes.
 
-A method is a function of texts, with their clean embeddings E, and of the number of a draw for
-each; it returns the displacements z [D, L, H] of those draws, zero behind the end of each text. The
-engine averages ∂F/∂E over the points E + z (and E − z, for antithetic draws). Another method is one
-more entry here.
+To add a method, write its file (copy `gradient.py`, or `smoothgrad.py` if it draws at random) and
+add its class to `METHODS`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
 
-from torch import Tensor
+from saliency_cli.attribution.methods.base import Method
+from saliency_cli.attribution.methods.gradient import Gradient
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.errors import UsageError
+from saliency_cli.settings import Setting, settings_of
 
-from saliency_cli.attribution.methods.smoothgrad import smoothgrad
-from saliency_cli.model.passes import CleanPass
-from saliency_cli.settings import Sampling
+METHODS: dict[str, type[Method]] = {each.name: each for each in (SmoothGrad, Gradient)}
 
-Method = Callable[[Sequence[CleanPass], Sequence[int], Sampling], Tensor]
 
-METHODS: dict[str, Method] = {"smoothgrad": smoothgrad}
+def method_parameters() -> dict[str, Setting]:
+    """Return the parameters of all methods by name, each once.
+
+    Raises:
+        TypeError: Two methods declare a parameter of one name differently.
+    """
+    parameters: dict[str, Setting] = {}
+    for method in METHODS.values():
+        for setting in settings_of(method):
+            known = parameters.setdefault(setting.name, setting)
+            if (known.option, known.type) != (setting.option, setting.type):
+                raise TypeError(f"methods differ in what their parameter {setting.name} is")
+    return parameters
+
+
+def build_method(name: str, given: Mapping[str, Any]) -> Method:
+    """Return a method with the parameters that were given, and its own defaults for the others.
+
+    Args:
+        name: A key of `METHODS`.
+        given: Parameter -> value; None where it was not given.
+
+    Raises:
+        UsageError: A parameter was given that the method does not have, or that it refuses.
+    """
+    method = METHODS[name]
+    values = {parameter: value for parameter, value in given.items() if value is not None}
+    own = [field.name for field in fields(method)]  # type: ignore[arg-type]
+    for parameter in values:
+        if parameter not in own:
+            takers = [each.name for each in METHODS.values() if parameter in _names(each)]
+            raise UsageError(
+                f"--method {name} has no --{parameter.replace('_', '-')}",
+                f"leave it out, or choose --method {' or '.join(takers)}",
+            )
+    return method(**values)
+
+
+def _names(method: type[Method]) -> list[str]:
+    return [field.name for field in fields(method)]  # type: ignore[arg-type]

@@ -1,28 +1,98 @@
 """SmoothGrad on a text: the gradient, averaged over Gaussian noise on the token embeddings."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
-from torch import Tensor
+from saliency_cli.attribution.methods.gradient_based import GradientMethod
+from saliency_cli.attribution.methods.parameters import Samples, Seed, check_samples
+from saliency_cli.errors import UsageError
+from saliency_cli.settings import Option, ReductionName
 
-from saliency_cli.attribution.noise import keyed_normal
-from saliency_cli.model.devices import to_device
-from saliency_cli.model.passes import CleanPass
-from saliency_cli.settings import Sampling
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from saliency_cli.attribution.draw_batch import DrawBatch
+
+FIRST_PASSES = 4
+MOST_PASSES = 64
+"""`--samples auto`: passes of the first round, and passes at which it stops."""
 
 
-def smoothgrad(texts: Sequence[CleanPass], draws: Sequence[int], sampling: Sampling) -> Tensor:
-    """Return z [D, L, H] = S · (max E − min E) · ε, with ε keyed by seed, token ids and draw.
+@dataclass(frozen=True, slots=True)
+class SmoothGrad(GradientMethod):
+    """The mean of ∂F/∂E at E + S · (max E − min E) · ε, for Gaussian noise ε.
 
-    The range is that of each text's own real tokens, so neighbours in a batch change nothing
-    (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3; the scale by
-    range is AllenNLP Interpret's).
+    The range max E − min E is that of each text's own tokens, so that its neighbours in a batch
+    change nothing (Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017, section 3;
+    the scale by the range is AllenNLP Interpret's).
     """
-    ids, embedding = [text.encoding.ids for text in texts], texts[0].embedding
-    noise = keyed_normal(
-        ids, draws, seed=sampling.seed, width=embedding.shape[-1], pinned=embedding.is_cuda
-    )
-    scale = sampling.noise * torch.tensor([text.spread for text in texts])
-    return to_device(noise, embedding.device).mul_(
-        to_device(scale, embedding.device)[:, None, None]
-    )
+
+    name: ClassVar[str] = "smoothgrad"
+    title: ClassVar[str] = "SmoothGrad"
+    default_reduction: ClassVar[ReductionName] = "l2"
+
+    samples: Samples = "auto"
+    tolerance: Annotated[
+        float,
+        Option(
+            "Largest error at which --samples auto stops, as a share of the text's largest score.",
+            metavar="SHARE",
+        ),
+    ] = 0.02
+    antithetic: Annotated[
+        bool,
+        Option("Draw noise in pairs ε and −ε, or independently.", default="pairs"),
+    ] = True
+    noise: Annotated[
+        float,
+        Option(
+            "Standard deviation of the noise S, as a share of the text's embedding range.",
+            more="0 is the plain gradient.",
+            metavar="S",
+            minimum=0,
+            maximum=10,
+        ),
+    ] = 0.01
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        if not self.tolerance > 0:
+            raise UsageError("--tolerance must be above 0")
+        check_samples(self.samples, multiple=self.passes_per_draw)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether there is noise at all."""
+        return self.noise > 0
+
+    @property
+    def passes_per_draw(self) -> int:
+        """Two for a pair ε and −ε; one without noise, without pairs, or for a single pass."""
+        return 2 if self.antithetic and self.noise > 0 and self.samples != 1 else 1
+
+    @property
+    def tolerance_for_auto(self) -> float | None:
+        """The tolerance, where `--samples auto` decides."""
+        return self.tolerance if self.samples == "auto" and self.is_random else None
+
+    def total_draws(self, made: int, *, converged: bool) -> int:
+        """Return how many draws a text needs in all: with auto, twice as many until it converges.
+
+        Args:
+            made: Draws that the text has already.
+            converged: Whether their errors are within the tolerance.
+        """
+        if not self.is_random:
+            return 1
+        if self.samples != "auto":
+            return self.samples // self.passes_per_draw
+        if made == 0:
+            return FIRST_PASSES // self.passes_per_draw
+        return made if converged else min(2 * made, MOST_PASSES // self.passes_per_draw)
+
+    def displacements(self, batch: "DrawBatch") -> "Tensor | None":
+        """Return z [D, L, H] = S · (max E − min E) · ε; ε is keyed by seed, token ids and draw."""
+        if not self.is_random:
+            return None
+        scales = self.noise * batch.embedding_ranges()
+        return batch.normal_noise(seed=self.seed).mul_(scales[:, None, None])

@@ -1,0 +1,84 @@
+"""What is computed for every text of a run: method, reduction, objective and target."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from saliency_cli.attribution.methods import METHODS
+from saliency_cli.attribution.methods.base import Method
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.errors import UsageError
+from saliency_cli.settings import (
+    ObjectiveName,
+    Option,
+    PresetName,
+    ReductionName,
+    TargetChoice,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MathsChoice:
+    """The options that choose a method, and how its results become scores.
+
+    The method's parameters are options beside these (`attribution.methods.method_parameters`).
+    """
+
+    panel: ClassVar[str] = "Method"
+
+    method: Annotated[
+        str, Option(f"Attribution method: {', '.join(METHODS)}.", choices=tuple(METHODS))
+    ] = "smoothgrad"
+    reduction: Annotated[
+        ReductionName | None,
+        Option(
+            "How a gradient becomes one number a token: l2, its length; dot, its product with the "
+            "embedding, which has a sign; sum, the absolute sum of its components.",
+            more="([the maths](maths.md))",
+            default="the method's own; `l2` of `smoothgrad` and `gradient`",
+        ),
+    ] = None
+    preset: Annotated[
+        PresetName | None,
+        Option(
+            "A published set of choices; allennlp: AllenNLP Interpret's SmoothGrad, as the article "
+            "has it.",
+            more="Fixes the method, `--reduction` and the method's parameters but for `--seed`.",
+            default="none",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Maths:
+    """Method, reduction, objective and target, as the engine takes them.
+
+    Attributes:
+        method: The method with its parameters.
+        reduction: A key of `attribution.reduction.REDUCTIONS`; None for a method without
+            reductions.
+        objective: A key of `model.passes.OBJECTIVES`: what F is.
+        target: Which label F is about.
+    """
+
+    method: Method = SmoothGrad()
+    reduction: ReductionName | None = "l2"
+    objective: ObjectiveName = "logit"
+    target: TargetChoice = TargetChoice()
+
+
+def choose_reduction(method: Method, given: ReductionName | None) -> ReductionName | None:
+    """Return the reduction that was given, or the method's own.
+
+    Args:
+        method: The method.
+        given: The value of `--reduction`, or None.
+
+    Raises:
+        UsageError: A reduction was given, and the method has no use for one.
+    """
+    if given is not None and method.default_reduction is None:
+        raise UsageError(
+            f"--method {method.name} has no --reduction: it gives one number a token already",
+            "leave out --reduction",
+        )
+    return given or method.default_reduction

@@ -1,0 +1,20 @@
+"""The plain gradient of the target at the clean embeddings (Simonyan et al., 2013)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from saliency_cli.attribution.methods.gradient_based import GradientMethod
+from saliency_cli.settings import ReductionName
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient(GradientMethod):
+    """∂F/∂E at E: one gradient pass a text, nothing random, so no errors and no flip rate."""
+
+    name: ClassVar[str] = "gradient"
+    title: ClassVar[str] = "the gradient"
+    default_reduction: ClassVar[ReductionName] = "l2"
+
+    def total_draws(self, made: int, *, converged: bool) -> int:  # noqa: ARG002
+        """Return 1: a single pass at the clean embeddings."""
+        return 1

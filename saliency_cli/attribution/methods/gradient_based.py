@@ -1,0 +1,47 @@
+"""Methods that take the gradient of the target at points around a text's embeddings."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+from saliency_cli.attribution.methods.base import Method, Needs
+from saliency_cli.settings import ObjectiveName
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from saliency_cli.attribution.draw_batch import DrawBatch, DrawResults
+    from saliency_cli.model.classifier import Classifier
+
+
+class GradientMethod(Method):
+    """A method that adds up ∂F/∂E at the points E + z, one displacement z for each draw."""
+
+    needs: ClassVar[Needs] = Needs.GRADIENT_PASSES
+
+    def displacements(self, batch: "DrawBatch") -> "Tensor | None":  # noqa: ARG002
+        """Return z [D, L, H] for the draws of a batch, or None where every z is zero.
+
+        With two passes a draw, the result is the mean of the gradients at E + z and E − z.
+        """
+        return None
+
+    def evaluate(
+        self, batch: "DrawBatch", classifier: "Classifier", *, objective: ObjectiveName
+    ) -> "DrawResults":
+        """Return the gradient [D, L, H] of each draw, and how many of its passes flip the label.
+
+        Args:
+            batch: D draws of one or more texts.
+            classifier: The model.
+            objective: What F is.
+        """
+        from saliency_cli.attribution.draw_batch import DrawResults  # noqa: PLC0415 - imports torch
+        from saliency_cli.model.passes import gradient_passes  # noqa: PLC0415
+
+        gradients = gradient_passes(
+            classifier,
+            batch.requests,
+            self.displacements(batch),
+            objective=objective,
+            antithetic=self.passes_per_draw == 2,
+        )
+        return DrawResults(gradients.values, gradients.flips)
