@@ -19,7 +19,7 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.checkpoints import load
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import BATCH_TOKENS
+from saliency_cli.model.devices import MAX_BATCH_TOKENS
 from saliency_cli.records import Row
 from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TextsChoice
 
@@ -44,7 +44,7 @@ def main() -> None:
     engine = Engine(
         classifier,
         Maths(sampling=Sampling(samples=options.samples)),
-        Budget(BATCH_TOKENS["cpu"], equal_lengths=not classifier.padding_blind),
+        Budget(MAX_BATCH_TOKENS["cpu"], equal_lengths=not classifier.padding_blind),
     )
     words = vocabulary(options.texts)
     found = []

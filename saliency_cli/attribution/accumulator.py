@@ -20,7 +20,7 @@ from saliency_cli.attribution.reduction import (
 )
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
-from saliency_cli.model.memory import ran_out
+from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.model.passes import CleanPass, PassRequest
 from saliency_cli.records import Attribution
 
@@ -183,7 +183,7 @@ def _raw_scores(group: Sequence[Accumulator]) -> Tensor | None:
         factors = torch.stack([each.clean.factor for each in group])[:, None]
         return maths.method.raw_scores(mean_contributions(group), factors, reduction).cpu()
     except (RuntimeError, MemoryError) as error:
-        if len(group) == 1 or not ran_out(error):
+        if len(group) == 1 or not is_out_of_memory(error):
             raise
     return None
 

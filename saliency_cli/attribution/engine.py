@@ -23,8 +23,8 @@ from saliency_cli.attribution.text_state import (
     with_row,
 )
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import WINDOW_ROWS
-from saliency_cli.model.memory import release
+from saliency_cli.model.devices import READ_AHEAD_ROWS
+from saliency_cli.model.memory import release_freed_memory
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import BadRow, Row
 
@@ -56,7 +56,7 @@ class Engine:
     budget: Budget
     replicas: int = 1
     stride: int | None = None
-    read_ahead_rows: int = WINDOW_ROWS["cpu"]
+    read_ahead_rows: int = READ_AHEAD_ROWS["cpu"]
     watch: Callable[[Sequence[int]], None] = _ignore_ordinals
 
     @property
@@ -92,7 +92,7 @@ def explain(
                 outcomes[row.ordinal] = outcome
                 done(row)
             yield from (outcomes[row.ordinal] for row in group)
-            release()
+            release_freed_memory()
 
 
 def _explain_group(

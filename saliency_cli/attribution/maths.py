@@ -7,13 +7,7 @@ from saliency_cli.attribution.methods import METHODS
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import (
-    ObjectiveName,
-    Option,
-    PresetName,
-    ReductionName,
-    TargetChoice,
-)
+from saliency_cli.settings import ObjectiveName, Option, PresetName, ReductionName, TargetChoice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.embedding_hook import enclosing, find_layer
+from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, shape_at_layer
+from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, embedding_output_shape
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 from saliency_cli.settings import ObjectiveName, ReductionName
@@ -63,7 +63,7 @@ def check_forward(classifier: Classifier) -> Classifier:
     """
     short, long = _encodings(classifier)
     with _failures_as_checkpoint_errors():
-        shape = shape_at_layer(classifier, short)
+        shape = embedding_output_shape(classifier, short)
     classifier = replace(classifier, tokens_first=shape[:2] == (len(short), 1))
     alone = _logits(classifier, [short])
     expected = (1, len(classifier.labels))
@@ -161,7 +161,7 @@ def with_layer(classifier: Classifier, name: str) -> Classifier:
         classifier: The model.
         name: The layer's dotted name.
     """
-    name, layer = find_layer(classifier.module, name)
+    name, layer = find_embedding_layer(classifier.module, name)
     return replace(classifier, embedding_name=name, embedding=layer)
 
 
@@ -170,7 +170,7 @@ def embeddings_block(classifier: Classifier) -> str | None:
 
     It is the innermost layer around the token embedding whose output is a tensor [B, L, H].
     """
-    for name in enclosing(classifier.embedding_name):
+    for name in enclosing_layers(classifier.embedding_name):
         candidate = with_layer(classifier, name)
         try:
             clean_passes(candidate, _encodings(classifier)[:1])

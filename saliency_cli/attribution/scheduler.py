@@ -25,7 +25,7 @@ from saliency_cli.attribution.text_state import (
     quarantined,
 )
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.memory import ran_out
+from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.model.passes import CleanPass, clean_passes
 from saliency_cli.records import Encoding, Row
 from saliency_cli.settings import BaselineName
@@ -132,7 +132,7 @@ class Scheduler:
         try:
             job.future.result()
         except (RuntimeError, MemoryError) as error:
-            if not ran_out(error):
+            if not is_out_of_memory(error):
                 raise
             yield from self._retry_smaller(job)
             return

@@ -17,7 +17,7 @@ from saliency_cli.attribution.windows import merge
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import GOLD, choose_targets, predict
 from saliency_cli.model.passes import CleanPass
-from saliency_cli.model.tokenization import PAIR, TEXT, content
+from saliency_cli.model.tokenization import PAIR, TEXT, count_text_tokens
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
 from saliency_cli.safe_text import excerpt
 
@@ -74,7 +74,7 @@ class ActiveText:
 def missing_part(text: EncodedRow) -> str | None:
     """Return why a row cannot be explained, if its text or its pair has no token; else None."""
     for name, segment in (("text", TEXT), ("pair", PAIR)):
-        if (name == "text" or text.row.pair is not None) and not content(
+        if (name == "text" or text.row.pair is not None) and not count_text_tokens(
             text.encoded.whole, segment
         ):
             return f"the {name} has no token"

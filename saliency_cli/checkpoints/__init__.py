@@ -1,6 +1,10 @@
-"""Paths -> `Classifier`: one file for each way in which people save models."""
+"""Turn the paths of a checkpoint into a `Classifier`.
 
-from saliency_cli.checkpoints.detect import recognise
-from saliency_cli.checkpoints.loader import Loaded, load, load_checkpoint
+`detect` finds out in which format the checkpoint was saved, one module reads each format, and
+`loader` puts weights, config and tokenizer together.
+"""
 
-__all__ = ["Loaded", "load", "load_checkpoint", "recognise"]
+from saliency_cli.checkpoints.detect import detect_checkpoint
+from saliency_cli.checkpoints.loader import LoadedCheckpoint, load, load_checkpoint
+
+__all__ = ["LoadedCheckpoint", "detect_checkpoint", "load", "load_checkpoint"]

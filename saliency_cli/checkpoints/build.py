@@ -1,4 +1,4 @@
-"""How a module is made of what was saved, and the config that describes what came out."""
+"""Build the module of a checkpoint, with its weights and the config that describes it."""
 
 from collections.abc import Iterator
 from copy import deepcopy
@@ -9,82 +9,105 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from saliency_cli.checkpoints.config import missing_config
-from saliency_cli.checkpoints.config_checks import check_parameters
-from saliency_cli.checkpoints.contents import Content, Saved, Weights
-from saliency_cli.checkpoints.labels import name_labels
-from saliency_cli.checkpoints.peft_adapter import brought, merge, outputs_of, read_adapter_config
-from saliency_cli.checkpoints.read_errors import refusing
-from saliency_cli.checkpoints.user_module import build_own, importable_from
-from saliency_cli.checkpoints.weights import architecture, build, fill, frozen, shapes
+from saliency_cli.checkpoints.config import missing_config_error
+from saliency_cli.checkpoints.config_checks import check_parameter_count
+from saliency_cli.checkpoints.contents import CheckpointFiles, Content, Weights
+from saliency_cli.checkpoints.labels import set_label_names
+from saliency_cli.checkpoints.peft_adapter import (
+    adapter_tensor_shapes,
+    count_head_outputs,
+    merge_adapter,
+    read_adapter_config,
+)
+from saliency_cli.checkpoints.read_errors import translate_errors
+from saliency_cli.checkpoints.user_module import add_import_path, build_user_module
+from saliency_cli.checkpoints.weights import (
+    classifier_class,
+    freeze,
+    load_into,
+    load_pretrained,
+    state_dict_shapes,
+)
 from saliency_cli.settings import ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltModel:
-    """A module with its weights; `config` describes it, `own` says that nothing vouches for that.
+    """A module with its weights.
 
-    A config need not tell how many logits a module of one's own gives: its first pass does.
-    `dtypes` are those of the file, not of the module.
+    Attributes:
+        module: The module, in eval mode and without gradients.
+        config: The transformers config.
+        is_custom: Whether it is a user's own module. `config` may then not describe it: the number
+            of logits is known only after a first pass.
+        dtypes: The dtypes of the file's tensors, not of the module's.
     """
 
     module: nn.Module
     config: Any
-    own: bool
+    is_custom: bool
     dtypes: tuple[str, ...]
 
 
-def make(
-    saved: Saved,
+def build_model(
+    saved: CheckpointFiles,
     config: Any,  # noqa: ANN401
     choice: ModelChoice,
     *,
     names: tuple[str, ...] | None,
 ) -> BuiltModel:
-    """Make the module: transformers' by its config, or the user's by `--arch`.
+    """Read the weights and return the module: the user's, by `--arch`, or transformers'.
+
+    Args:
+        saved: The checkpoint's files.
+        config: The transformers config; None if there is none.
+        choice: The user's options.
+        names: The label names of `--labels`.
 
     Raises:
-        UsageError: there is no config, or `--arch` cannot be used as given.
-        CheckpointError: the weights cannot be read or do not fit.
+        UsageError: There is no config, or `--arch` cannot be used as given.
+        CheckpointError: The weights cannot be read or do not fit.
     """
     if choice.unsafe_pickle:
-        importable_from(Path())
+        add_import_path(Path())  # where the classes of a pickled module may be defined
     content = saved.read(saved.path)
-    dtypes = _dtypes(content)
+    dtypes = _dtype_names(content)
     if choice.arch is not None:
-        module = build_own(choice.arch, config)
-        with refusing(saved.path, "the state dict"):
-            module = fill(module, _tensors(content), name=str(saved.path))
-        return BuiltModel(module, _described(module, config), own=True, dtypes=dtypes)
+        module = build_user_module(choice.arch, config)
+        with translate_errors(saved.path, "the state dict"):
+            module = load_into(module, _state_dict(content), name=str(saved.path))
+        config = _copy_config(module, config)
+        return BuiltModel(module, config, is_custom=True, dtypes=dtypes)
     if isinstance(content, nn.Module):
-        return BuiltModel(frozen(content), _described(content, config), own=True, dtypes=dtypes)
+        config = _copy_config(content, config)
+        return BuiltModel(freeze(content), config, is_custom=True, dtypes=dtypes)
     if config is None:
-        raise missing_config(saved.path)
+        raise missing_config_error(saved.path)
     if names is not None:
-        name_labels(config, names, outputs=len(names))
-    module = _transformers(saved, content, config, names=names)
-    return BuiltModel(module, module.config, own=False, dtypes=dtypes)
+        set_label_names(config, names, outputs=len(names))
+    module = _build_classifier(saved, content, config, names=names)
+    return BuiltModel(module, module.config, is_custom=False, dtypes=dtypes)
 
 
-def _transformers(
-    saved: Saved,
+def _build_classifier(
+    saved: CheckpointFiles,
     weights: Weights,
     config: Any,  # noqa: ANN401
     *,
     names: tuple[str, ...] | None,
 ) -> nn.Module:
-    """Build transformers' classifier, of an adapter's base model where there is one."""
-    model = architecture(config, name=str(saved.path))
+    """Return transformers' classifier for a config, with an adapter merged if `saved` is one."""
+    model = classifier_class(config, name=str(saved.path))
     files = (saved.base or saved).files
-    check_parameters(model, config, name=str(saved.path), files=files)
+    check_parameter_count(model, config, name=str(saved.path), files=files)
     if saved.base is not None:
-        return _adapted(saved.base, model, config, weights, path=saved.path, names=names)
-    with refusing(saved.path, "the state dict"):
-        return build(model, config, weights, name=str(saved.path))
+        return _build_adapted(saved.base, model, config, weights, path=saved.path, names=names)
+    with translate_errors(saved.path, "the state dict"):
+        return load_pretrained(model, config, weights, name=str(saved.path))
 
 
-def _adapted(
-    base: Saved,
+def _build_adapted(
+    base: CheckpointFiles,
     model: type[PreTrainedModel],
     config: Any,  # noqa: ANN401
     weights: Weights,
@@ -92,42 +115,48 @@ def _adapted(
     path: Path,
     names: tuple[str, ...] | None,
 ) -> nn.Module:
-    """Build the base model but for the head that the adapter brings, and merge the two."""
-    adapter = read_adapter_config(path.parent)
-    head = brought(weights)
-    below = _tensors(base.read(base.path))
-    with refusing(base.path, "the state dict"):
-        wanted = shapes(model, config)
-        outputs = outputs_of(head, wanted, default=config.num_labels)
-        name_labels(config, names, outputs=outputs)
-        module = build(model, config, below, name=str(base.path), elsewhere=head)
-    return merge(module, adapter, weights, path=path)
+    """Return the base model with the adapter at `path` merged into it.
+
+    The base model may lack the head, if the adapter has one.
+    """
+    adapter_config = read_adapter_config(path.parent)
+    adapter_shapes = adapter_tensor_shapes(weights)
+    base_weights = _state_dict(base.read(base.path))
+    with translate_errors(base.path, "the state dict"):
+        expected = state_dict_shapes(model, config)
+        outputs = count_head_outputs(adapter_shapes, expected, default=config.num_labels)
+        set_label_names(config, names, outputs=outputs)
+        module = load_pretrained(
+            model, config, base_weights, name=str(base.path), optional=adapter_shapes
+        )
+    return merge_adapter(module, adapter_config, weights, path=path)
 
 
-def _tensors(content: Content) -> Weights:
+def _state_dict(content: Content) -> Weights:
     return content.state_dict() if isinstance(content, nn.Module) else content
 
 
-def _dtypes(content: Content) -> tuple[str, ...]:
-    tensors = _tensors(content).values()
+def _dtype_names(content: Content) -> tuple[str, ...]:
+    tensors = _state_dict(content).values()
     return tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
 
 
-def _described(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
-    """Return the config given, else that of the first transformers model inside, else a bare one.
+def _copy_config(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
+    """Return a copy of the config, else of the first transformers model's inside, else a new one.
 
-    It is a copy, since the labels are written into it.
+    A copy, since label names are written into it.
     """
-    found = config if config is not None else next(_configs(module), None)
-    return PreTrainedConfig() if found is None else deepcopy(found)
+    source = config if config is not None else next(_inner_configs(module), None)
+    return PreTrainedConfig() if source is None else deepcopy(source)
 
 
-def attention(module: nn.Module) -> str:
-    """Return the name of the attention that the first transformers model in a module computes."""
-    found = next(_configs(module), None)
-    return "own" if found is None else str(found._attn_implementation)  # noqa: SLF001 - no other name
+def attention_implementation(module: nn.Module) -> str:
+    """Return the attention of the first transformers model in a module; "own" if there is none."""
+    config = next(_inner_configs(module), None)
+    # There is no public name for it.
+    return "own" if config is None else str(config._attn_implementation)  # noqa: SLF001
 
 
-def _configs(module: nn.Module) -> Iterator[PreTrainedConfig]:
-    inside = (getattr(each, "config", None) for each in module.modules())
-    return (config for config in inside if isinstance(config, PreTrainedConfig))
+def _inner_configs(module: nn.Module) -> Iterator[PreTrainedConfig]:
+    configs = (getattr(each, "config", None) for each in module.modules())
+    return (config for config in configs if isinstance(config, PreTrainedConfig))

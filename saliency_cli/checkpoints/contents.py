@@ -1,4 +1,4 @@
-"""A checkpoint as it lies on disk: which way of saving it is, and where its parts are."""
+"""The types that describe a checkpoint on disk and what reading it returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,15 +9,20 @@ from torch import Tensor, nn
 
 Weights: TypeAlias = dict[str, Tensor]
 Content: TypeAlias = Weights | nn.Module
-"""Named tensors, or a whole module, which only --unsafe-pickle lets through."""
+"""Named tensors or, only with --unsafe-pickle, a whole module."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
-    """What `read` takes from `path`; nothing is read before that.
+class CheckpointFiles:
+    """The files of a checkpoint and the function that reads them; no weights are read yet.
 
-    `files` are all files that it reads, for the hashes; `folders` are where the config and the
-    tokenizer may lie, the likeliest first; `base` is the model that an adapter was trained on.
+    Attributes:
+        format: The name of the format, as `saliency inspect` prints it.
+        path: The file that `read` takes: weights or the index of shards.
+        files: Every file that decides the weights; the manifest has their hashes.
+        folders: Where the config and the tokenizer may be; the first that has them is used.
+        read: Reads `path`.
+        base: The base model of an adapter.
     """
 
     format: str
@@ -25,4 +30,4 @@ class Saved:
     files: tuple[Path, ...]
     folders: tuple[Path, ...]
     read: Callable[[Path], Content]
-    base: "Saved | None" = None
+    base: "CheckpointFiles | None" = None

@@ -1,4 +1,8 @@
-"""The containers of tensors: one that lies about what it holds is not unpacked."""
+"""Checks of files before a library opens them: what kind of file it is, and zip containers.
+
+A file in the place of a model may be a FIFO, a web page or another program's format, and a zip
+archive may declare false sizes for its records. Nothing is unpacked here.
+"""
 
 import stat
 from collections.abc import Sequence
@@ -8,99 +12,11 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from safetensors import safe_open
 
-from saliency_cli.checkpoints.read_errors import refusing
+from saliency_cli.checkpoints.read_errors import SAVE_STATE_DICT, translate_errors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, visible
 
-ZIP = b"PK\x03\x04"
-_CHUNK = 1 << 20
-_ENCRYPTED = 1
-_AGAIN = "save it again with torch.save(model.state_dict(), path)"
-
-
-def check_archive(path: Path) -> None:
-    """See that a zip archive is one of tensors, whole, and no larger unpacked than it is.
-
-    A file that is no zip archive passes: `torch.save` wrote plain pickles once. CRCs are checked
-    here since torch reads records without looking at them.
-
-    Raises:
-        CheckpointError: it is TorchScript or another program's, or a record is compressed, larger
-            than the file or damaged.
-    """
-    with path.open("rb") as stream:
-        if stream.read(len(ZIP)) != ZIP:
-            return
-    try:
-        with ZipFile(path) as archive:
-            records = archive.infolist()
-            _check_kind(path, [record.filename for record in records])
-            _check_sizes(path, records)
-            _check_content(path, archive)
-    except (BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
-        _refuse(path, excerpt(f"the zip archive is damaged or cut short ({error})"))
-
-
-def check_safetensors(path: Path) -> None:
-    """See that a file's safetensors header is sound, so that what is wrong is told of this file.
-
-    The library sees to it that the tensors lie side by side and fill the file.
-
-    Raises:
-        CheckpointError: it is not.
-    """
-    check_file(path, what="the weights")
-    with refusing(path, "the weights"), safe_open(path, "pt"):
-        pass
-
-
-def _check_kind(path: Path, names: Sequence[str]) -> None:
-    files = {PurePosixPath(name).name for name in names}
-    if "constants.pkl" in files:
-        raise CheckpointError(f"{visible(str(path))} is a TorchScript archive: a program", _AGAIN)
-    if "data.pkl" in files:
-        return
-    kind = "a zip archive of something else"
-    if "model.weights.h5" in files:
-        kind = "a Keras model"
-    elif files and all(name.endswith(".npy") for name in files):
-        kind = "a NumPy archive"
-    elif any(name.endswith(".pt2") for name in files) or "archive_format" in files:
-        kind = "an exported program"
-    raise CheckpointError(f"{visible(str(path))} is {kind}, not a state dict", _AGAIN)
-
-
-def _check_sizes(path: Path, records: Sequence[ZipInfo]) -> None:
-    # zipfile forgives bytes before the archive, torch does not: with the first record at 0 the two
-    # read the same one.
-    if min(record.header_offset for record in records) != 0:
-        _refuse(path, "the zip archive does not begin with its first record")
-    if len({record.filename for record in records}) < len(records):
-        _refuse(path, "two records of the zip archive have the same name")
-    for record in records:
-        if record.compress_type != ZIP_STORED or record.flag_bits & _ENCRYPTED:
-            _refuse(path, f"record {visible(record.filename)} is compressed or encrypted")
-        if record.file_size != record.compress_size:
-            _refuse(path, f"record {visible(record.filename)} has two sizes")
-    if sum(record.file_size for record in records) > path.stat().st_size:
-        _refuse(path, "its records are larger than the file")
-
-
-def _check_content(path: Path, archive: ZipFile) -> None:
-    for record in archive.infolist():
-        try:
-            with archive.open(record) as stream:
-                while stream.read(_CHUNK):
-                    pass
-        except (BadZipFile, EOFError):
-            _refuse(path, f"record {visible(record.filename)} is damaged: its CRC-32 is another")
-
-
-def _refuse(path: Path, reason: str) -> NoReturn:
-    raise CheckpointError(f"{visible(str(path))}: the weights cannot be read: {reason}", _AGAIN)
-
-
-KINDS = {
+MAGIC_NUMBERS = {
     b"GGUF": "a GGUF file",
     b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes it",
     b"\x93NUMPY": "a NumPy array",
@@ -110,78 +26,181 @@ KINDS = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"%PDF-": "a PDF",
 }
-"""The first bytes of files that people take for checkpoints."""
+"""The first bytes of other formats that people give in place of a checkpoint."""
 
-_LFS = b"version https://git-lfs"
-_PAGES = (b"<!doctype", b"<html", b"<?xml")
-_TAR = slice(257, 262)
-_HEAD = 512
-_OPENED = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
-_DOWNLOAD = "download the file itself"
+_HEAD_BYTES = 512
+_LFS_POINTER = b"version https://git-lfs"
+_UTF8_BOM = b"\xef\xbb\xbf"
+_MARKUP = (b"<!doctype", b"<html", b"<?xml")
+_TAR_MAGIC = slice(257, 262)  # where the POSIX ustar header has its magic
+_OPENED_SUFFIXES = {".bin", ".jinja", ".json", ".model", ".safetensors", ".txt"}
+_DOWNLOAD_FILE = "download the file itself"
+
+_ZIP_MAGIC = b"PK\x03\x04"
+_ZIP_ENCRYPTED = 1  # bit 0 of a record's flags (APPNOTE.TXT, 4.4.4)
+_CHUNK_BYTES = 1 << 20
 
 
-def check_file(path: Path, *, what: str, most: int | None = None) -> None:
-    """See that `path` may be opened as `what`: a regular file with some content of its own.
+def check_file(path: Path, *, what: str, max_bytes: int | None = None) -> None:
+    """Raise an error unless `path` is a regular, non-empty file that may be opened as `what`.
 
-    The file is asked what it is before it is opened, since opening a FIFO waits for a writer.
+    The file's type is checked before it is opened, since opening a FIFO waits for a writer.
+
+    Args:
+        path: The file.
+        what: What the file should be, with its article, for messages: "the config".
+        max_bytes: The largest size allowed, in bytes; None for any size.
 
     Raises:
-        CheckpointError: it is no file, is empty, has more than `most` bytes, or is something else.
-        OSError: it is not there.
+        CheckpointError: It is not a regular file, is empty, has more than `max_bytes`, or its
+            first bytes are those of another format.
+        OSError: The file does not exist.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError(f"{visible(str(path))} is {_kind(status.st_mode)}, not {what}")
+        raise CheckpointError(f"{visible(str(path))} is {_file_type(status.st_mode)}, not {what}")
     if status.st_size == 0:
-        raise CheckpointError(f"{visible(str(path))} is empty, and should be {what}", _DOWNLOAD)
-    if most is not None and status.st_size > most:
+        raise CheckpointError(f"{visible(str(path))} is empty; expected {what}", _DOWNLOAD_FILE)
+    if max_bytes is not None and status.st_size > max_bytes:
         raise CheckpointError(
-            f"{visible(str(path))} has {status.st_size:,} bytes, and {what} at most {most:,}"
+            f"{visible(str(path))} has {status.st_size:,} bytes; {what} may have at most "
+            f"{max_bytes:,}"
         )
     with path.open("rb") as stream:
-        disguise = unmasked(stream.read(_HEAD))
-    if disguise is not None:
-        raise CheckpointError(f"{visible(str(path))} is {disguise}, not {what}", _way_out(disguise))
+        kind = foreign_format(stream.read(_HEAD_BYTES))
+    if kind is not None:
+        raise CheckpointError(
+            f"{visible(str(path))} is {kind}, not {what}", _replacement_hint(kind)
+        )
 
 
 def check_folder(folder: Path) -> None:
-    """See that no file of `folder` that a library may open is a FIFO, a socket or a device.
+    """Raise an error if a file of `folder` that a library may open is a FIFO, socket or device.
 
     Raises:
-        CheckpointError: one is.
+        CheckpointError: There is such a file.
     """
     for path in sorted(folder.iterdir()):
-        if path.suffix in _OPENED and path.exists():
+        if path.suffix in _OPENED_SUFFIXES and path.exists():
             mode = path.stat().st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise CheckpointError(f"{visible(str(path))} is {_kind(mode)}, not a file")
+                raise CheckpointError(f"{visible(str(path))} is {_file_type(mode)}, not a file")
 
 
-def unmasked(head: bytes) -> str | None:
-    """Say what a file that begins with `head` is, where it is a known disguise."""
-    if head.startswith(_LFS):
+def foreign_format(head: bytes) -> str | None:
+    """Return the format of a file that begins with `head`, or None if it may be a checkpoint's."""
+    if head.startswith(_LFS_POINTER):
         return "a git-LFS pointer"
-    if head.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_PAGES):
+    if head.removeprefix(_UTF8_BOM).lstrip().lower().startswith(_MARKUP):
         return "a web page"
-    if head[_TAR] == b"ustar":
+    if head[_TAR_MAGIC] == b"ustar":
         return "a tar archive"
-    return next((kind for magic, kind in KINDS.items() if head.startswith(magic)), None)
+    return next((kind for magic, kind in MAGIC_NUMBERS.items() if head.startswith(magic)), None)
 
 
-def _way_out(disguise: str) -> str:
-    if disguise == "a git-LFS pointer":
+def _replacement_hint(kind: str) -> str:
+    if kind == "a git-LFS pointer":
         return "fetch the file itself with git lfs pull"
-    if disguise == "a web page":
-        return f"{_DOWNLOAD}: a page of the site was saved in its place"
+    if kind == "a web page":
+        return f"{_DOWNLOAD_FILE}: a page of the site was saved in its place"
     return "save the model again with save_pretrained, or torch.save(model.state_dict(), path)"
 
 
-def _kind(mode: int) -> str:
-    kinds = {
+def _file_type(mode: int) -> str:
+    types = {
         stat.S_IFDIR: "a folder",
         stat.S_IFIFO: "a FIFO",
         stat.S_IFSOCK: "a socket",
         stat.S_IFCHR: "a device",
         stat.S_IFBLK: "a device",
     }
-    return kinds.get(stat.S_IFMT(mode), "a special file")
+    return types.get(stat.S_IFMT(mode), "a special file")
+
+
+def check_safetensors(path: Path) -> None:
+    """Raise an error unless the safetensors header of a file is sound.
+
+    The library checks that the tensors lie side by side and fill the file. The check runs before
+    the file is loaded, so that the message names this file.
+
+    Raises:
+        CheckpointError: The header is not sound.
+    """
+    check_file(path, what="the weights")
+    with translate_errors(path, "the weights"), safe_open(path, "pt"):
+        pass
+
+
+def check_archive(path: Path) -> None:
+    """Raise an error unless a zip archive holds a state dict, stored whole and uncompressed.
+
+    A file that is not a zip archive passes: older versions of `torch.save` wrote plain pickles.
+    CRCs are checked here because torch reads records without checking them.
+
+    Raises:
+        CheckpointError: It is a TorchScript archive or another program's, or a record is
+            compressed, larger than the file or damaged.
+    """
+    with path.open("rb") as stream:
+        if stream.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
+            return
+    try:
+        with ZipFile(path) as archive:
+            records = archive.infolist()
+            _check_archive_kind(path, [record.filename for record in records])
+            _check_record_sizes(path, records)
+            _check_record_crcs(path, archive)
+    except (BadZipFile, EOFError, NotImplementedError, OSError, ValueError) as error:
+        _refuse_archive(path, excerpt(f"the zip archive is damaged or cut short ({error})"))
+
+
+def _check_archive_kind(path: Path, names: Sequence[str]) -> None:
+    files = {PurePosixPath(name).name for name in names}
+    if "constants.pkl" in files:
+        raise CheckpointError(
+            f"{visible(str(path))} is a TorchScript archive, which holds code", SAVE_STATE_DICT
+        )
+    if "data.pkl" in files:
+        return
+    kind = "a zip archive of another kind"
+    if "model.weights.h5" in files:
+        kind = "a Keras model"
+    elif files and all(name.endswith(".npy") for name in files):
+        kind = "a NumPy archive"
+    elif any(name.endswith(".pt2") for name in files) or "archive_format" in files:
+        kind = "an exported program"
+    raise CheckpointError(f"{visible(str(path))} is {kind}, not a state dict", SAVE_STATE_DICT)
+
+
+def _check_record_sizes(path: Path, records: Sequence[ZipInfo]) -> None:
+    # zipfile accepts bytes before the archive, torch does not: only if the first record is at
+    # offset 0 do both read the same records.
+    if min(record.header_offset for record in records) != 0:
+        _refuse_archive(path, "the zip archive does not begin with its first record")
+    if len({record.filename for record in records}) < len(records):
+        _refuse_archive(path, "two records of the zip archive have the same name")
+    for record in records:
+        if record.compress_type != ZIP_STORED or record.flag_bits & _ZIP_ENCRYPTED:
+            _refuse_archive(path, f"record {visible(record.filename)} is compressed or encrypted")
+        if record.file_size != record.compress_size:
+            _refuse_archive(path, f"record {visible(record.filename)} declares two different sizes")
+    if sum(record.file_size for record in records) > path.stat().st_size:
+        _refuse_archive(path, "its records are larger than the file")
+
+
+def _check_record_crcs(path: Path, archive: ZipFile) -> None:
+    for record in archive.infolist():
+        try:
+            with archive.open(record) as stream:
+                while stream.read(_CHUNK_BYTES):
+                    pass
+        except (BadZipFile, EOFError):
+            _refuse_archive(
+                path, f"record {visible(record.filename)} is damaged: its CRC-32 does not match"
+            )
+
+
+def _refuse_archive(path: Path, reason: str) -> NoReturn:
+    raise CheckpointError(
+        f"{visible(str(path))}: the weights cannot be read: {reason}", SAVE_STATE_DICT
+    )

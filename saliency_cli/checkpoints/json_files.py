@@ -1,4 +1,4 @@
-"""JSON beside the weights, read strictly: what two readers could take differently is refused."""
+"""Strict JSON for configs: anything that two parsers could read differently is refused."""
 
 import json
 import math
@@ -7,67 +7,75 @@ from pathlib import Path
 from typing import Any
 
 from saliency_cli.checkpoints.file_checks import check_file
-from saliency_cli.checkpoints.read_errors import refusing
+from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import visible
 
-MOST_BYTES = 64 << 20
-"""A config of 100,000 labels has a tenth of that."""
+MAX_JSON_BYTES = 64 << 20
+"""Ten times the size of a config with 100,000 labels."""
 
 
 def read_object(path: Path, *, what: str) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 
+    Args:
+        path: The file.
+        what: What the file should be, with its article, for messages: "the config".
+
+    Returns:
+        The object. Keys of every nested object are unique, and all numbers are finite.
+
     Raises:
-        CheckpointError: it is something else, too large, or no JSON; a key stands twice; a number
-            is NaN or infinite.
+        CheckpointError: The file is not JSON, holds another JSON type, exceeds `MAX_JSON_BYTES`,
+            repeats a key, or has a number that is NaN or infinite.
+        OSError: The file does not exist.
     """
-    check_file(path, what=what, most=MOST_BYTES)
-    with refusing(path, what):
+    check_file(path, what=what, max_bytes=MAX_JSON_BYTES)
+    with translate_errors(path, what):
         content = json.loads(
             path.read_text(encoding="utf-8"),
-            object_pairs_hook=_unique,
-            parse_constant=_refuse,
-            parse_float=_finite,
+            object_pairs_hook=_unique_keys,
+            parse_constant=_reject_constant,
+            parse_float=_finite_float,
         )
     if not isinstance(content, dict):
         raise CheckpointError(
-            f"{visible(str(path))} holds no JSON object but a {type(content).__name__}"
+            f"{visible(str(path))} holds a {type(content).__name__}, not a JSON object"
         )
     return content
 
 
-def entries(content: object) -> Iterator[tuple[str, Any]]:
-    """Walk over every key and value of nested JSON; items of a list have their list's key.
+def nested_items(content: object) -> Iterator[tuple[str, Any]]:
+    """Yield every key and value of nested JSON; the items of a list have the list's key.
 
-    Without recursion: a file may be nested as deeply as the parser bears.
+    Iterative, since a file may be nested as deeply as the parser allows.
     """
-    waiting: list[tuple[str, object]] = [("", content)]
-    while waiting:
-        key, value = waiting.pop()
+    pending: list[tuple[str, object]] = [("", content)]
+    while pending:
+        key, value = pending.pop()
         if isinstance(value, dict):
-            waiting.extend(value.items())
+            pending.extend(value.items())
             yield from value.items()
         elif isinstance(value, list):
-            waiting.extend((key, item) for item in value)
+            pending.extend((key, item) for item in value)
             yield from ((key, item) for item in value)
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key '{twice}' stands twice")
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key '{repeated}' occurs twice")
     return content
 
 
-def _finite(digits: str) -> float:
+def _finite_float(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
-        raise ValueError(f"{digits} is beyond the range of numbers")
+        raise ValueError(f"{digits} is too large for a float")
     return value
 
 
-def _refuse(constant: str) -> float:
+def _reject_constant(constant: str) -> float:
     raise ValueError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""How many tokens a model takes."""
+"""Choose the longest input, in tokens, and the overlap of the windows of a long text."""
 
 from typing import Any
 
@@ -8,56 +8,87 @@ from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.settings import Compute
 
-UNLIMITED = 1_000_000
-"""Tokenizers that were told no length say 10³⁰; a text is still cut somewhere."""
+MAX_TOKENS = 1_000_000
+"""The limit for a model that names none: tokenizers without a length report 10³⁰."""
 
 
-def longest(module: nn.Module, tokenizer: Any, config: Any) -> int:  # noqa: ANN401
-    """Return the longest input, special tokens counted, that tokenizer and positions allow."""
+def max_input_length(module: nn.Module, tokenizer: Any, config: Any) -> int:  # noqa: ANN401
+    """Return the longest input that the tokenizer and the position embeddings allow.
+
+    Args:
+        module: The model.
+        tokenizer: Its tokenizer.
+        config: Its config; `max_position_embeddings` counts the rows of the position table.
+
+    Returns:
+        The length in tokens, special tokens included.
+    """
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions < 1:
-        positions = UNLIMITED
-    return min(int(tokenizer.model_max_length), positions - _reserved(module, positions), UNLIMITED)
+        positions = MAX_TOKENS
+    usable = positions - _reserved_positions(module, positions)
+    return min(int(tokenizer.model_max_length), usable, MAX_TOKENS)
 
 
-def _reserved(module: nn.Module, positions: int) -> int:
-    """Count the position rows that no token gets: RoBERTa numbers its tokens from padding + 1."""
+def _reserved_positions(module: nn.Module, positions: int) -> int:
+    """Return how many rows of the position table no token uses.
+
+    RoBERTa numbers its tokens from the padding's position + 1.
+    """
     tables = (layer for layer in module.modules() if isinstance(layer, nn.Embedding))
-    padded = [
+    reserved = [
         table.padding_idx + 1
         for table in tables
         if table.num_embeddings == positions and table.padding_idx is not None
     ]
-    return max(padded, default=0)
+    return max(reserved, default=0)
 
 
-def choose_length(asked: int | None, *, most: int, special: int) -> int:
-    """Return the tokens after which a text is cut: as asked for, or the `most` that there may be.
+def choose_max_length(requested: int | None, *, limit: int, special_tokens: int) -> int:
+    """Return the number of tokens after which a text is cut.
+
+    Args:
+        requested: The value of `--max-length`; None for `limit`.
+        limit: The longest input that the model accepts, in tokens.
+        special_tokens: How many special tokens the tokenizer adds to a text.
 
     Raises:
-        UsageError: the model takes fewer, or the `special` ones leave no room for the text.
+        UsageError: The model accepts fewer tokens, or the special tokens alone take them all.
     """
-    if asked is None:
-        return most
-    if asked > most:
-        raise UsageError(f"--max-length {asked}: the model takes {most} tokens at most")
-    if asked <= special:
-        raise UsageError(f"--max-length {asked}: the tokenizer's own tokens take {special} of them")
-    return asked
+    if requested is None:
+        return limit
+    if requested > limit:
+        raise UsageError(
+            f"--max-length {requested}: the model accepts {limit} tokens at most",
+            f"give {limit} or fewer",
+        )
+    if requested <= special_tokens:
+        raise UsageError(
+            f"--max-length {requested}: the special tokens alone take {special_tokens}",
+            f"give more than {special_tokens}",
+        )
+    return requested
 
 
 def choose_stride(compute: Compute, classifier: Classifier) -> int | None:
-    """Return by how many tokens the windows of a long text overlap, or None to cut it instead.
+    """Return the overlap of the windows of a long text, in tokens.
+
+    Args:
+        compute: The user's options.
+        classifier: The loaded model.
+
+    Returns:
+        The overlap, or None if a long text is cut and not divided into windows.
 
     Raises:
-        UsageError: no window would be left room for text of its own.
+        UsageError: The overlap leaves no room in a window for new text.
     """
     if compute.stride is None:
         return None
-    room = classifier.max_length - int(classifier.tokenizer.num_special_tokens_to_add())
-    if compute.stride >= room:
+    text_tokens = classifier.max_length - int(classifier.tokenizer.num_special_tokens_to_add())
+    if compute.stride >= text_tokens:
         raise UsageError(
-            f"--stride {compute.stride}: a window holds {room} tokens of text",
-            "give fewer tokens to overlap by",
+            f"--stride {compute.stride}: a window holds {text_tokens} tokens of text",
+            f"give fewer than {text_tokens} tokens",
         )
     return compute.stride

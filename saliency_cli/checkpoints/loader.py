@@ -1,4 +1,4 @@
-"""The one way in: find the files, read them, see that they fit together."""
+"""Load a classifier: find its files, read them, and check that they fit together."""
 
 import hashlib
 import inspect
@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Set before transformers is imported: what is not on disk is an error, never a download.
+# Set before transformers is imported: a file that is not on disk is an error, never a download.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
@@ -17,41 +17,47 @@ from torch import Tensor, nn
 from transformers.utils import logging
 
 from saliency_cli.attribution.model_checks import (
-    TEXT,
     check_forward,
     count_logits,
     embeddings_block,
     has_deterministic_kernels,
     with_layer,
 )
-from saliency_cli.checkpoints.build import BuiltModel, attention, make
+from saliency_cli.checkpoints.build import BuiltModel, attention_implementation, build_model
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
-from saliency_cli.checkpoints.contents import Saved
-from saliency_cli.checkpoints.detect import recognise
-from saliency_cli.checkpoints.labels import name_labels, read_label_file
-from saliency_cli.checkpoints.lengths import choose_length, longest
-from saliency_cli.checkpoints.precision import settle
+from saliency_cli.checkpoints.contents import CheckpointFiles
+from saliency_cli.checkpoints.detect import detect_checkpoint
+from saliency_cli.checkpoints.labels import read_label_file, set_label_names
+from saliency_cli.checkpoints.lengths import choose_max_length, max_input_length
+from saliency_cli.checkpoints.precision import apply_precision
 from saliency_cli.checkpoints.tokenizers import (
+    SAMPLE_TEXT,
+    check_pad_id,
     check_vocabulary,
-    checked_pad,
+    choose_pad_id,
     find_tokenizer,
     load_tokenizer,
-    settle_padding,
     tokenizer_files,
 )
 from saliency_cli.checkpoints.user_module import source_files
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import allow_any_kernel, choose_device, prepare
-from saliency_cli.model.embedding_hook import find_layer, token_rows
+from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
+from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute, ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A classifier, and what its files were: how saved, and in which number formats."""
+class LoadedCheckpoint:
+    """A classifier and facts about its files.
+
+    Attributes:
+        classifier: The classifier, ready to run.
+        format: The name of the format that it was saved in.
+        dtypes: The dtypes of the tensors in its files.
+    """
 
     classifier: Classifier
     format: str
@@ -59,149 +65,168 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Where the parts of a classifier are; a module of one's own may have no config."""
+class _Paths:
+    """Where the parts of a classifier are; a user's own module may have no config."""
 
-    saved: Saved
+    saved: CheckpointFiles
     config: Path | None
     tokenizer: Path
 
 
 def load(choice: ModelChoice, compute: Compute) -> Classifier:
-    """Load a classifier and try it out.
+    """Return the classifier of a checkpoint, ready to run.
+
+    Args:
+        choice: Which files to load, and how.
+        compute: Device, number format, attention and lengths.
 
     Raises:
-        UsageError: a path is not there, or an option does not fit the model.
-        CheckpointError: the files are refused, or do not fit together.
+        UsageError: A path does not exist, or an option does not fit the model.
+        CheckpointError: The files are refused, or do not fit together.
     """
     return load_checkpoint(choice, compute).classifier
 
 
-def load_checkpoint(choice: ModelChoice, compute: Compute) -> Loaded:
-    """Load a classifier as `load` does, and tell what its files were."""
-    logging.set_verbosity(logging.CRITICAL)  # errors repeat, unescaped, what a file says
+def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
+    """Return the classifier of a checkpoint, and facts about its files.
+
+    Args:
+        choice: Which files to load, and how.
+        compute: Device, number format, attention and lengths.
+
+    Raises:
+        UsageError: A path does not exist, or an option does not fit the model.
+        CheckpointError: The files are refused, or do not fit together.
+    """
+    logging.set_verbosity(logging.CRITICAL)  # errors would print a file's content unescaped
     logging.disable_progress_bar()
-    prepare(choose_device(compute.device))
-    found = _find(choice)
-    config = None if found.config is None else read_config(found.config)
+    prepare_device(choose_device(compute.device))
+    paths = _find_paths(choice)
+    config = None if paths.config is None else read_config(paths.config)
     names = None if choice.labels is None else read_label_file(choice.labels)
-    if found.config is not None and names is None and choice.arch is None:
-        read_labels(found.config, config)  # what is wrong with them, the weights would say worse
-    tokenizer = load_tokenizer(found.tokenizer, config)
-    made = make(found.saved, config, choice, names=names)
-    pad = _fitting_pad(made.module, tokenizer, folder=found.tokenizer)
-    classifier = _assembled(made, tokenizer, choice, compute, pad=pad)
-    classifier = _on_kernels(replace(classifier, hashes=_all_hashes(found, choice)))
-    if made.own:
-        name_labels(made.config, names, outputs=count_logits(classifier))
-    path = found.config or choice.checkpoint
-    classifier = _meant(classifier, made.config, path=path, multi_label=choice.multi_label)
-    classifier = check_forward(_at_block(classifier) if choice.embeddings_block else classifier)
-    return Loaded(settle(classifier, compute), found.saved.format, made.dtypes)
+    if paths.config is not None and names is None and choice.arch is None:
+        # Wrong labels would also fail when the weights are loaded, with a less precise message.
+        read_labels(paths.config, config)
+    tokenizer = load_tokenizer(paths.tokenizer, config)
+    built = build_model(paths.saved, config, choice, names=names)
+    pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
+    classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
+    hashes = _hash_files(paths, choice)
+    classifier = _allow_nondeterministic_kernels(replace(classifier, hashes=hashes))
+    if built.is_custom:
+        set_label_names(built.config, names, outputs=count_logits(classifier))
+    head = read_head(built.config, multi_label=choice.multi_label)
+    labels = read_labels(paths.config or choice.checkpoint, built.config)
+    classifier = replace(classifier, labels=labels, head=head)
+    classifier = check_forward(
+        _at_embeddings_block(classifier) if choice.embeddings_block else classifier
+    )
+    classifier = apply_precision(classifier, compute)
+    return LoadedCheckpoint(classifier, paths.saved.format, built.dtypes)
 
 
-def _find(choice: ModelChoice) -> _Found:
-    saved = recognise(choice)
+def _find_paths(choice: ModelChoice) -> _Paths:
+    saved = detect_checkpoint(choice)
     config = find_config(choice, saved.folders)
-    return _Found(saved, config, find_tokenizer(choice, saved.folders))
+    return _Paths(saved, config, find_tokenizer(choice, saved.folders))
 
 
-def _all_hashes(found: _Found, choice: ModelChoice) -> dict[str, dict[str, str]]:
-    """Return the SHA-256 of all that decides what is computed: code and labels, too."""
-    beside = (found.config, choice.labels, *source_files(choice.arch))
-    files = [*found.saved.files, *(path for path in beside if path is not None)]
-    return {"model": _hashes(files), "tokenizer": _hashes(tokenizer_files(found.tokenizer))}
+def _hash_files(paths: _Paths, choice: ModelChoice) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of every file that decides what is computed, code and labels included."""
+    others = (paths.config, choice.labels, *source_files(choice.arch))
+    files = [*paths.saved.files, *(path for path in others if path is not None)]
+    return {"model": _sha256(files), "tokenizer": _sha256(tokenizer_files(paths.tokenizer))}
 
 
-def _meant(
-    classifier: Classifier,
-    config: Any,  # noqa: ANN401
-    *,
-    path: Path,
-    multi_label: bool,
-) -> Classifier:
-    """Return the classifier with what its logits mean: their labels and their head."""
-    head = read_head(config, multi_label=multi_label)
-    return replace(classifier, labels=read_labels(path, config), head=head)
+def _sha256(files: Iterable[Path]) -> dict[str, str]:
+    hashes = {}
+    for path in files:
+        with path.open("rb") as stream:
+            hashes[visible(path.name)] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashes
 
 
-def _assembled(
-    made: BuiltModel,
+def _checked_pad_id(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401
+    """Return the id to pad with, after a check that every id has an embedding row."""
+    rows = embedding_vocabulary_size(module, inputs=partial(_sample_inputs, module, tokenizer))
+    check_vocabulary(tokenizer, rows=rows, folder=folder)
+    pad_id = choose_pad_id(module, tokenizer)
+    check_pad_id(pad_id, rows=rows, folder=folder)
+    return pad_id
+
+
+def _assemble(
+    built: BuiltModel,
     tokenizer: Any,  # noqa: ANN401
     choice: ModelChoice,
     compute: Compute,
     *,
-    pad: int,
+    pad_id: int,
 ) -> Classifier:
-    """Return the classifier in float32, all but what its logits mean and what its files were."""
+    """Return the classifier in float32; labels, head and hashes are still placeholders."""
     device = choose_device(compute.device)
-    plain = partial(_plain_inputs, made.module, tokenizer)
-    name, layer = find_layer(made.module, choice.embedding_layer, inputs=plain)
+    inputs = partial(_sample_inputs, built.module, tokenizer)
+    name, layer = find_embedding_layer(built.module, choice.embedding_layer, inputs=inputs)
     return Classifier(
-        module=made.module.to(device),
+        module=built.module.to(device),
         tokenizer=tokenizer,
         labels=(),
         head="single-label",
         embedding_name=name,
         embedding=layer,
-        max_length=choose_length(
+        max_length=choose_max_length(
             compute.max_length,
-            most=longest(made.module, tokenizer, made.config),
-            special=tokenizer.num_special_tokens_to_add(),
+            limit=max_input_length(built.module, tokenizer, built.config),
+            special_tokens=tokenizer.num_special_tokens_to_add(),
         ),
-        pad_id=pad,
-        inputs=_inputs(made.module, tokenizer),
+        pad_id=pad_id,
+        inputs=_forward_inputs(built.module, tokenizer),
         device=device,
         dtype=torch.float32,
-        attention=attention(made.module),
+        attention=attention_implementation(built.module),
         matmul_backend=choose_matmul_backend(device, torch.float32),
         padding_blind=True,
         hashes={},
     )
 
 
-def _on_kernels(classifier: Classifier) -> Classifier:
-    """Allow kernels that do not repeat themselves to a model that torch has no others for."""
+def _sample_inputs(module: nn.Module, tokenizer: Any) -> dict[str, Tensor]:  # noqa: ANN401
+    """Return the inputs of a sample text, to trace which layer looks up the token ids."""
+    ids = torch.tensor([tokenizer(SAMPLE_TEXT)["input_ids"]])
+    tensors = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    accepted = _forward_inputs(module, tokenizer)
+    return {name: tensor for name, tensor in tensors.items() if name in accepted}
+
+
+def _forward_inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of the tensors that `forward` is called with.
+
+    `token_type_ids` is passed only if the tokenizer has it too: GPT-2 embeds these ids with the
+    same table as tokens.
+    """
+    parameters = inspect.signature(module.forward).parameters
+    any_keyword = any(each.kind == each.VAR_KEYWORD for each in parameters.values())
+    if "input_ids" not in parameters and any_keyword:
+        return ("input_ids", "attention_mask")
+    if "input_ids" not in parameters:
+        raise CheckpointError(
+            f"forward of {visible(type(module).__name__)} takes no input_ids",
+            "name its arguments input_ids and, if it handles padding, attention_mask",
+        )
+    has_segments = "token_type_ids" in tokenizer.model_input_names
+    known = ("input_ids", "attention_mask", *(["token_type_ids"] if has_segments else []))
+    return tuple(name for name in known if name in parameters)
+
+
+def _allow_nondeterministic_kernels(classifier: Classifier) -> Classifier:
+    """Return the classifier; allow nondeterministic CUDA kernels if torch has no others for it."""
     if classifier.device.type != "cuda" or has_deterministic_kernels(classifier):
         return classifier
-    allow_any_kernel()
+    allow_nondeterministic_kernels()
     return replace(classifier, deterministic=False)
 
 
-def _fitting_pad(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401
-    """Return the id to pad with, having seen that every id has a row in the embedding."""
-    rows = token_rows(module, inputs=partial(_plain_inputs, module, tokenizer))
-    check_vocabulary(tokenizer, rows=rows, folder=folder)
-    return checked_pad(settle_padding(module, tokenizer), rows=rows, folder=folder)
-
-
-def _plain_inputs(module: nn.Module, tokenizer: Any) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return the inputs of a plain text, for a trace of who looks the token ids up."""
-    ids = torch.tensor([tokenizer(TEXT)["input_ids"]])
-    known = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    taken = _inputs(module, tokenizer)
-    return {name: tensor for name, tensor in known.items() if name in taken}
-
-
-def _inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Return the names of the tensors that `forward` takes.
-
-    Segments go only where the tokenizer knows them too: GPT-2 embeds them as if they were tokens.
-    """
-    taken = inspect.signature(module.forward).parameters
-    if "input_ids" not in taken and any(each.kind == each.VAR_KEYWORD for each in taken.values()):
-        return ("input_ids", "attention_mask")
-    if "input_ids" not in taken:
-        raise CheckpointError(
-            f"forward of {visible(type(module).__name__)} takes no input_ids",
-            "name its arguments input_ids and, where it knows of padding, attention_mask",
-        )
-    segments = "token_type_ids" in tokenizer.model_input_names
-    known = ("input_ids", "attention_mask", *(["token_type_ids"] if segments else []))
-    return tuple(name for name in known if name in taken)
-
-
-def _at_block(classifier: Classifier) -> Classifier:
+def _at_embeddings_block(classifier: Classifier) -> Classifier:
     block = embeddings_block(classifier)
     if block is None:
         raise UsageError(
@@ -209,11 +234,3 @@ def _at_block(classifier: Classifier) -> Classifier:
             "name a layer with --embedding-layer",
         )
     return with_layer(classifier, block)
-
-
-def _hashes(files: Iterable[Path]) -> dict[str, str]:
-    hashes = {}
-    for path in files:
-        with path.open("rb") as stream:
-            hashes[visible(path.name)] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes

@@ -1,4 +1,4 @@
-"""A folder that PEFT wrote: what was trained beside a base model, merged back into it."""
+"""Read the folder of a PEFT adapter and merge the adapter into its base model."""
 
 import json
 import warnings
@@ -9,55 +9,62 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from saliency_cli.checkpoints.contents import Saved, Weights
-from saliency_cli.checkpoints.read_errors import refusing
+from saliency_cli.checkpoints.contents import CheckpointFiles, Weights
+from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
 from saliency_cli.checkpoints.torch_file import read_tensors
-from saliency_cli.checkpoints.weights import frozen, misfits
+from saliency_cli.checkpoints.weights import describe_mismatches, freeze
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import visible
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-CONFIG = "adapter_config.json"
-WEIGHTS: dict[str, Callable[[Path], Weights]] = {
+ADAPTER_CONFIG = "adapter_config.json"
+WEIGHT_FILES: dict[str, Callable[[Path], Weights]] = {
     "adapter_model.safetensors": read_safetensors,
     "adapter_model.bin": read_tensors,
 }
-ROOT = "base_model.model."
-"""What PEFT puts before the base model's own names."""
+BASE_PREFIX = "base_model.model."
+"""The prefix that PEFT adds to the names of the base model's tensors."""
 
 
 def is_adapter(folder: Path) -> bool:
-    """Say whether a folder is an adapter's."""
-    return (folder / CONFIG).is_file()
+    """Whether a folder holds a PEFT adapter."""
+    return (folder / ADAPTER_CONFIG).is_file()
 
 
-def find_adapter(folder: Path, *, base: Path | None, find: Callable[[Path], Saved]) -> Saved:
-    """Return where an adapter's weights are, and how its base model was saved.
+def find_adapter(
+    folder: Path, *, base: Path | None, detect: Callable[[Path], CheckpointFiles]
+) -> CheckpointFiles:
+    """Return the files of an adapter and of its base model.
+
+    Args:
+        folder: The adapter's folder.
+        base: The value of `--base-model`; None takes what the adapter's config names.
+        detect: Returns the files of the base model at a path.
 
     Raises:
-        CheckpointError: its weights are not there, or its base model is not on this disk.
+        CheckpointError: The adapter has no weights, or its base model is not on this disk.
     """
-    for name, read in WEIGHTS.items():
+    for name, read in WEIGHT_FILES.items():
         path = folder / name
         if path.is_file():
-            below = find(base or _base(folder))
-            return Saved(
+            base_files = detect(base or _find_base_model(folder))
+            return CheckpointFiles(
                 "PEFT adapter",
                 path,
-                files=(folder / CONFIG, path, *below.files),
-                folders=(folder, *below.folders),
+                files=(folder / ADAPTER_CONFIG, path, *base_files.files),
+                folders=(folder, *base_files.folders),
                 read=read,
-                base=below,
+                base=base_files,
             )
-    raise CheckpointError(f"{visible(str(folder))} holds no weights ({' '.join(WEIGHTS)})")
+    raise CheckpointError(f"{visible(str(folder))} holds no weights ({' '.join(WEIGHT_FILES)})")
 
 
-def _base(folder: Path) -> Path:
-    config = folder / CONFIG
-    with refusing(config, "the adapter's config"):
+def _find_base_model(folder: Path) -> Path:
+    config = folder / ADAPTER_CONFIG
+    with translate_errors(config, "the adapter's config"):
         name = str(json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"])
     for path in (folder / name, Path(name)):
         if path.exists():
@@ -69,41 +76,57 @@ def _base(folder: Path) -> Path:
     )
 
 
-def brought(weights: Weights) -> dict[str, torch.Size]:
-    """Return the shapes of the base model's own tensors that the adapter brings whole: its head."""
-    return {key.removeprefix(ROOT): value.shape for key, value in weights.items()}
+def adapter_tensor_shapes(weights: Weights) -> dict[str, torch.Size]:
+    """Return the shapes of the adapter's tensors, by their names in the base model.
 
-
-def outputs_of(
-    head: Mapping[str, torch.Size], wanted: Mapping[str, torch.Size], *, default: int
-) -> int:
-    """Return how many logits the adapter's own head gives; its base's config seldom says.
-
-    Its last tensors are those that have a row for each of the `default` labels in `wanted`.
+    A tensor that replaces one of the base model's, such as the head's, has the same name there.
     """
-    last = (key for key, shape in head.items() if shape and wanted.get(key, ())[:1] == (default,))
+    return {key.removeprefix(BASE_PREFIX): tensor.shape for key, tensor in weights.items()}
+
+
+def count_head_outputs(
+    head: Mapping[str, torch.Size], expected: Mapping[str, torch.Size], *, default: int
+) -> int:
+    """Return the number of logits of the adapter's own head, which the base's config seldom has.
+
+    Args:
+        head: The shapes of the adapter's tensors, by the base model's names.
+        expected: The shapes of the base model's tensors.
+        default: The number of labels that `expected` was built with. The tensors of `expected` with
+            that many rows are the head's last; their rows in `head` are counted.
+
+    Returns:
+        The number of rows, or `default` if the adapter has no such tensors or they disagree.
+    """
+    last = (key for key, shape in head.items() if shape and expected.get(key, ())[:1] == (default,))
     rows = {head[key][0] for key in last}
     return rows.pop() if len(rows) == 1 else default
 
 
-def merge(base: nn.Module, config: Any, weights: Weights, *, path: Path) -> nn.Module:  # noqa: ANN401
-    """Merge an adapter into its base model; each of its weights must be there.
+def merge_adapter(base: nn.Module, config: Any, weights: Weights, *, path: Path) -> nn.Module:  # noqa: ANN401
+    """Return the base model with an adapter merged into it; every weight of the adapter must fit.
+
+    Args:
+        base: The base model, changed in place.
+        config: The adapter's PEFT config.
+        weights: The adapter's tensors.
+        path: The adapter's file of weights, for messages.
 
     Raises:
-        CheckpointError: the adapter does not fit.
+        CheckpointError: The adapter does not fit the base model.
     """
-    with refusing(path, "the adapter"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of names and of initial weights, which are replaced
-        model = _adapted(base, config)
-        _fill(model, weights, path=path)
-        return frozen(model.merge_and_unload())
+    with translate_errors(path, "the adapter"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about names and initial weights, which are replaced
+        model = _attach_adapter(base, config)
+        _load_adapter_weights(model, weights, path=path)
+        return freeze(model.merge_and_unload())
 
 
 def read_adapter_config(folder: Path) -> Any:  # noqa: ANN401 - a class for each kind of adapter
-    """Read what kind of adapter a folder holds.
+    """Return the PEFT config of an adapter's folder.
 
     Raises:
-        CheckpointError: PEFT is not installed, or this kind cannot be merged.
+        CheckpointError: PEFT is not installed, or this kind of adapter cannot be merged.
     """
     try:
         from peft import PeftConfig  # noqa: PLC0415 - an extra
@@ -112,42 +135,44 @@ def read_adapter_config(folder: Path) -> Any:  # noqa: ANN401 - a class for each
             f"{visible(str(folder))} is a PEFT adapter, and peft is not installed",
             "pip install 'saliency-cli[peft]'",
         ) from error
-    with refusing(folder / CONFIG, "the adapter's config"):
+    with translate_errors(folder / ADAPTER_CONFIG, "the adapter's config"):
         config = PeftConfig.from_pretrained(str(folder), local_files_only=True)
     if config.is_prompt_learning or config.is_adaption_prompt:
         raise CheckpointError(
             f"{visible(str(folder))}: an adapter of type {visible(str(config.peft_type.value))} "
             "cannot be merged into its base model",
-            "merge a LoRA or a like adapter, or save the whole model",
+            "use LoRA or a similar adapter, or save the whole model",
         )
     if getattr(config, "megatron_config", None):  # names a module that PEFT would import
-        raise CheckpointError(f"{visible(str(folder / CONFIG))}: megatron_config is not supported")
+        path = visible(str(folder / ADAPTER_CONFIG))
+        raise CheckpointError(f"{path}: megatron_config is not supported")
     config.inference_mode = True
     return config
 
 
-def _adapted(base: nn.Module, config: Any) -> "PeftModel":  # noqa: ANN401
+def _attach_adapter(base: nn.Module, config: Any) -> "PeftModel":  # noqa: ANN401
     from peft import get_peft_model  # noqa: PLC0415 - an extra
 
     return get_peft_model(base, config)
 
 
-def _fill(model: "PeftModel", weights: Weights, *, path: Path) -> None:
+def _load_adapter_weights(model: "PeftModel", weights: Weights, *, path: Path) -> None:
     from peft import get_peft_model_state_dict, set_peft_model_state_dict  # noqa: PLC0415
 
-    wanted = get_peft_model_state_dict(model)
-    told = misfits(
-        missing=wanted.keys() - weights.keys(),
-        unexpected=weights.keys() - wanted.keys(),
+    expected = get_peft_model_state_dict(model)
+    mismatches = describe_mismatches(
+        missing=expected.keys() - weights.keys(),
+        unexpected=weights.keys() - expected.keys(),
         mismatched=[
-            (key, weights[key].shape, wanted[key].shape)
-            for key in wanted.keys() & weights.keys()
-            if weights[key].shape != wanted[key].shape
+            (key, weights[key].shape, expected[key].shape)
+            for key in expected.keys() & weights.keys()
+            if weights[key].shape != expected[key].shape
         ],
     )
-    if told:
+    if mismatches:
         raise CheckpointError(
-            f"{visible(str(path))} does not fit its base model: {told}",
-            "nothing is ever filled in with random weights; give the base it was trained on",
+            f"{visible(str(path))} does not fit its base model: {mismatches}",
+            "missing weights are never initialised at random; "
+            "give the base model that the adapter was trained on",
         )
     set_peft_model_state_dict(model, weights)

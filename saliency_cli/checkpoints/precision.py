@@ -1,4 +1,4 @@
-"""Number format and attention of the passes, by rules that the benchmarks justify; no stopwatch."""
+"""Choose number format and attention by rules that the benchmarks justify; no timing decides."""
 
 from dataclasses import replace
 
@@ -8,73 +8,80 @@ from transformers import PreTrainedModel
 
 from saliency_cli.attribution.model_checks import embedding_width, plain_scores
 from saliency_cli.attribution.reduction import sizes
-from saliency_cli.checkpoints.build import attention
+from saliency_cli.checkpoints.build import attention_implementation
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import BFLOAT16_WIDTH, DTYPES, multiplies_bfloat16
+from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH, DTYPES, has_fast_bfloat16
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 
 
-def settle(classifier: Classifier, compute: Compute) -> Classifier:
-    """Return the classifier, so far in float32, in the number format that it is to run in.
+def apply_precision(classifier: Classifier, compute: Compute) -> Classifier:
+    """Return a float32 classifier in the number format and with the attention that it will use.
 
-    What that moves becomes part of every error. It is measured against float32 on plain sentences,
-    unless that was done when the run was begun.
+    In another format than float32 the scores change. That dtype error becomes part of every score's
+    standard error. It is measured here against float32 on plain sentences, unless the plan of the
+    run already has it.
+
+    Args:
+        classifier: The classifier in float32.
+        compute: The user's options.
 
     Raises:
-        UsageError: the model cannot compute the attention asked for.
+        UsageError: The model has no such attention.
     """
-    dtype = _dtype(classifier, compute)
+    dtype = _choose_dtype(classifier, compute)
     if dtype == classifier.dtype:
-        return _attending(classifier, compute)
-    before = plain_scores(classifier) if compute.dtype_error is None else []
-    products = choose_matmul_backend(classifier.device, dtype)
+        return _with_attention(classifier, compute)
+    in_float32 = plain_scores(classifier) if compute.dtype_error is None else []
+    backend = choose_matmul_backend(classifier.device, dtype)
     module = classifier.module.to(dtype)
-    classifier = replace(classifier, module=module, dtype=dtype, matmul_backend=products)
-    classifier = _attending(classifier, compute)
-    rounding = compute.dtype_error
-    if rounding is None:
-        rounding = _moved(plain_scores(classifier), before)
-    return replace(classifier, dtype_error=rounding)
+    classifier = replace(classifier, module=module, dtype=dtype, matmul_backend=backend)
+    classifier = _with_attention(classifier, compute)
+    dtype_error = compute.dtype_error
+    if dtype_error is None:
+        dtype_error = _relative_change(plain_scores(classifier), in_float32)
+    return replace(classifier, dtype_error=dtype_error)
 
 
-def _dtype(classifier: Classifier, compute: Compute) -> torch.dtype:
-    """Return the format asked for; "auto" is bfloat16 where machine and model gain by it."""
+def _choose_dtype(classifier: Classifier, compute: Compute) -> torch.dtype:
+    """Return the format of `--dtype`; "auto" is bfloat16 where it makes device and model faster."""
     if compute.dtype != "auto":
         return DTYPES[compute.dtype]
-    if multiplies_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_WIDTH:
+    if has_fast_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_MIN_WIDTH:
         return torch.bfloat16
     return torch.float32
 
 
-def _attending(classifier: Classifier, compute: Compute) -> Classifier:
-    """Have the attention computed as asked for; "auto" leaves it to the model.
+def _with_attention(classifier: Classifier, compute: Compute) -> Classifier:
+    """Return the classifier with the attention of `--attention`; "auto" keeps the model's own.
 
-    But in bfloat16 on a CPU: there the backward pass of the fused attention is slower than all of
-    the rest (the eager one made a 6-layer model 1.8 times as fast, AMD EPYC).
+    One exception: in bfloat16 on a CPU, "auto" is eager. There the backward pass of the fused
+    attention is slower than the rest of the model together (eager attention made a 6-layer model
+    1.8 times as fast, AMD EPYC).
     """
     name = compute.attention
     if name == "auto":
         if classifier.dtype != torch.bfloat16 or classifier.device.type != "cpu":
             return classifier
         name = "eager"
-    for each in classifier.module.modules():
-        if isinstance(each, PreTrainedModel):
-            each.set_attn_implementation(name)  # where there is none, it only warns
-    found = attention(classifier.module)
-    if compute.attention not in {"auto", found}:
+    for module in classifier.module.modules():
+        if isinstance(module, PreTrainedModel):
+            module.set_attn_implementation(name)  # only warns if the model does not have it
+    applied = attention_implementation(classifier.module)
+    if compute.attention not in {"auto", applied}:
+        model = visible(type(classifier.module).__name__)
         raise UsageError(
-            f"--attention {name}: {visible(type(classifier.module).__name__)} computes {found} only"
+            f"--attention {name}: {model} supports only {applied}", "leave out --attention"
         )
-    return replace(classifier, attention=found)
+    return replace(classifier, attention=applied)
 
 
-def _moved(after: list[Tensor], before: list[Tensor]) -> float:
-    """Return by how much scores have moved, as a share of their size: the root mean square.
+def _relative_change(scores: list[Tensor], exact: list[Tensor]) -> float:
+    """Return the root mean square of the change of the scores [L], as a share of their size.
 
-    To the three digits that the manifest keeps, so that who goes on with a run has the same.
+    Rounded to the three digits that the manifest keeps, so that a resumed run has the same value.
     """
-    off = [(one - other) / sizes(other) for one, other in zip(after, before, strict=True)]
-    return float(f"{float(torch.cat(off).square().mean().sqrt()):.3g}")
+    changes = [(one - other) / sizes(other) for one, other in zip(scores, exact, strict=True)]
+    return float(f"{float(torch.cat(changes).square().mean().sqrt()):.3g}")

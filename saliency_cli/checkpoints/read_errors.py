@@ -1,4 +1,4 @@
-"""Turns what libraries raise over a bad file into one line that a person can act on."""
+"""Turn the errors that libraries raise on a bad file into one-line `CheckpointError`s."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,23 +9,36 @@ from pickle import UnpicklingError
 from saliency_cli.errors import CheckpointError, SaliencyError
 from saliency_cli.safe_text import excerpt, visible
 
+SAVE_STATE_DICT = "save it again with torch.save(model.state_dict(), path)"
+"""The hint for a file that is not a plain state dict."""
+
 
 @contextmanager
-def refusing(path: Path, what: str) -> Iterator[None]:
-    """Raise CheckpointError for whatever a library finds wrong while it reads `path`."""
-    # A parser under a hostile file may raise anything, so all of Exception is caught here, and the
-    # panics of Rust, which are none; what is ours has already said it better.
+def translate_errors(path: Path, what: str) -> Iterator[None]:
+    """Raise `CheckpointError` in place of any error that a library raises while it reads `path`.
+
+    Warnings are suppressed: the error message covers what matters. A `SaliencyError` passes
+    unchanged, since its message is more precise.
+
+    Args:
+        path: The file or folder that is read; the message names it.
+        what: What the file should be, with its article: "the weights", "the config".
+
+    Raises:
+        CheckpointError: The library raised an error.
+    """
+    # On a hostile file a parser may raise any exception, so all of Exception is caught here. The
+    # panics of Rust libraries do not derive from Exception and are caught as well.
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what matters, the refusal tells
+            warnings.simplefilter("ignore")
             yield
     except SaliencyError:
         raise
     except UnpicklingError as error:
         raise CheckpointError(
-            f"{visible(str(path))}: this pickle holds more than tensors, and is not opened",
-            "save it again with torch.save(model.state_dict(), path), "
-            "or add --unsafe-pickle if you trust who made it",
+            f"{visible(str(path))}: this pickle holds more than tensors and was not opened",
+            f"{SAVE_STATE_DICT}, or add --unsafe-pickle if you trust its author",
         ) from error
     except BaseException as error:
         if not _is_library_error(error):
@@ -35,4 +48,5 @@ def refusing(path: Path, what: str) -> Iterator[None]:
 
 
 def _is_library_error(error: BaseException) -> bool:
+    # PanicException is what PyO3 makes of a panic in Rust; it derives from BaseException.
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"

@@ -1,4 +1,8 @@
-"""Weights in several files, and the index that tells which tensor is in which."""
+"""Read weights that are split into shards, as the index beside them lists them.
+
+An index maps each tensor to a file name. Its author chose those names, so they are checked before
+any of the files is opened.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,19 +15,21 @@ from saliency_cli.checkpoints.torch_file import read_tensors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, listed, visible
 
+INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+
 
 def read_shards(index: Path) -> Weights:
-    """Read the tensors of all shards.
+    """Return the tensors of all shards that an index lists.
 
     Raises:
-        CheckpointError: a shard holds other tensors than the index says.
+        CheckpointError: A shard holds other tensors than the index says, or cannot be read.
     """
     weights: Weights = {}
     shard_of = read_object(index, what="a shard index")["weight_map"]
     for path in shard_files(index):
         shard = read_safetensors(path) if path.suffix == ".safetensors" else read_tensors(path)
-        wanted = {key for key, name in shard_of.items() if name == path.name}
-        wrong = sorted(wanted.symmetric_difference(shard))
+        expected = {key for key, name in shard_of.items() if name == path.name}
+        wrong = sorted(expected.symmetric_difference(shard))
         if wrong:
             raise CheckpointError(
                 f"{visible(str(path))} and {visible(index.name)} differ over {listed(wrong)}"
@@ -32,16 +38,13 @@ def read_shards(index: Path) -> Weights:
     return weights
 
 
-INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-
-
 def check_indexes(folder: Path) -> None:
-    """See that the shard indexes of `folder` name files of this folder, and that those are there.
+    """Raise an error if a shard index of `folder` is invalid, whether it will be used or not.
 
     Raises:
-        CheckpointError: an index is none, or names a file that is elsewhere or missing.
+        CheckpointError: As `shard_files` does.
     """
-    for name in INDEXES:
+    for name in INDEX_FILES:
         if (folder / name).exists():
             shard_files(folder / name)
 
@@ -50,32 +53,33 @@ def shard_files(index: Path) -> list[Path]:
     """Return the files that a shard index names, each once, in their order.
 
     Raises:
-        CheckpointError: the index is none, or names a file that is elsewhere or missing.
+        CheckpointError: The index has no `weight_map`, or names a file that does not exist or is
+            outside the index's folder.
     """
     weight_map = read_object(index, what="a shard index").get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{visible(str(index))} holds no weight_map")
-    names = dict.fromkeys(_name(value, index=index) for value in weight_map.values())
+    names = dict.fromkeys(_plain_file_name(value, index=index) for value in weight_map.values())
     files = [index.parent / name for name in names]
     for file in files:
-        _check_place(file, index=index)
+        _check_location(file, index=index)
         check_file(file, what="a shard of weights")
     return files
 
 
-def _name(value: Any, *, index: Path) -> str:  # noqa: ANN401 - JSON
+def _plain_file_name(value: Any, *, index: Path) -> str:  # noqa: ANN401 - JSON
     if not isinstance(value, str) or value in {"", ".", ".."} or set(value) & set("/\\\0:"):
         raise CheckpointError(
-            f"{visible(str(index))} names '{excerpt(str(value))}', which is no file of its folder"
+            f"{visible(str(index))} names '{excerpt(str(value))}', which is not a plain file name"
         )
     return value
 
 
-def _check_place(file: Path, *, index: Path) -> None:
-    """See that a shard is in the folder, through links or not.
+def _check_location(file: Path, *, index: Path) -> None:
+    """Raise `CheckpointError` unless a shard exists in the folder of its index, links followed.
 
-    The hub's cache links each file of `snapshots/REVISION` to `blobs`, two folders up: the one way
-    out that there is.
+    One other place is allowed: the hub's cache links each file of `snapshots/REVISION` to the
+    folder `blobs`, two levels up.
     """
     folder = index.parent.resolve()
     allowed = {folder}
@@ -83,11 +87,11 @@ def _check_place(file: Path, *, index: Path) -> None:
         allowed.add(folder.parent.parent / "blobs")
     if not file.exists():
         raise CheckpointError(
-            f"{visible(str(index))} names {visible(file.name)}, which is not there",
+            f"{visible(str(index))} names {visible(file.name)}, which does not exist",
             "download all shards",
         )
     if file.resolve().parent not in allowed:
         raise CheckpointError(
-            f"{visible(str(file))} is a link that leads out of its folder",
+            f"{visible(str(file))} is a link to a file outside its folder",
             "put the shard itself beside its index",
         )

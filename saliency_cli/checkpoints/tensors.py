@@ -1,4 +1,4 @@
-"""What is in the weights: plain numbers, all of them stored, all of them finite."""
+"""Checks of tensors that were read: dense, fully stored and finite."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,15 +10,19 @@ from saliency_cli.safe_text import listed, visible
 
 
 def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
-    """See that each tensor's numbers all lie in its storage, once.
+    """Raise an error unless each tensor is dense and each of its elements is stored once.
 
-    A few bytes can describe a tensor of any size: with stride 0, each element is the same number.
+    A few bytes can describe a tensor of any size: with stride 0 all elements share one number.
+
+    Args:
+        tensors: The tensors by name, of any shape and dtype.
+        name: The file's path, for messages.
 
     Raises:
-        CheckpointError: a tensor is not plain, repeats its numbers, or reaches beyond its storage.
+        CheckpointError: A tensor is not dense, repeats elements, or extends past its storage.
     """
     for key, tensor in tensors.items():
-        problem = _form(tensor) or _extent(tensor)
+        problem = _layout_problem(tensor) or _storage_problem(tensor)
         if problem is not None:
             raise CheckpointError(
                 f"{visible(name)}: tensor '{visible(key)}' {problem}",
@@ -27,22 +31,26 @@ def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
 
 
 def check_finite(tensors: Iterable[tuple[str, Tensor]], *, name: str) -> None:
-    """See that the weights are numbers.
+    """Raise an error unless all weights are finite.
+
+    Args:
+        tensors: Names and tensors, of any shape.
+        name: The file's path, for messages.
 
     Raises:
-        CheckpointError: some are NaN or infinite; their names are told.
+        CheckpointError: Some weights are NaN or infinite; the message lists their tensors.
     """
     broken = [key for key, tensor in tensors if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise CheckpointError(
             f"{visible(name)}: weights are not finite (NaN or infinity): {listed(broken)}",
-            "the training run diverged or the file is damaged; give an earlier checkpoint",
+            "the training run diverged or the file is damaged; use an earlier checkpoint",
         )
 
 
-def _form(tensor: Tensor) -> str | None:
+def _layout_problem(tensor: Tensor) -> str | None:
     if tensor.is_meta:
-        return "has a shape and no numbers (device meta)"
+        return "has a shape but no values (device meta)"
     if tensor.is_nested or tensor.layout != torch.strided:
         return "is not dense"
     if tensor.is_quantized:
@@ -52,13 +60,13 @@ def _form(tensor: Tensor) -> str | None:
     return None
 
 
-def _extent(tensor: Tensor) -> str | None:
+def _storage_problem(tensor: Tensor) -> str | None:
     if tensor.numel() == 0:
         return None
-    steps = list(zip(tensor.shape, tensor.stride(), strict=True))
+    dimensions = list(zip(tensor.shape, tensor.stride(), strict=True))
     stored = tensor.untyped_storage().nbytes() // tensor.element_size()
-    repeated = any(size > 1 and stride == 0 for size, stride in steps)
+    repeated = any(size > 1 and stride == 0 for size, stride in dimensions)
     if repeated or tensor.numel() > stored:
-        return f"shows {tensor.numel():,} numbers and stores fewer"
-    last = tensor.storage_offset() + sum((size - 1) * stride for size, stride in steps)
-    return "reaches beyond what is stored" if last >= stored else None
+        return f"has {tensor.numel():,} elements but stores fewer"
+    last = tensor.storage_offset() + sum((size - 1) * stride for size, stride in dimensions)
+    return "extends past the end of its storage" if last >= stored else None

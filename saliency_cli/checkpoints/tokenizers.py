@@ -1,4 +1,7 @@
-"""The tokenizer: a fast one, since only those know where in the text a token lies."""
+"""Find, check and load the tokenizer, and choose the id that texts are padded with.
+
+Only fast tokenizers are accepted, since the others do not report where in the text a token is.
+"""
 
 import os
 import re
@@ -17,20 +20,15 @@ from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from saliency_cli.checkpoints.file_checks import check_file, check_folder
 from saliency_cli.checkpoints.json_files import read_object
-from saliency_cli.checkpoints.read_errors import refusing
+from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import ModelChoice
 
-SETTINGS = "tokenizer_config.json"
-MOST_BYTES = 256 << 20
-"""The largest vocabularies in use take a tenth of that."""
-
-TEXT = "A few plain words."
-
-FILES = (
+TOKENIZER_CONFIG = "tokenizer_config.json"
+TOKENIZER_FILES = (
     "tokenizer.json",
-    SETTINGS,
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.txt",
@@ -40,20 +38,31 @@ FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
+MAX_FILE_BYTES = 256 << 20
+"""Ten times the size of the largest vocabularies in use."""
+
+SAMPLE_TEXT = "A few plain words."
+
+NO_TOKEN_ID = -1
+"""The `pad_token_id` written into a config if no text may be padded: no token has this id."""
 
 
 def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
-    """Return the tokenizer's folder: the one named, else the first of MODEL's that holds one.
+    """Return the tokenizer's folder: `--tokenizer`, else the first of MODEL's that holds one.
+
+    Args:
+        choice: The user's options.
+        folders: MODEL's folders, in the order in which they are searched.
 
     Raises:
-        UsageError: the folder named is not there.
-        CheckpointError: no folder holds a tokenizer.
+        UsageError: The path of `--tokenizer` does not exist.
+        CheckpointError: No folder holds a tokenizer.
     """
     if choice.tokenizer is not None:
         if not choice.tokenizer.exists():
             raise UsageError(f"{visible(str(choice.tokenizer))}: there is no such folder")
-        named = choice.tokenizer if choice.tokenizer.is_dir() else choice.tokenizer.parent
-        folders = (named,)
+        is_folder = choice.tokenizer.is_dir()
+        folders = (choice.tokenizer if is_folder else choice.tokenizer.parent,)
     for folder in folders:
         if tokenizer_files(folder):
             return folder
@@ -63,144 +72,157 @@ def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
-    """Return the files of `folder` that a tokenizer is made of."""
-    return [folder / name for name in FILES if (folder / name).exists()]
+    """Return the files of `folder` that belong to a tokenizer."""
+    return [folder / name for name in TOKENIZER_FILES if (folder / name).exists()]
 
 
 def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
-    """Load the tokenizer of a folder, running no code that lies there.
+    """Return the tokenizer of a folder; none of the folder's code is run.
+
+    Args:
+        folder: The tokenizer's folder.
+        config: The model's transformers config, which may name the tokenizer's class; or None.
 
     Raises:
-        CheckpointError: it cannot be read, asks for code of its own, takes no token, or does not
-            know offsets.
-        UsageError: the library does not tell what it cuts off a text.
+        CheckpointError: The tokenizer cannot be read, requires code of its own, accepts no tokens,
+            or does not report offsets.
+        UsageError: The installed tokenizers library does not report truncated tokens.
     """
     _check_files(folder)
-    with refusing(folder, "the tokenizer"), _silent():
+    with translate_errors(folder, "the tokenizer"), _silence_output():
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False
         )
-        tokenizer([TEXT, (TEXT, TEXT)])  # some mistakes show only when it is used
+        tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)])  # some errors appear only in use
     if not tokenizer.is_fast:
         raise CheckpointError(
-            f"{visible(str(folder))}: {type(tokenizer).__name__} cannot tell where a token lies",
+            f"{visible(str(folder))}: {type(tokenizer).__name__} does not report token offsets",
             "save a fast tokenizer (tokenizer.json)",
         )
     if tokenizer.model_max_length < 1:
         raise CheckpointError(
-            f"{visible(str(folder))}: the tokenizer takes {tokenizer.model_max_length} tokens",
-            f"correct model_max_length in {SETTINGS}",
+            f"{visible(str(folder))}: model_max_length is {tokenizer.model_max_length}",
+            f"correct model_max_length in {TOKENIZER_CONFIG}",
         )
     _check_overflow(tokenizer)
     _split_special_names(tokenizer)
     return tokenizer
 
 
-def _check_overflow(tokenizer: Any) -> None:  # noqa: ANN401
-    """See that what is cut off a text is told: records say so, and windows are made of it.
-
-    Raises:
-        UsageError: it is not, as in tokenizers 0.23.1 and 0.23.2 (their issue 2091).
-    """
-    text = " ".join([TEXT] * 4)
-    room = tokenizer.num_special_tokens_to_add() + 2
-    (whole,) = tokenizer([text]).encodings
-    (kept,) = tokenizer([text], truncation=True, max_length=room).encodings
-    told = sum(part.special_tokens_mask.count(0) for part in (kept, *kept.overflowing))
-    if told < whole.special_tokens_mask.count(0):
-        raise UsageError(
-            f"tokenizers {version('tokenizers')} does not tell what it cuts off a text",
-            "pip install 'tokenizers!=0.23.1,!=0.23.2'",
-        )
-
-
 def _check_files(folder: Path) -> None:
     check_folder(folder)
     for path in tokenizer_files(folder):
-        check_file(path, what="a tokenizer file", most=MOST_BYTES)
-    settings = folder / SETTINGS
-    if settings.exists():
-        _check_code(read_object(settings, what="the tokenizer's config"), path=settings)
+        check_file(path, what="a tokenizer file", max_bytes=MAX_FILE_BYTES)
+    path = folder / TOKENIZER_CONFIG
+    if path.exists():
+        _check_class(read_object(path, what="the tokenizer's config"), path=path)
 
 
-def _check_code(content: dict[str, Any], *, path: Path) -> None:
-    """See that a tokenizer with code of its own names a standard class, too, to serve instead."""
+def _check_class(content: dict[str, Any], *, path: Path) -> None:
+    """Raise `CheckpointError` if a config has `auto_map` but no standard class to use instead."""
     name = content.get("tokenizer_class")
     if not content.get("auto_map") or (
         isinstance(name, str) and tokenizer_class_from_name(name) is not None
     ):
         return
     raise CheckpointError(
-        f"{visible(str(path))}: auto_map asks for code that comes with the tokenizer, "
+        f"{visible(str(path))}: auto_map requires code that comes with the tokenizer, "
         "which is never run",
-        "name a class of transformers as tokenizer_class, or give another folder by --tokenizer",
+        "set tokenizer_class to a class of transformers, or give another folder by --tokenizer",
     )
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Keep off stdout and stderr what Rust prints: odd options of a token, its last words.
+def _silence_output() -> Iterator[None]:
+    """Discard what the Rust library prints: unknown options of a token, panic messages.
 
-    It writes past Python to the descriptors themselves; what it raises is raised all the same.
+    Rust writes to the file descriptors directly, so redirecting Python's streams is not enough.
+    Exceptions pass as usual.
     """
     with ExitStack() as stack:
         for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
-            if stream is not None:  # else it is closed, and may by now be any file
-                stack.enter_context(_muted(descriptor))
+            if stream is not None:  # else it is closed, and its number may belong to another file
+                stack.enter_context(_redirect_to_null(descriptor))
         yield
 
 
 @contextmanager
-def _muted(descriptor: int) -> Iterator[None]:
-    kept = os.dup(descriptor)
-    with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), descriptor)
+def _redirect_to_null(descriptor: int) -> Iterator[None]:
+    original = os.dup(descriptor)
+    with Path(os.devnull).open("wb") as null:
+        os.dup2(null.fileno(), descriptor)
     try:
         yield
     finally:
-        os.dup2(kept, descriptor)
-        os.close(kept)
+        os.dup2(original, descriptor)
+        os.close(original)
+
+
+def _check_overflow(tokenizer: Any) -> None:  # noqa: ANN401
+    """Raise `UsageError` unless truncation reports the tokens that it removes.
+
+    Records say whether a text was cut, and windows are made of the removed tokens. tokenizers
+    0.23.1 and 0.23.2 do not report them (their issue 2091).
+    """
+    text = " ".join([SAMPLE_TEXT] * 4)
+    max_length = tokenizer.num_special_tokens_to_add() + 2
+    (whole,) = tokenizer([text]).encodings
+    (cut,) = tokenizer([text], truncation=True, max_length=max_length).encodings
+    reported = sum(part.special_tokens_mask.count(0) for part in (cut, *cut.overflowing))
+    if reported < whole.special_tokens_mask.count(0):
+        raise UsageError(
+            f"tokenizers {version('tokenizers')} does not report the tokens that truncation "
+            "removes",
+            "pip install 'tokenizers!=0.23.1,!=0.23.2'",
+        )
 
 
 def _split_special_names(tokenizer: Any) -> None:  # noqa: ANN401
-    """Have the name of a special token that a text spells out taken apart like any other text.
+    """Make the tokenizer treat the name of a special token inside a text as plain text.
 
-    `split_special_tokens` keeps added tokens out of a text, but these models look up whole words
-    (and Unigram whatever piece fits) in a vocabulary that holds the special tokens as well.
+    `split_special_tokens` stops added tokens from matching. But WordPiece and WordLevel look up
+    whole words, and Unigram any piece, in a vocabulary that also holds the special tokens. A
+    pre-tokenizer therefore splits such a name behind its first character.
     """
     backend = tokenizer.backend_tokenizer
     if isinstance(backend.model, models.BPE) and not backend.model.ignore_merges:
-        return  # reaches a token by merges alone, and none leads to a special one
+        return  # BPE reaches a token by merges alone, and no merge produces a special token
     added = tokenizer.added_tokens_decoder.values()
     names = sorted(token.content for token in added if token.special and len(token.content) > 1)
     if not names:
         return
     first = Regex("|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in names))
-    before = [backend.pre_tokenizer] if backend.pre_tokenizer else []
-    backend.pre_tokenizer = Sequence([*before, Split(first, "isolated")])
+    existing = [backend.pre_tokenizer] if backend.pre_tokenizer else []
+    backend.pre_tokenizer = Sequence([*existing, Split(first, "isolated")])
 
 
 def check_vocabulary(tokenizer: Any, *, rows: int | None, folder: Path) -> None:  # noqa: ANN401
-    """See that every id of the tokenizer, those that its template adds too, has an embedding row.
+    """Raise an error unless every id of the tokenizer and its template has an embedding row.
 
-    Where the embedding is not known, neither are its rows.
+    Args:
+        tokenizer: The tokenizer.
+        rows: The number of embedding rows; None if it is unknown.
+        folder: The tokenizer's folder, for messages.
 
     Raises:
-        CheckpointError: one has not; the model was trained with another tokenizer.
+        CheckpointError: An id has no row: the model was trained with another tokenizer.
     """
-    ids = [*tokenizer.get_vocab().items(), *_sample(tokenizer, folder=folder)]
+    ids = [*tokenizer.get_vocab().items(), *_template_ids(tokenizer, folder=folder)]
     token, highest = max(ids, key=lambda item: (item[1], item[0]))
     if rows is not None and highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
-            f"('{visible(token)}'), the embedding has {rows} rows",
+            f"('{visible(token)}'), but the embedding has {rows} rows",
             "give the tokenizer that the model was trained with, by --tokenizer",
         )
 
 
-def _sample(tokenizer: Any, *, folder: Path) -> list[tuple[str, int]]:  # noqa: ANN401
-    """Tokenize a text and a pair, since a template's tokens have ids that no vocabulary tells."""
-    encodings = tokenizer([TEXT, (TEXT, TEXT)]).encodings
+def _template_ids(tokenizer: Any, *, folder: Path) -> list[tuple[str, int]]:  # noqa: ANN401
+    """Return the tokens and ids of a sample text and a pair.
+
+    They include those that the template adds, whose ids need not be in the vocabulary.
+    """
+    encodings = tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)]).encodings
     tokens = [token for encoding in encodings for token in encoding.tokens]
     ids = [number for encoding in encodings for number in encoding.ids]
     if len(tokens) != len(ids):
@@ -211,37 +233,42 @@ def _sample(tokenizer: Any, *, folder: Path) -> list[tuple[str, int]]:  # noqa: 
     return list(zip(tokens, ids, strict=True))
 
 
-def checked_pad(pad: int, *, rows: int | None, folder: Path) -> int:
-    """Return the id for padding, having seen that it has a row in the embedding, where it is known.
+def choose_pad_id(module: nn.Module, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the id to pad with; set it in the config of a model that was saved without one.
 
-    Raises:
-        CheckpointError: it has none.
-    """
-    if rows is not None and not 0 <= pad < rows:
-        raise CheckpointError(
-            f"{visible(str(folder))}: the id for padding is {pad}, the embedding has {rows} rows",
-            "correct pad_token_id in the config",
-        )
-    return pad
+    GPT-2, Llama and similar models find the last token that is not padding, and refuse a batch if
+    their config names no padding id. They get the tokenizer's, if no text can contain it.
+    Otherwise they get `NO_TOKEN_ID` and read the last position, which is right for texts of equal
+    length; the probe then finds that texts cannot be padded.
 
-
-NO_ID = -1
-"""Stands for a padding token in a config where no text may be padded: no token has this id."""
-
-
-def settle_padding(module: nn.Module, tokenizer: Any) -> int:  # noqa: ANN401
-    """Return the id to pad with, and give one to a model that was saved without.
-
-    GPT-2, Llama and their like look for the last token that is not padding, and refuse a batch if
-    they know of none. The tokenizer's padding serves if no text holds it. Otherwise the last place
-    is taken for the last token, which is right for texts of equal length; the probe finds that
-    others cannot be padded.
+    Args:
+        module: The model; its config may be changed in place.
+        tokenizer: Its tokenizer.
     """
     config = getattr(module, "config", None)
-    known = getattr(config, "pad_token_id", None)
-    own = tokenizer.pad_token_id
-    if config is not None and known is None:
-        in_texts = own is None or own in tokenizer("")["input_ids"]
-        config.pad_token_id = NO_ID if in_texts else own
-    usable = (int(pad) for pad in (known, own) if pad is not None and pad >= 0)
-    return next(usable, 0)
+    model_pad = getattr(config, "pad_token_id", None)
+    tokenizer_pad = tokenizer.pad_token_id
+    if config is not None and model_pad is None:
+        unusable = tokenizer_pad is None or tokenizer_pad in tokenizer("")["input_ids"]
+        config.pad_token_id = NO_TOKEN_ID if unusable else tokenizer_pad
+    valid = (int(pad) for pad in (model_pad, tokenizer_pad) if pad is not None and pad >= 0)
+    return next(valid, 0)
+
+
+def check_pad_id(pad_id: int, *, rows: int | None, folder: Path) -> None:
+    """Raise an error unless the padding id has an embedding row.
+
+    Args:
+        pad_id: The id.
+        rows: The number of embedding rows; None if it is unknown.
+        folder: The tokenizer's folder, for messages.
+
+    Raises:
+        CheckpointError: The id has no row.
+    """
+    if rows is not None and not 0 <= pad_id < rows:
+        raise CheckpointError(
+            f"{visible(str(folder))}: the padding id is {pad_id}, but the embedding has {rows} "
+            "rows",
+            "correct pad_token_id in the config",
+        )

@@ -1,4 +1,4 @@
-"""A `.pt` file: a state dict, plain or under the key that a trainer keeps it by."""
+"""Read a `.pt`, `.pth`, `.bin` or `.ckpt` file: a state dict, alone or inside a training state."""
 
 import os
 import warnings
@@ -11,79 +11,86 @@ from torch import Tensor, nn
 
 from saliency_cli.checkpoints.contents import Content, Weights
 from saliency_cli.checkpoints.file_checks import check_archive, check_file
-from saliency_cli.checkpoints.read_errors import refusing
+from saliency_cli.checkpoints.read_errors import SAVE_STATE_DICT, translate_errors
 from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import visible
 
-NESTED = ("state_dict", "model_state_dict", "model")
-SAVE_AGAIN = "save it again with torch.save(model.state_dict(), path)"
+STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
+"""Where Lightning and common training loops keep the model inside a saved training state."""
+
+TORCH_LOAD_VARIABLES = ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_WEIGHTS_ONLY_LOAD")
 
 
 def read_tensors(path: Path) -> Weights:
-    """Read the state dict of a file, which may hold plain values beside it and no code.
+    """Return the state dict of a file that may also hold plain values, but no code.
 
-    `weights_only=True` keeps the unpickler from calling anything; it is never tried without.
+    Always loads with `weights_only=True`, so that the unpickler calls no function of the file.
 
     Raises:
-        CheckpointError: the file holds no state dict, or more than tensors and plain values.
+        CheckpointError: The file holds no state dict, or more than tensors and plain values.
     """
-    return _state_dict(_nested(_load(path, weights_only=True)), path=path)
+    return _as_state_dict(_unwrap(_load(path, weights_only=True)), path=path)
 
 
 def read_pickle(path: Path, *, unsafe: bool) -> Content:
-    """Read a file as `--unsafe-pickle` asks: whatever the pickle calls for is run.
+    """Return the state dict or the module of a file.
+
+    Args:
+        path: The file.
+        unsafe: The user gave `--unsafe-pickle`: the pickle may run any code.
 
     Raises:
-        CheckpointError: it cannot be read, or holds neither a module nor a state dict.
+        CheckpointError: The file cannot be read, or holds neither a module nor a state dict.
     """
-    content = _nested(_load(path, weights_only=not unsafe))
-    return content if isinstance(content, nn.Module) else _state_dict(content, path=path)
+    content = _unwrap(_load(path, weights_only=not unsafe))
+    return content if isinstance(content, nn.Module) else _as_state_dict(content, path=path)
 
 
 def _load(path: Path, *, weights_only: bool) -> object:
     check_file(path, what="the weights")
     check_archive(path)
-    with refusing(path, "the weights"), unswayed(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what torch warns of here, the refusal says
+    with (
+        translate_errors(path, "the weights"),
+        ignore_torch_load_variables(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # the error message covers what torch warns about
         return torch.load(path, map_location="cpu", weights_only=weights_only)
 
 
-def _nested(content: object) -> object:
+@contextmanager
+def ignore_torch_load_variables() -> Iterator[None]:
+    """Unset, for a while, the environment variables that override `weights_only` of torch.load."""
+    saved = {name: os.environ.pop(name) for name in TORCH_LOAD_VARIABLES if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(saved)
+
+
+def _unwrap(content: object) -> object:
+    """Return the state dict or module inside a training state, else `content` itself."""
     if not isinstance(content, dict):
         return content
-    inner = (content.get(key) for key in NESTED)
-    return next((each for each in inner if isinstance(each, dict | nn.Module)), content)
+    candidates = (content.get(key) for key in STATE_DICT_KEYS)
+    return next((each for each in candidates if isinstance(each, dict | nn.Module)), content)
 
 
-def _state_dict(content: object, *, path: Path) -> Weights:
+def _as_state_dict(content: object, *, path: Path) -> Weights:
+    """Return `content` as a state dict; raise `CheckpointError` if it is anything else."""
     if not isinstance(content, dict) or not content:
+        kind = "an empty dict" if content == {} else f"a {type(content).__name__}"
         raise CheckpointError(
-            f"{visible(str(path))} holds no state dict but {_kind(content)}", SAVE_AGAIN
+            f"{visible(str(path))} holds {kind}, not a state dict", SAVE_STATE_DICT
         )
-    odd = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
-    if odd:
+    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if others:
         raise CheckpointError(
-            f"{visible(str(path))} is not a plain state dict: '{visible(odd[0])}' is no tensor",
-            SAVE_AGAIN,
+            f"{visible(str(path))} is not a plain state dict: '{visible(others[0])}' is not a "
+            "tensor",
+            SAVE_STATE_DICT,
         )
     tensors = {str(key): value for key, value in content.items()}
     check_tensors(tensors, name=str(path))
     return tensors
-
-
-def _kind(content: object) -> str:
-    return "an empty dict" if content == {} else f"a {type(content).__name__}"
-
-
-SWAYING = ("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_WEIGHTS_ONLY_LOAD")
-
-
-@contextmanager
-def unswayed() -> Iterator[None]:
-    """Set aside the variables by which torch.load overrides the `weights_only` of its caller."""
-    aside = {name: os.environ.pop(name) for name in SWAYING if name in os.environ}
-    try:
-        yield
-    finally:
-        os.environ.update(aside)

@@ -1,4 +1,4 @@
-"""A module of one's own, by `--arch WHERE:NAME`: the one way in which a user's code is run."""
+"""Build a user's own module from `--arch WHERE:NAME`; no other option runs Python source code."""
 
 import importlib
 import importlib.util
@@ -17,43 +17,48 @@ from saliency_cli.safe_text import excerpt, listed, visible
 
 
 def source_files(arch: str | None) -> tuple[Path, ...]:
-    """Return the `.py` file that is named, for the hashes; a module of a package has none."""
+    """Return the `.py` file that `--arch` names, for the hashes; none for an imported module."""
     if arch is None:
         return ()
-    where, _ = _split(arch)
+    where, _ = _split_arch(arch)
     return (Path(where),) if where.endswith(".py") else ()
 
 
-def build_own(arch: str, config: Any) -> nn.Module:  # noqa: ANN401
-    """Build the module that `arch` names, from the config if it takes one.
+def build_user_module(arch: str, config: Any) -> nn.Module:  # noqa: ANN401
+    """Return the module that `--arch` names, with its initial weights.
+
+    Args:
+        arch: `file.py:Name` or `package.module:Name`, a class or a factory.
+        config: The transformers config, passed if the class or factory takes one; or None.
 
     Raises:
-        UsageError: there is no such file, module or name, or it takes other arguments.
-        CheckpointError: its code fails, or gives no module.
+        UsageError: There is no such file or name, or it takes other arguments.
+        CheckpointError: The user's code fails, or does not return a module.
     """
-    where, name = _split(arch)
-    with _told(arch):
-        scope = _run_file(Path(where)) if where.endswith(".py") else _import(where)
-    target = getattr(scope, name, None)
-    if not callable(target):
+    where, name = _split_arch(arch)
+    with _running_user_code(arch):
+        scope = _run_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    factory = getattr(scope, name, None)
+    if not callable(factory):
         raise UsageError(f"--arch {visible(arch)}: there is no class or factory '{visible(name)}'")
-    arguments = _arguments(target, config, arch=arch)
-    with _told(arch):
-        module = target(*arguments)
+    arguments = _call_arguments(factory, config, arch=arch)
+    with _running_user_code(arch):
+        module = factory(*arguments)
     if not isinstance(module, nn.Module):
         raise CheckpointError(
-            f"--arch {visible(arch)} gives a {visible(type(module).__name__)}, no nn.Module"
+            f"--arch {visible(arch)} returns a {visible(type(module).__name__)}, not an nn.Module"
         )
     return module
 
 
-def importable_from(folder: Path) -> None:
-    """Let Python find modules in `folder`, last of all, so that they hide none of another's."""
+def add_import_path(folder: Path) -> None:
+    """Append `folder` to Python's import path, last, so that it hides no installed module."""
     if str(folder.absolute()) not in sys.path:
         sys.path.append(str(folder.absolute()))
 
 
-def _split(arch: str) -> tuple[str, str]:
+def _split_arch(arch: str) -> tuple[str, str]:
+    """Return the file or module, and the name in it; raise `UsageError` if either is malformed."""
     where, _, name = arch.rpartition(":")
     if not where or not name.isidentifier():
         raise UsageError(f"--arch {visible(arch)}: give file.py:Name or package.module:Name")
@@ -63,43 +68,50 @@ def _split(arch: str) -> tuple[str, str]:
 
 
 def _run_file(path: Path) -> ModuleType:
-    importable_from(path.parent)
+    add_import_path(path.parent)
     spec = importlib.util.spec_from_file_location(f"_saliency_arch_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"--arch: {visible(str(path))} is no Python file")
+        raise UsageError(f"--arch: {visible(str(path))} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up while they are made
+    sys.modules[spec.name] = module  # dataclasses look up their module while they are defined
     spec.loader.exec_module(module)
     return module
 
 
-def _import(name: str) -> ModuleType:
-    importable_from(Path())
+def _import_module(name: str) -> ModuleType:
+    add_import_path(Path())
     return importlib.import_module(name)
 
 
-def _arguments(target: Callable[..., object], config: Any, *, arch: str) -> list[Any]:  # noqa: ANN401
-    """Return what `target` is called with: the config where it must have one argument."""
-    takes = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    given = inspect.signature(target).parameters.values()
-    named = [each for each in given if each.kind in takes]
-    required = [each.name for each in named if each.default is inspect.Parameter.empty]
+def _call_arguments(factory: Callable[..., object], config: Any, *, arch: str) -> list[Any]:  # noqa: ANN401
+    """Return the arguments for `factory`: the config or nothing.
+
+    The config is passed if one argument is required, or if the first is called `config` and there
+    is one.
+    """
+    positional = inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = inspect.signature(factory).parameters.values()
+    accepted = [each for each in parameters if each.kind in positional]
+    required = [each.name for each in accepted if each.default is inspect.Parameter.empty]
     if len(required) > 1:
         raise UsageError(
             f"--arch {visible(arch)} takes more than a config: {listed(required)}",
-            "name a factory that takes the config or nothing, and gives the module",
+            "name a factory that takes the config or nothing, and returns the module",
         )
     if required and config is None:
         raise UsageError(
-            f"--arch {visible(arch)} takes a config, and there is none", "name it with --config"
+            f"--arch {visible(arch)} takes a config, but there is none", "name it with --config"
         )
-    wants = required or (named and named[0].name == "config" and config is not None)
-    return [config] if wants else []
+    optional = bool(accepted) and accepted[0].name == "config" and config is not None
+    return [config] if required or optional else []
 
 
 @contextmanager
-def _told(arch: str) -> Iterator[None]:
-    """Say in one line what the user's code raised; what it prints is no data: to stderr."""
+def _running_user_code(arch: str) -> Iterator[None]:
+    """Turn any exception of the user's code into a one-line error, and send its output to stderr.
+
+    stdout is for results only.
+    """
     try:
         with redirect_stdout(sys.stderr):
             yield

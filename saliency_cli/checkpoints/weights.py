@@ -1,4 +1,8 @@
-"""Weights into a module, strictly: what the file lacks is never made up."""
+"""Load a state dict into a module, strictly: no missing weight is ever initialised at random.
+
+Wrappers such as DataParallel and torch.compile put prefixes before the names of tensors;
+`strip_prefixes` removes them first.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeAlias
@@ -12,15 +16,22 @@ from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import listed, visible
 
-Mismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
-"""A key, the shape of its tensor in the file, and the shape that the module wants."""
+ShapeMismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
+"""A key, the shape of its tensor in the file, and the shape of the module's tensor."""
+
+COMPILED = "_orig_mod"
+"""The name that torch.compile inserts wherever it was called, not only at the front."""
 
 
-def architecture(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: ANN401
-    """Return transformers' sequence classifier for this config.
+def classifier_class(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: ANN401
+    """Return the sequence classifier that transformers has for a config.
+
+    Args:
+        config: The transformers config.
+        name: The checkpoint's path, for messages.
 
     Raises:
-        CheckpointError: transformers has none for this kind of model.
+        CheckpointError: transformers has no classifier for this type of model.
     """
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         kind = visible(str(config.model_type))
@@ -30,146 +41,174 @@ def architecture(config: Any, *, name: str) -> type[PreTrainedModel]:  # noqa: A
     return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]  # type: ignore[no-any-return]
 
 
-def build(
+def load_pretrained(
     model: type[PreTrainedModel],
     config: Any,  # noqa: ANN401
     weights: Weights,
     *,
     name: str,
-    elsewhere: Collection[str] = (),
+    optional: Collection[str] = (),
 ) -> nn.Module:
-    """Build `model` in float32 from a state dict; every key must fit.
+    """Return a transformers model in float32 with the weights of a state dict; every key must fit.
 
-    Keys that are `elsewhere` may be missing: an adapter brings them, and is held to it.
+    Args:
+        model: The class to build.
+        config: Its config.
+        weights: The state dict, possibly with prefixes.
+        name: The checkpoint's path, for messages.
+        optional: Keys that may be missing or have another shape, since an adapter replaces them.
 
     Raises:
-        CheckpointError: keys are missing, left over or of another shape; all are told.
+        CheckpointError: Keys are missing, unexpected or of another shape (the message lists them
+            all), or weights are not finite.
     """
     module: nn.Module
     module, info = model.from_pretrained(
         None,
         config=config,
-        state_dict=unwrapped(weights, lambda: shapes(model, config)),
+        state_dict=strip_prefixes(weights, lambda: state_dict_shapes(model, config)),
         dtype=torch.float32,
         output_loading_info=True,
-        ignore_mismatched_sizes=True,  # collects them for _refuse instead of stopping at one
+        ignore_mismatched_sizes=True,  # lists them all for _check_keys; else it stops at the first
         local_files_only=True,
         weights_only=True,
         trust_remote_code=False,
     )
-    _refuse(
+    _check_keys(
         module,
         name=name,
-        missing=set(info["missing_keys"]) - set(elsewhere),
+        missing=set(info["missing_keys"]) - set(optional),
         unexpected=info["unexpected_keys"],
-        mismatched=[each for each in info["mismatched_keys"] if each[0] not in elsewhere],
+        mismatched=[each for each in info["mismatched_keys"] if each[0] not in optional],
     )
     check_finite(module.named_parameters(), name=name)
-    return frozen(module)
+    return freeze(module)
 
 
-def fill(module: nn.Module, weights: Weights, *, name: str) -> nn.Module:
-    """Put a state dict into a module of one's own; every key must fit.
+def load_into(module: nn.Module, weights: Weights, *, name: str) -> nn.Module:
+    """Load a state dict into a user's module; every key must fit.
+
+    Args:
+        module: The module, changed in place.
+        weights: The state dict, possibly with prefixes.
+        name: The checkpoint's path, for messages.
+
+    Returns:
+        The same module, frozen.
 
     Raises:
-        CheckpointError: keys are missing, left over or of another shape; all are told.
+        CheckpointError: Keys are missing, unexpected or of another shape (the message lists them
+            all), or weights are not finite.
     """
-    wanted = module.state_dict(keep_vars=True)
-    weights = unwrapped(weights, lambda: wanted)
-    here = {id(wanted[key]) for key in weights if key in wanted}
-    _refuse(
+    expected = module.state_dict(keep_vars=True)
+    weights = strip_prefixes(weights, lambda: expected)
+    # Tied weights are one tensor under several names; one of the names is enough.
+    provided = {id(expected[key]) for key in weights if key in expected}
+    _check_keys(
         module,
         name=name,
-        missing=[key for key, value in wanted.items() if id(value) not in here],
-        unexpected=weights.keys() - wanted.keys(),
+        missing=[key for key, tensor in expected.items() if id(tensor) not in provided],
+        unexpected=weights.keys() - expected.keys(),
         mismatched=[
-            (key, value.shape, wanted[key].shape)
-            for key, value in weights.items()
-            if key in wanted and value.shape != wanted[key].shape
+            (key, tensor.shape, expected[key].shape)
+            for key, tensor in weights.items()
+            if key in expected and tensor.shape != expected[key].shape
         ],
     )
-    module.load_state_dict(weights, strict=False)  # tied weights need only one of their names
+    module.load_state_dict(weights, strict=False)
     check_finite(module.named_parameters(), name=name)
-    return frozen(module)
+    return freeze(module)
 
 
-def frozen(module: nn.Module) -> nn.Module:
-    """Return the module in eval mode, its parameters asking for no gradient."""
+def freeze(module: nn.Module) -> nn.Module:
+    """Return the module in eval mode, its parameters without gradients."""
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
-    """Return the shapes of the tensors that `model` has by this config; none is allocated."""
+def state_dict_shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
+    """Return the names and shapes of the tensors of a model, without allocating them.
+
+    Args:
+        model: The class.
+        config: Its transformers config.
+    """
     with torch.device("meta"):
         return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
 
 
-def misfits(
-    *, missing: Iterable[str], unexpected: Iterable[str], mismatched: Iterable[Mismatch]
+def describe_mismatches(
+    *, missing: Iterable[str], unexpected: Iterable[str], mismatched: Iterable[ShapeMismatch]
 ) -> str:
-    """Return in one line which keys do not fit and why, or nothing where all do."""
+    """Return one line that lists the keys that do not fit, or an empty string if all do.
+
+    Args:
+        missing: Keys that the file lacks.
+        unexpected: Keys that the module lacks.
+        mismatched: Keys whose shapes differ.
+    """
     problems = {
         "missing": sorted(missing),
         "unexpected": sorted(unexpected),
         "wrong shape": [
-            f"{key} {_shape(there)} for {_shape(wanted)}"
-            for key, there, wanted in sorted(mismatched)
+            f"{key} {_format_shape(in_file)} for {_format_shape(in_module)}"
+            for key, in_file, in_module in sorted(mismatched)
         ],
     }
-    return "; ".join(f"{what}: {listed(keys)}" for what, keys in problems.items() if keys)
+    return "; ".join(f"{kind}: {listed(keys)}" for kind, keys in problems.items() if keys)
 
 
-def _refuse(
+def _check_keys(
     module: nn.Module,
     *,
     name: str,
     missing: Iterable[str],
     unexpected: Iterable[str],
-    mismatched: Iterable[Mismatch],
+    mismatched: Iterable[ShapeMismatch],
 ) -> None:
+    """Raise `CheckpointError` if any key does not fit `module`."""
     buffers = {key for key, _ in module.named_buffers()}  # older files hold position_ids
     unexpected = set(unexpected) - buffers
-    told = misfits(missing=missing, unexpected=unexpected, mismatched=mismatched)
-    if told:
+    mismatches = describe_mismatches(missing=missing, unexpected=unexpected, mismatched=mismatched)
+    if mismatches:
         raise CheckpointError(
-            f"{visible(name)} does not fit {visible(type(module).__name__)}: {told}",
-            "nothing is ever filled in with random weights; give the config it was trained with, "
-            "and as many --labels as it has logits",
+            f"{visible(name)} does not fit {visible(type(module).__name__)}: {mismatches}",
+            "missing weights are never initialised at random; give the config that the model was "
+            "trained with, and as many --labels as the model has logits",
         )
 
 
-def _shape(size: torch.Size) -> str:
+def _format_shape(size: torch.Size) -> str:
     return "×".join(map(str, size)) or "scalar"
 
 
-COMPILED = "_orig_mod"
-"""torch.compile puts it wherever in the module it was called, not only in front."""
+def strip_prefixes(weights: Weights, expected: Callable[[], Collection[str]]) -> Weights:
+    """Return the weights without the prefixes that wrappers put before their names.
 
+    The same number of leading components is removed from every key: the number for which most keys
+    are keys of the module. The caller checks whether all of them fit.
 
-def unwrapped(weights: Weights, wanted: Callable[[], Collection[str]]) -> Weights:
-    """Return the weights under the names that agree best with those that are `wanted`.
-
-    A name is only ever shortened as all others are. Whether every key then fits is for the loader
-    to see, which takes nothing less. `wanted` is asked only where there is a choice.
+    Args:
+        weights: The state dict.
+        expected: Returns the module's keys; called only if there is a choice.
     """
-    candidates = list(_candidates(weights))
+    candidates = list(_prefix_candidates(weights))
     if len(candidates) == 1:
         return weights
-    names = set(wanted())
+    names = set(expected())
     return max(candidates, key=lambda candidate: len(names.intersection(candidate)))
 
 
-def _candidates(weights: Weights) -> Iterator[Weights]:
-    """Yield the weights as they are, then without one more component in front each time."""
+def _prefix_candidates(weights: Weights) -> Iterator[Weights]:
+    """Yield the weights as they are, then with one more leading component removed each time."""
     yield weights
     paths = {key: [part for part in key.split(".") if part != COMPILED] for key in weights}
     depth = 0
     while True:
-        named = {".".join(path[depth:]): weights[key] for key, path in paths.items()}
-        if len(named) < len(weights) or "" in named:
+        renamed = {".".join(path[depth:]): weights[key] for key, path in paths.items()}
+        if len(renamed) < len(weights) or "" in renamed:
             return
-        if named.keys() != weights.keys():
-            yield named
+        if renamed.keys() != weights.keys():
+            yield renamed
         if len({path[depth] for path in paths.values()}) > 1:
             return
         depth += 1

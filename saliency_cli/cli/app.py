@@ -22,6 +22,7 @@ from saliency_cli.cli.console import Console, show_failure
 from saliency_cli.cli.error_boundary import Commands
 from saliency_cli.cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.cli.options import Given, MethodParameters, command
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Request
 from saliency_cli.settings import (
     Compute,
@@ -32,7 +33,6 @@ from saliency_cli.settings import (
     OutputChoice,
     Sharding,
     TargetChoice,
-    TextsChoice,
 )
 from saliency_cli.stdout import write_data
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from saliency_cli.checkpoints import Loaded, load_checkpoint, recognise
+from saliency_cli.checkpoints import LoadedCheckpoint, detect_checkpoint, load_checkpoint
 from saliency_cli.errors import SaliencyError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.safe_text import encodable, listed, visible
@@ -62,12 +62,12 @@ def inspect_checkpoint(
 
 def _format(choice: ModelChoice) -> str | None:
     try:
-        return recognise(choice).format
+        return detect_checkpoint(choice).format
     except SaliencyError:
         return None
 
 
-def _described(name: str, loaded: Loaded) -> Inspection:
+def _described(name: str, loaded: LoadedCheckpoint) -> Inspection:
     classifier = loaded.classifier
     return Inspection(
         model=name,

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from saliency_cli.attribution.engine import explain
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
-from saliency_cli.model.devices import cores
+from saliency_cli.model.devices import available_cores
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
@@ -75,7 +75,7 @@ def _nondeterministic(context: RunContext) -> Iterator[str]:
 def _misfit_workers(choice: ExecutionChoice, context: RunContext) -> Iterator[str]:
     """Yield a warning if workers have no shard, or more threads than there are cores."""
     processes, shards = choice.processes, len(context.plan.positions)
-    threads, available = context.manifest["threads"], cores()
+    threads, available = context.manifest["threads"], available_cores()
     if processes > shards:
         yield f"--workers {processes}, but there are only {shards} shards; give fewer --shard-rows"
     elif processes > 1 and processes * threads > available and context.manifest["device"] == "cpu":

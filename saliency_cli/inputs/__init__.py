@@ -1,1 +1,1 @@
-"""Bytes to lines to rows."""
+"""Input files: bytes to lines to rows, one format per file in `formats/`."""

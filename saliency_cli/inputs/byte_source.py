@@ -1,7 +1,8 @@
-"""A path or standard input -> its bytes, unpacked, counted and hashed as they pass.
+"""A path or standard input as a source of bytes: decompressed, counted and hashed while read.
 
-Gzip is recognised by its first bytes, whatever the suffix. A regular file is read at any place and
-any number of times; a stream once, and what it gave is kept in a spool to be read like a file.
+Gzip is recognised by its first two bytes, whatever the file's suffix is. A regular file can be read
+from any offset and any number of times. A stream can be read once; where it is written to a spool
+file, that file is then read like a regular file.
 """
 
 import gzip
@@ -15,183 +16,213 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
-from saliency_cli.inputs.byte_streams import START, Cursor, HashingReader, Spool, Stream
+from saliency_cli.inputs.byte_streams import (
+    MAGIC_SIZE,
+    FileCursor,
+    HashingReader,
+    RewindableStream,
+    Spool,
+)
 from saliency_cli.safe_text import visible
 
 STDIN = "-"
 GZIP_MAGIC = b"\x1f\x8b"
-CHUNK = 1 << 18
-"""Bytes unpacked at once. Always the same number: what zlib still gives of a gzip file that is
-damaged depends on how much it is asked for, and a row must not depend on where reading began."""
+"""The first bytes of a gzip file (RFC 1952, section 2.3.1)."""
+CHUNK_BYTES = 1 << 18
+"""Bytes decompressed at once. The number must not vary: how much zlib still returns of a damaged
+gzip file depends on it, and a row must not depend on where reading began."""
 HEAD_BYTES = 32 << 20
-"""Bytes that are looked at before a run begins; a stream's are held until they are spooled."""
+"""Maximum number of bytes looked at before a run starts. Those of a stream stay in memory until the
+stream is read from the start."""
 
 
 class Chunks:
-    """The bytes of an input, unpacked, a chunk at a time; one that breaks ends there.
+    """The decompressed bytes of an input, one chunk at a time.
 
-    What was read before is so not lost, and `broken` says why. Of a `head`, no more than that is
-    read: `cut` says that there was more.
+    A read error ends the chunks, and does not raise: what was read before it stays usable.
+
+    Attributes:
+        bytes_read: Decompressed bytes read so far.
+        read_error: Why reading ended early, or None.
     """
 
-    def __init__(self, raw: io.RawIOBase, *, packed: bool, head: int | None = None) -> None:
+    def __init__(self, raw: io.RawIOBase, *, gzipped: bool, max_bytes: int | None = None) -> None:
         buffered = io.BufferedReader(raw)
-        self._below = gzip.GzipFile(fileobj=buffered) if packed else buffered
-        self._head = head
-        self._ahead = b""
-        self.count = 0
-        self.broken: str | None = None
+        self._reader = gzip.GzipFile(fileobj=buffered) if gzipped else buffered
+        self._max_bytes = max_bytes
+        self._next_chunk = b""
+        self.bytes_read = 0
+        self.read_error: str | None = None
 
     @property
-    def cut(self) -> bool:
-        """Whether all was read that may be."""
-        return self._head is not None and self.count >= self._head
+    def reached_limit(self) -> bool:
+        """Whether `max_bytes` were read, so that the input may have more bytes."""
+        return self._max_bytes is not None and self.bytes_read >= self._max_bytes
 
     def read(self) -> bytes:
-        """Return the next bytes, or none at the end."""
-        if self._ahead:
-            data, self._ahead = self._ahead, b""
+        """Return the next chunk, or no bytes at the end."""
+        if self._next_chunk:
+            data, self._next_chunk = self._next_chunk, b""
             return data
-        if self.broken is not None or self.cut:
+        if self.read_error is not None or self.reached_limit:
             return b""
         try:
-            data = self._below.read1(CHUNK)
+            data = self._reader.read1(CHUNK_BYTES)
         except (OSError, EOFError, zlib.error) as error:
-            self.broken = str(error)
+            self.read_error = str(error)
             return b""
-        self.count += len(data)
+        self.bytes_read += len(data)
         return data
 
     def peek(self) -> bytes:
-        """Return what the next call will give."""
-        self._ahead = self.read()
-        return self._ahead
+        """Return the next chunk without consuming it."""
+        self._next_chunk = self.read()
+        return self._next_chunk
 
     def skip_to(self, offset: int) -> None:
-        """Leave out all that lies before `offset`."""
-        while self.count < offset and (data := self.read()):
-            if self.count > offset:
-                self._ahead = data[offset - self.count :]
+        """Discard the bytes before `offset`, which counts decompressed bytes."""
+        while self.bytes_read < offset and (data := self.read()):
+            if self.bytes_read > offset:
+                self._next_chunk = data[offset - self.bytes_read :]
 
 
 class Input:
-    """The bytes of an input, read from their start or from any place, as often as is asked for."""
+    """An open input whose bytes can be read from the start and, if seekable, from any offset.
 
-    def __init__(self, name: str, opened: "int | Stream") -> None:
+    Attributes:
+        name: The file's name without its folder, "-" for standard input.
+        gzipped: Whether the bytes are gzip-compressed.
+    """
+
+    def __init__(self, name: str, opened: "int | RewindableStream") -> None:
         self.name = name
-        self._stream = opened if isinstance(opened, Stream) else None
+        self._stream = opened if isinstance(opened, RewindableStream) else None
         self._descriptor = opened if isinstance(opened, int) else None
-        self._tally: HashingReader | None = None
+        self._hasher: HashingReader | None = None
         self._spool: Spool | None = None
-        start = opened.start if isinstance(opened, Stream) else os.pread(opened, START, 0)
-        self.packed = start == GZIP_MAGIC
+        magic = os.pread(opened, MAGIC_SIZE, 0) if isinstance(opened, int) else opened.magic
+        self.gzipped = magic == GZIP_MAGIC
 
     @property
     def seekable(self) -> bool:
-        """Whether any place of it can be read: it is a regular file, or is spooled by now."""
+        """Whether any offset can be read: the input is a regular file or was spooled."""
         return self._descriptor is not None
 
     @property
     def size(self) -> int | None:
-        """Bytes on the disk, or None for a stream."""
+        """Bytes on the disk, still compressed if the input is; None for a stream."""
         return None if self._descriptor is None else os.fstat(self._descriptor).st_size
 
-    def head(self) -> Chunks:
-        """Return its first bytes, which will be read again."""
-        raw = HashingReader(self._stream or Cursor(self._known))
-        return Chunks(raw, packed=self.packed, head=HEAD_BYTES)
+    def read_head(self) -> Chunks:
+        """Return the first `HEAD_BYTES` bytes; a later `read_all` returns them again."""
+        raw = HashingReader(self._stream or self.cursor())
+        return Chunks(raw, gzipped=self.gzipped, max_bytes=HEAD_BYTES)
 
-    def whole(self, spool: Path | None = None) -> Chunks:
-        """Return all of its bytes, which are hashed and, if told to, kept in a file on the way.
+    def read_all(self, spool: Path | None = None) -> Chunks:
+        """Return all bytes from the start, and hash them while they are read.
 
-        A stream has them once; with a spool any place of it can then be read.
+        A stream can be read in this way once. With `spool` its bytes are also written to that file,
+        and the input is then seekable.
 
         Raises:
-            OutputError: the spool cannot be written.
+            OutputError: The spool cannot be written.
         """
         if self._stream is not None:
-            self._stream.again()
-        raw = self._stream or Cursor(self._known)
+            self._stream.rewind()
+        raw = self._stream or self.cursor()
         if spool is not None:
             self._spool = Spool(spool)
             self._descriptor, self._stream = self._spool.descriptor, None
-        self._tally = HashingReader(raw, self._spool)
-        return Chunks(self._tally, packed=self.packed)
+        self._hasher = HashingReader(raw, self._spool)
+        return Chunks(self._hasher, gzipped=self.gzipped)
 
-    def at(self, offset: int) -> Chunks:
-        """Return its bytes from a place on; `offset` is counted in unpacked bytes."""
-        chunks = Chunks(Cursor(self._known, 0 if self.packed else offset), packed=self.packed)
-        if self.packed:
+    def read_from(self, offset: int) -> Chunks:
+        """Return the bytes from `offset` on, which counts decompressed bytes.
+
+        A gzip file has no index, so it is decompressed from its start.
+        """
+        chunks = Chunks(self.cursor(0 if self.gzipped else offset), gzipped=self.gzipped)
+        if self.gzipped:
             chunks.skip_to(offset)
         return chunks
 
-    @property
-    def _known(self) -> int:
+    def cursor(self, start: int = 0) -> FileCursor:
+        """Return a new seekable reader over the bytes as they are stored, not decompressed.
+
+        Raises:
+            RuntimeError: The input is a stream that was not spooled.
+        """
         if self._descriptor is None:
-            raise RuntimeError("a stream has no places until it is spooled")
-        return self._descriptor
+            raise RuntimeError("a stream cannot be read from an offset before it is spooled")
+        return FileCursor(self._descriptor, start)
 
     def sha256(self) -> str:
-        """Return the hash of all of its bytes, packed as they are; they are read to the end.
+        """Return the SHA-256 of all bytes as they are stored; unread bytes are read now.
 
         Raises:
-            UsageError: they cannot be.
+            UsageError: The input cannot be read to its end.
         """
-        tally = self._tally or HashingReader(Cursor(self._known))
+        hasher = self._hasher or HashingReader(self.cursor())
         try:
-            return tally.hexdigest()
+            return hasher.hexdigest()
         except OSError as error:
-            raise _unreadable(self.name, error) from None
+            raise _read_error(self.name, error) from None
 
     def sync(self) -> None:
-        """See that what was spooled is on the disk.
+        """Flush the spool, if there is one, to the disk.
 
         Raises:
-            OutputError: it is not.
+            OutputError: The spool cannot be flushed.
         """
         if self._spool is not None:
             self._spool.sync()
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the spool; the input's own file is closed by `open_input`."""
         if self._spool is not None:
             os.close(self._spool.descriptor)
 
 
 @contextmanager
 def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
-    """Open a file, or standard input for "-"; with `spooled`, the file that keeps its bytes.
+    """Open a file, or standard input if `path` is "-".
+
+    Args:
+        path: The input's path; it also gives the input its name.
+        spooled: A file with the input's bytes, written by an earlier process; it is read instead.
 
     Raises:
-        UsageError: it is not there, or may not be read.
+        UsageError: There is no such file, or it cannot be opened.
     """
     name = STDIN if path == STDIN else Path(path).name
     with ExitStack() as stack:
         try:
-            data = Input(name, _opened(path, spooled, stack))
+            data = Input(name, _open_raw(path, spooled, stack))
         except OSError as error:
-            raise _unreadable(str(spooled or path), error) from None
+            raise _read_error(str(spooled or path), error) from None
         stack.callback(data.close)
         yield data
 
 
-def _opened(path: str, spooled: Path | None, stack: ExitStack) -> int | Stream:
-    """Return a regular file's descriptor, or the stream that anything else is."""
+def _open_raw(path: str, spooled: Path | None, stack: ExitStack) -> int | RewindableStream:
+    """Return the descriptor of a regular file; anything else is returned as a stream."""
     if path == STDIN and spooled is None:
         if sys.stdin is None:
-            raise UsageError("standard input is closed", "give a file, or a pipe")
-        return Stream(sys.stdin.buffer, most=HEAD_BYTES)
+            raise UsageError(
+                "standard input is closed", "give a file name, or pipe texts into the command"
+            )
+        return RewindableStream(sys.stdin.buffer, max_kept=HEAD_BYTES)
     stream = stack.enter_context((spooled or Path(path)).open("rb"))
     regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    return stream.fileno() if regular else Stream(stream, most=HEAD_BYTES)
+    return stream.fileno() if regular else RewindableStream(stream, max_kept=HEAD_BYTES)
 
 
-def is_regular(path: str) -> bool:
-    """Say whether a path names a regular file, and not standard input, a FIFO or a device."""
+def is_regular_file(path: str) -> bool:
+    """Whether a path names a regular file, not standard input, a FIFO or a device."""
     return path != STDIN and Path(path).is_file()
 
 
-def _unreadable(path: str, error: OSError) -> UsageError:
+def _read_error(path: str, error: OSError) -> UsageError:
     if isinstance(error, FileNotFoundError):
         return UsageError(f"{visible(path)}: there is no such file")
     return UsageError(f"{visible(path)} cannot be read: {error.strerror or error}")

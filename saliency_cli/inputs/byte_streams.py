@@ -1,4 +1,4 @@
-"""Raw streams: a file read at several places at once, a stream with its head again, a spool."""
+"""Raw byte readers: over a regular file, over a stream whose first bytes are kept, and a spool."""
 
 import hashlib
 import io
@@ -8,89 +8,121 @@ from typing import Any, BinaryIO, Protocol
 
 from saliency_cli.atomic_files import writing
 
-START = 2
-"""Bytes that tell what a stream is, and are there before it is read."""
+MAGIC_SIZE = 2
+"""Bytes read at opening, to tell gzip from other content."""
 
 
-class Bytes(Protocol):
-    """What the rest of this room asks of a raw stream."""
+class RawReader(Protocol):
+    """The one method of `io.RawIOBase` that this package needs."""
 
     def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - any writable buffer, as io has it
-        """Fill `buffer` as far as one read goes."""
+        """Read once into `buffer` and return the number of bytes read, 0 at the end."""
 
 
-class Cursor(io.RawIOBase):
-    """A raw stream over a regular file, with a place of its own: several may read one file."""
+class FileCursor(io.RawIOBase):
+    """A raw reader over a regular file, with an offset of its own.
+
+    Several cursors can read one descriptor at the same time, since pread(2) does not use the
+    descriptor's own offset.
+    """
 
     def __init__(self, descriptor: int, start: int = 0) -> None:
         self._descriptor = descriptor
-        self._at = start
+        self._offset = start
 
     def readable(self) -> bool:
-        """Say yes: the buffers above ask."""
+        """Return True: `io.BufferedReader` requires it."""
         return True
 
+    def seekable(self) -> bool:
+        """Return True: a column format reads its footer first."""
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to `offset` and return the new absolute offset, as `io.RawIOBase.seek` does.
+
+        Args:
+            offset: Bytes from the origin that `whence` names.
+            whence: `os.SEEK_SET` (start), `os.SEEK_CUR` (current offset) or `os.SEEK_END`.
+
+        Raises:
+            ValueError: The new offset would be negative.
+        """
+        size = os.fstat(self._descriptor).st_size
+        absolute = {os.SEEK_SET: 0, os.SEEK_CUR: self._offset, os.SEEK_END: size}[whence] + offset
+        if absolute < 0:
+            raise ValueError(f"negative seek position {absolute}")
+        self._offset = absolute
+        return absolute
+
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer` as far as one read goes."""
-        data = os.pread(self._descriptor, len(buffer), self._at)
+        """Read once into `buffer` and return the number of bytes read."""
+        data = os.pread(self._descriptor, len(buffer), self._offset)
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._offset += len(data)
         return len(data)
 
 
-class Stream:
-    """What can be read once, but for its head of `most` bytes, which is held and given again."""
+class RewindableStream:
+    """A stream (pipe, FIFO, terminal) whose first bytes are kept until `rewind` is called.
 
-    def __init__(self, stream: BinaryIO, *, most: int) -> None:
+    Before `rewind`, at most `max_kept` bytes are read, and all are kept. After it, the kept bytes
+    are read once more, then the rest of the stream, of which nothing is kept.
+    """
+
+    def __init__(self, stream: BinaryIO, *, max_kept: int) -> None:
         self._stream = stream
-        self._most = most
-        self._held = bytearray(stream.read(START))
-        self._at = 0
-        self._holding = True
+        self._max_kept = max_kept
+        self._buffer = bytearray(stream.read(MAGIC_SIZE))
+        self._offset = 0  # in the buffer
+        self._keeping = True
         self._ended = False
 
     @property
-    def start(self) -> bytes:
-        """The first bytes, from which gzip is known."""
-        return bytes(self._held[:START])
+    def magic(self) -> bytes:
+        """The first bytes, by which gzip is recognised."""
+        return bytes(self._buffer[:MAGIC_SIZE])
 
-    def again(self) -> None:
-        """Begin again, this time to the end."""
-        self._at, self._holding = 0, False
+    def rewind(self) -> None:
+        """Return to the first byte and stop keeping what is read; call it once."""
+        self._offset, self._keeping = 0, False
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer` with what is held, then as far as one read goes."""
-        if self._at == len(self._held):
-            self._read(len(buffer))
-        data = self._held[self._at : self._at + len(buffer)]
+        """Read kept bytes into `buffer`, or else read the stream once; return the byte count."""
+        if self._offset == len(self._buffer):
+            self._fill(len(buffer))
+        data = self._buffer[self._offset : self._offset + len(buffer)]
         buffer[: len(data)] = data
-        self._at += len(data)
+        self._offset += len(data)
         return len(data)
 
-    def _read(self, count: int) -> None:
-        if self._ended or (self._holding and len(self._held) >= self._most):
+    def _fill(self, count: int) -> None:
+        """Read up to `count` bytes of the stream into the buffer."""
+        if self._ended or (self._keeping and len(self._buffer) >= self._max_kept):
             return
-        if not self._holding:
-            self._held, self._at = bytearray(), 0
-        data = self._stream.read1(count)  # type: ignore[attr-defined] # what a pipe has now
-        self._ended = not data  # a terminal would ask for its end a second time
-        self._held += data
+        if not self._keeping:
+            self._buffer, self._offset = bytearray(), 0
+        # read1 returns what a pipe has now; read would wait until all `count` bytes are there.
+        data = self._stream.read1(count)  # type: ignore[attr-defined]
+        # After the end of a terminal's input, another read would wait for a second Ctrl-D.
+        self._ended = not data
+        self._buffer += data
 
 
 class HashingReader(io.RawIOBase):
-    """A raw stream that hashes, and where it is told to keeps, what is read through it."""
+    """A raw reader that hashes all bytes read through it and, with a spool, also stores them."""
 
-    def __init__(self, raw: Bytes, spool: "Spool | None" = None) -> None:
+    def __init__(self, raw: RawReader, spool: "Spool | None" = None) -> None:
         self._raw = raw
         self._spool = spool
         self._sha256 = hashlib.sha256()
 
     def readable(self) -> bool:
-        """Say yes: the buffers above ask."""
+        """Return True: `io.BufferedReader` requires it."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401
-        """Fill `buffer`, hashing on the way."""
+        """Read once into `buffer`, hash and spool what was read, and return the byte count."""
         count = self._raw.readinto(buffer)
         data = memoryview(buffer)[:count]
         self._sha256.update(data)
@@ -99,14 +131,18 @@ class HashingReader(io.RawIOBase):
         return count
 
     def hexdigest(self) -> str:
-        """Return the SHA-256 of the whole input; what was not read yet is read here."""
+        """Return the SHA-256 of the whole input; the part that was not read yet is read now."""
         while self.read(1 << 20):
             pass
         return self._sha256.hexdigest()
 
 
 class Spool:
-    """A file that keeps what a stream gave, made anew: nothing is written through a link."""
+    """A new file that stores the bytes of a stream, so that they can be read again.
+
+    It is created with O_EXCL and O_NOFOLLOW: an existing file is not overwritten and a symbolic
+    link is not followed (open(2)).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -118,13 +154,17 @@ class Spool:
         """Append bytes.
 
         Raises:
-            OutputError: the disk is full, or gone.
+            OutputError: The file cannot be written, for instance because the disk is full.
         """
         with writing(self._path):
             while data:
                 data = data[os.write(self.descriptor, data) :]
 
     def sync(self) -> None:
-        """See that what was written is on the disk."""
+        """Flush the written bytes to the disk with fsync(2).
+
+        Raises:
+            OutputError: The file cannot be flushed.
+        """
         with writing(self._path):
             os.fsync(self.descriptor)

@@ -1,1 +1,1 @@
-"""What is asked of a loaded model."""
+"""What the engine asks of a loaded model: tokens, the embedding hook, passes, heads, devices."""

@@ -1,4 +1,4 @@
-"""What the engine needs to know of a model, whatever files it came from."""
+"""The loaded model and what the engine needs to know about it, whatever files it came from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,27 @@ from saliency_cli.settings import HeadName, MatmulBackend
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A module in eval mode that asks for no gradient of its own, and what goes with it.
+    """A text classifier in eval mode, whose parameters require no gradient.
 
-    `labels` name the logits in their order, and `head` tells how those are meant; `embedding` is
-    the layer whose output the noise is added to and the gradient taken at; `inputs` are the tensors
-    that `forward` is given; `products` is who multiplies its matrices (`kernels`); `padding_blind`
-    says that padding beside a text leaves its logits alone; `tokens_first` that the layer gives
-    [L, B, H] and not [B, L, H]; `rounding` is what the number format moves scores by, as a share of
-    their size; `repeatable` that no kernel heeds timing; `hashes` are the SHA-256 of the files of
-    model and tokenizer, by their names.
+    Attributes:
+        module: The model. Its `forward` takes the tensors that `inputs` names.
+        tokenizer: A fast tokenizer of transformers.
+        labels: The names of the logits, in their order.
+        head: How the logits are read: see `heads`.
+        embedding_name: The name of `embedding` in `module`.
+        embedding: The layer to whose output noise is added and at which the gradient is taken.
+        max_length: Maximum number of tokens of a text, special tokens included.
+        pad_id: The token id with which batches are padded.
+        inputs: The names of the tensors that `module.forward` takes.
+        device: Where `module` is.
+        dtype: The number format in which `module` runs.
+        attention: The name of the attention implementation, as transformers has it.
+        matmul_backend: The library that multiplies float32 matrices: see `matmul`.
+        padding_blind: Whether padding beside a text leaves the text's logits unchanged.
+        hashes: SHA-256 of the model's and of the tokenizer's files, by file name.
+        tokens_first: Whether the embedding layer returns [L, B, H] instead of [B, L, H].
+        dtype_error: How much `dtype` changes scores, as a share of their size; 0 for float32.
+        deterministic: Whether all kernels add up in a fixed order, so that runs repeat exactly.
     """
 
     module: nn.Module

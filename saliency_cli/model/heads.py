@@ -1,6 +1,6 @@
-"""How the logits of a classifier are meant: what they predict, and which of them are explained.
+"""How a classifier's logits are read: what they predict, and which of them are explained.
 
-C labels; B passes.
+Shapes: B passes, C labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,15 @@ PREDICTED, GOLD, ALL = "predicted", "gold", "all"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What F is: the logit `plus`, less the logit `minus` where there is one.
+    """The function F of the logits that is explained: one logit, or the difference of two.
 
-    A noisy pass decides as the clean one did while the same logit is the largest; with a `cut`,
-    while the logit `plus` stays on its side of that.
+    Attributes:
+        name: The label, or "label - other label" for a difference.
+        plus: The index of the logit.
+        minus: The index of the logit that is subtracted, or None.
+        cut: The logit above which a multi-label head assigns the label. A noisy pass keeps the
+            clean pass's decision while the logit `plus` stays on the same side of `cut`; where
+            `cut` is NaN, while the largest logit stays the same.
     """
 
     name: str
@@ -32,18 +37,28 @@ class Target:
     cut: float = nan
 
 
-def weights(targets: Sequence[Target], *, labels: int) -> Tensor:
-    """Return the weights [B, C] of the logits in each pass's F: 1, and −1 for a contrast."""
-    rows = torch.zeros(len(targets), labels)
-    for row, target in zip(rows, targets, strict=True):
+def logit_weights(targets: Sequence[Target], *, labels: int) -> Tensor:
+    """Return the weights [B, C] of the logits in each pass's F: 1 for `plus`, −1 for `minus`.
+
+    Args:
+        targets: The target of each pass.
+        labels: C, the number of labels.
+    """
+    weights = torch.zeros(len(targets), labels)
+    for row, target in zip(weights, targets, strict=True):
         row[target.plus] = 1
         if target.minus is not None:
             row[target.minus] = -1
-    return rows
+    return weights
 
 
 def decisions(logits: Tensor, targets: Sequence[Target]) -> Tensor:
-    """Return what each pass [B, C] decides, as [B] numbers that are equal where decisions are."""
+    """Return each pass's decision as an integer, [B]; equal integers are equal decisions.
+
+    Args:
+        logits: The logits of the passes, [B, C].
+        targets: The target of each pass.
+    """
     plus = torch.tensor([target.plus for target in targets], device=logits.device)
     cuts = torch.tensor([target.cut for target in targets], device=logits.device)
     above = logits.gather(1, plus[:, None])[:, 0] > cuts
@@ -58,19 +73,25 @@ def _sigmoid(logits: Tensor) -> tuple[float, ...]:
     return tuple(logits.sigmoid().tolist())
 
 
-def _none(_logits: Tensor) -> tuple[float, ...]:
+def _no_probabilities(_logits: Tensor) -> tuple[float, ...]:
     return ()
 
 
 PROBABILITIES: dict[HeadName, Callable[[Tensor], tuple[float, ...]]] = {
     "single-label": _softmax,
     "multi-label": _sigmoid,
-    "regression": _none,
+    "regression": _no_probabilities,
 }
 
 
 def predict(logits: Tensor, *, labels: tuple[str, ...], head: HeadName) -> Prediction:
-    """Return what the logits [C] of a clean pass say; a regression's is a value and no label."""
+    """Return the prediction of a text; that of a regression has a value and no label.
+
+    Args:
+        logits: The logits of the clean pass, [C].
+        labels: The names of the logits.
+        head: How they are read.
+    """
     probabilities = PROBABILITIES[head](logits.double())
     if not probabilities:
         return Prediction(labels, (), None, value=float(logits[0]))
@@ -80,22 +101,30 @@ def predict(logits: Tensor, *, labels: tuple[str, ...], head: HeadName) -> Predi
 def choose_targets(
     prediction: Prediction, gold: str | None, *, choice: TargetChoice, head: HeadName
 ) -> tuple[Target, ...]:
-    """Return what is explained of a text, first what the record shows first.
+    """Return the targets of a text, first the one that its record shows first.
 
-    None at all: the gold label is asked for, and is no label of the model.
+    There is none if the gold label is to be explained, but is not one of the model's labels.
+
+    Args:
+        prediction: The prediction of the clean pass.
+        gold: The gold label in the input, if any.
+        choice: What the user wants to be explained.
+        head: How the logits are read.
     """
     if prediction.predicted is None:
         return (Target(prediction.labels[0], 0),)
+    # The logit whose sigmoid is the threshold.
     cut = log(choice.threshold / (1 - choice.threshold)) if head == "multi-label" else nan
     return tuple(
         _target(index, prediction, contrast=choice.contrast, cut=cut)
-        for index in _indices(prediction, gold, choice=choice, head=head)
+        for index in _target_indices(prediction, gold, choice=choice, head=head)
     )
 
 
-def _indices(
+def _target_indices(
     prediction: Prediction, gold: str | None, *, choice: TargetChoice, head: HeadName
 ) -> list[int]:
+    """Return the indices of the labels that are explained, the most probable first."""
     labels, probabilities = prediction.labels, prediction.probabilities
     ranked = sorted(range(len(labels)), key=lambda index: -probabilities[index])
     if choice.name == ALL:
@@ -108,11 +137,15 @@ def _indices(
 
 
 def _target(index: int, prediction: Prediction, *, contrast: str | None, cut: float) -> Target:
+    """Return the target of one label, in contrast to another label if one is given.
+
+    A label in contrast to itself is compared with the most probable of the other labels.
+    """
     labels = prediction.labels
     if contrast is None:
         return Target(labels[index], index, cut=cut)
     against = labels.index(match_label(contrast, labels) or contrast)
-    if against == index:  # why this label rather than itself: rather than the strongest other one
+    if against == index:
         others = [other for other in range(len(labels)) if other != index]
         against = max(others, key=prediction.probabilities.__getitem__)
     return Target(f"{labels[index]} - {labels[against]}", index, against, cut)
@@ -121,26 +154,42 @@ def _target(index: int, prediction: Prediction, *, contrast: str | None, cut: fl
 def check_targets(
     choice: TargetChoice, *, objective: ObjectiveName, labels: tuple[str, ...], head: HeadName
 ) -> None:
-    """See that the head has what is to be explained.
+    """Raise UsageError if the model cannot give what the user wants to be explained.
+
+    Args:
+        choice: The target that the user chose.
+        objective: What F is.
+        labels: The names of the logits.
+        head: How they are read.
 
     Raises:
-        UsageError: there is no such label, or a choice that this head has no use for.
+        UsageError: The model has no such label, or its head does not support the choice.
     """
     if head != "single-label" and objective == "loss":
-        raise UsageError(f"--preset allennlp explains a single label's loss; this is a {head} head")
+        raise UsageError(
+            f"--preset allennlp needs a single-label head, and the model has a {head} head",
+            "leave out --preset",
+        )
     if head == "regression" and (choice.name not in {PREDICTED, ALL} or choice.contrast):
         raise UsageError(
-            "a regression head has one output, which is explained",
+            "a regression head has one output, and only that can be explained",
             "leave out --target and --contrast",
         )
-    named = {"--contrast": choice.contrast}
+    _check_label_names(choice, labels)
+    if choice.contrast is not None and len(labels) < 2:
+        raise UsageError(
+            "--contrast needs a model with at least two labels", "leave out --contrast"
+        )
+
+
+def _check_label_names(choice: TargetChoice, labels: tuple[str, ...]) -> None:
+    """Raise UsageError if an option names a label that the model does not have."""
+    names = {"--contrast": choice.contrast}
     if choice.name not in {PREDICTED, GOLD, ALL}:
-        named["--target"] = choice.name
-    for option, name in named.items():
+        names["--target"] = choice.name
+    for option, name in names.items():
         if name is not None and match_label(name, labels) not in labels:
             raise UsageError(
                 f"{option} {visible(name)}: the model has no such label",
-                f"its labels are {listed([*labels])}",
+                f"use one of its labels: {listed([*labels])}",
             )
-    if choice.contrast is not None and len(labels) < 2:
-        raise UsageError("--contrast needs a model with two labels at least")

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from saliency_cli.model.matmul import this_cpu
+from saliency_cli.model.matmul import cpu_capabilities
 
 KERNEL_VARIABLES = (
     "ATEN_CPU_CAPABILITY",
@@ -27,7 +27,7 @@ def instruction_set(device: torch.device) -> dict[str, Any]:
     MKL chooses by the vendor as well (on other processors than Intel's it does not use AVX-512),
     and oneDNN, which no call can be asked, by the processor's own flags and its variables.
     """
-    cpu = this_cpu()
+    cpu = cpu_capabilities()
     return {
         "architecture": str(cpu.get("architecture", "")),
         "vendor": str(cpu.get("cpu_name", "")).partition(" ")[0],

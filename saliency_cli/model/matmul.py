@@ -1,8 +1,8 @@
-"""Which library multiplies float32 matrices on a CPU: products are most of a run.
+"""The choice of the library that multiplies float32 matrices on a CPU, most of a run's time.
 
-torch asks MKL, and MKL uses AVX-512 on Intel's processors alone. On others that have it, oneDNN,
-which torch carries as well, makes the same products 2.3 times as fast (AMD EPYC: 247 against 110
-GFLOP/s a core), in the same float32.
+torch uses MKL, and MKL uses AVX-512 only on processors made by Intel. On other processors that have
+AVX-512, oneDNN, which is part of torch, computes the same float32 products 2.3 times as fast (AMD
+EPYC: 247 against 110 GFLOP/s a core).
 """
 
 import os
@@ -18,49 +18,55 @@ from torch.overrides import TorchFunctionMode
 
 from saliency_cli.settings import MatmulBackend
 
-FEWEST_ROWS = 64
-"""Rows of the left factor below which getting into oneDNN takes longer than it gains."""
+MIN_ONEDNN_ROWS = 64
+"""Rows of the left factor below which the overhead of calling oneDNN is larger than its gain."""
+ONEDNN_CACHE_CAPACITY = "16"
+"""Shapes for which oneDNN keeps compiled code, half a megabyte each. Its default is 1,024, and
+batches of texts have many shapes; a model's linear layers need no more than these at a time."""
 
 
-CACHED = "16"
-"""Shapes that oneDNN keeps code for, half a megabyte each; its own bound is 1024, and batches of
-texts have many shapes. As many as the linear layers of a model need at once are enough."""
-
-
-def bound_caches() -> None:
-    """Keep oneDNN from holding code for every shape; it must not have run yet."""
+def limit_onednn_cache() -> None:
+    """Limit the number of shapes for which oneDNN keeps code; call it before oneDNN runs."""
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
-        os.environ.setdefault(name, CACHED)
+        os.environ.setdefault(name, ONEDNN_CACHE_CAPACITY)
 
 
 def choose_matmul_backend(
     device: torch.device, dtype: torch.dtype, *, cpu: Mapping[str, Any] | None = None
 ) -> MatmulBackend:
-    """Return who multiplies on this device; `cpu` is what torch tells of the processor."""
+    """Return the library that multiplies matrices.
+
+    Args:
+        device: Where the model runs.
+        dtype: The number format in which it runs.
+        cpu: The processor's capabilities as torch lists them; by default those of this machine.
+    """
     if device.type != "cpu" or dtype != torch.float32 or not _has_onednn():
         return "torch"
-    cpu = this_cpu() if cpu is None else cpu
-    wide = bool(cpu.get("avx512_f")) and "Intel" not in str(cpu.get("cpu_name", "Intel"))
-    return "onednn" if wide else "torch"
+    cpu = cpu_capabilities() if cpu is None else cpu
+    has_unused_avx512 = bool(cpu.get("avx512_f")) and "Intel" not in str(
+        cpu.get("cpu_name", "Intel")
+    )
+    return "onednn" if has_unused_avx512 else "torch"
 
 
-def this_cpu() -> Mapping[str, Any]:
-    """Return torch's list of what the processor can do; versions that keep none return nothing."""
-    tell = getattr(torch.cpu, "get_capabilities", dict)
-    return tell()
+def cpu_capabilities() -> Mapping[str, Any]:
+    """Return torch's list of the processor's capabilities, empty if this version has none."""
+    get_capabilities = getattr(torch.cpu, "get_capabilities", dict)
+    return get_capabilities()
 
 
 def _has_onednn() -> bool:
     return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
-def use_matmul_backend(products: MatmulBackend) -> AbstractContextManager[object]:
-    """Have the linear layers that run inside, in this thread, multiplied by `products`."""
-    return _OneDNN() if products == "onednn" else nullcontext()
+def use_matmul_backend(backend: MatmulBackend) -> AbstractContextManager[object]:
+    """Return a context in which the linear layers that this thread runs use `backend`."""
+    return _OneDNNMode() if backend == "onednn" else nullcontext()
 
 
-class _OneDNN(TorchFunctionMode):
-    """Hands the products with a frozen weight to oneDNN, whatever kind of layer asks for them."""
+class _OneDNNMode(TorchFunctionMode):
+    """Passes products with a frozen weight to oneDNN, whatever layer class computes them."""
 
     def __torch_function__(
         self,
@@ -80,54 +86,60 @@ class _OneDNN(TorchFunctionMode):
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return x · weightᵀ + bias, for x [..., K], weight [N, K] and bias [N]."""
     frozen = not weight.requires_grad and (bias is None or not bias.requires_grad)
-    plain = x.dtype == weight.dtype == torch.float32 and weight.dim() == 2
-    if frozen and plain and x.numel() >= FEWEST_ROWS * x.shape[-1]:
-        return _Product.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    is_float32 = x.dtype == weight.dtype == torch.float32 and weight.dim() == 2
+    if frozen and is_float32 and x.numel() >= MIN_ONEDNN_ROWS * x.shape[-1]:
+        return _OneDNNLinear.apply(x, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
     return linear(x, weight, bias)
 
 
-class _Product(torch.autograd.Function):
-    """A product and its gradient with respect to the left factor, the only one needed."""
+class _OneDNNLinear(torch.autograd.Function):
+    """A linear layer with a gradient for its input only, since its weights are frozen."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(weight)
-        return _product(x, weight, bias)
+        return _onednn_linear(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         (weight,) = ctx.saved_tensors
-        return pulled_back(gradient, weight), None, None
+        return input_gradient(gradient, weight), None, None
 
 
-def pulled_back(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Return gradient · weight; rows that are zero, which stay zero, are left out.
+def input_gradient(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient of a linear layer's input, gradient · weight, [..., K].
 
-    Where a model reads its answer off one token, those are all others of its last layer.
+    If most rows of the gradient are zero, only the others are multiplied: the result of a zero row
+    is zero. A model that reads its logits off one token has such gradients in its last layer.
+
+    Args:
+        gradient: The gradient of the layer's output, [..., N].
+        weight: The layer's weight, [N, K].
     """
-    rows = _few_rows(gradient)
+    rows = _few_nonzero_rows(gradient)
     if rows is None:
-        return _product(gradient, weight.t(), None)
+        return _onednn_linear(gradient, weight.t(), None)
     flat = gradient.flatten(end_dim=-2)
-    pulled = flat.new_zeros(len(flat), weight.shape[1])
-    pulled[rows] = flat[rows] @ weight
-    return pulled.view(*gradient.shape[:-1], -1)
+    result = flat.new_zeros(len(flat), weight.shape[1])
+    result[rows] = flat[rows] @ weight
+    return result.view(*gradient.shape[:-1], -1)
 
 
-def _few_rows(gradient: Tensor) -> Tensor | None:
-    """Return which rows of a gradient [..., L, N] are not zero, if less than a quarter of them.
+def _few_nonzero_rows(gradient: Tensor) -> Tensor | None:
+    """Return the indices of the nonzero rows of a gradient [..., L, N], or None if they are many.
 
-    The first and the last token tell whether it is worth looking at the others.
+    "Few" is less than a quarter. If neither the first nor the last token is all zero, the others
+    are not looked at.
     """
     if gradient.dim() < 3 or (gradient[..., 0, :].any() and gradient[..., -1, :].any()):
         return None
     flat = gradient.flatten(end_dim=-2)
-    # Not any() or aminmax(), which take ten times as long.
+    # any() and aminmax() would take ten times as long.
     rows = ((flat.amax(dim=1) != 0) | (flat.amin(dim=1) != 0)).nonzero()[:, 0]
     return rows if 4 * len(rows) < len(flat) else None
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    # The operator that torch's own compiler emits for a linear layer on a CPU; no public name
-    # leads to it without copying both factors into oneDNN's layout.
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    # The operator that torch's own compiler emits for a linear layer on a CPU. A public one would
+    # copy both factors into oneDNN's layout first.
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")  # type: ignore[no-any-return]  # noqa: SLF001

@@ -1,6 +1,6 @@
-"""One batch through the model: forward for the clean texts, forward and backward for the noisy.
+"""One batch through the model: forward for clean passes, forward and backward for noisy ones.
 
-Shapes: B texts or passes in the batch, L tokens of the longest, H dimensions, C labels.
+Shapes: B texts or passes in the batch, L tokens of the longest, H embedding dimensions, C labels.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,16 +16,20 @@ from saliency_cli.errors import CheckpointError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import to_device
 from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
-from saliency_cli.model.heads import Target, decisions, weights
+from saliency_cli.model.heads import Target, decisions, logit_weights
 from saliency_cli.model.matmul import use_matmul_backend
 from saliency_cli.records import Encoding
 
 
 @dataclass(frozen=True, slots=True)
 class CleanPass:
-    """A text's clean pass: logits [C] and embedding [L, H], both float32, without padding.
+    """The pass of one text without noise.
 
-    `spread` is max E − min E.
+    Attributes:
+        encoding: The text's tokens.
+        logits: [C], float32, on the CPU.
+        embedding: The embedding layer's output E, [L, H], float32, without padding.
+        spread: max E − min E, to which the noise is scaled.
     """
 
     encoding: Encoding
@@ -42,7 +46,13 @@ class CleanPass:
 
 @dataclass(frozen=True, slots=True)
 class PassRequest:
-    """A text, what of its logits is explained, and in how many draws."""
+    """A request for gradients of one text.
+
+    Attributes:
+        clean: The text's clean pass.
+        target: The function of the logits that is explained.
+        draws: The number of draws.
+    """
 
     clean: CleanPass
     target: Target
@@ -51,103 +61,141 @@ class PassRequest:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What D draws give: gradients [D, L, H], and how many passes of each decide otherwise."""
+    """The results of D draws.
+
+    Attributes:
+        values: The gradient of each draw, the mean over its passes, [D, L, H].
+        flips: How many passes of each draw decide differently from the clean pass.
+    """
 
     values: Tensor
     flips: list[int]
 
 
 def logit(logits: Tensor, weights: Tensor) -> Tensor:
-    """Return F as the target's logit, or the difference of two, per pass."""
+    """Return F per pass, [B]: the target's logit, or the difference of two logits.
+
+    Args:
+        logits: [B, C].
+        weights: The weight of each logit in F, [B, C].
+    """
     return (logits * weights).sum(dim=1)
 
 
 def loss(logits: Tensor, weights: Tensor) -> Tensor:
-    """Return F as the cross-entropy of the target, per pass (AllenNLP Interpret)."""
+    """Return F per pass, [B]: the cross-entropy of the target, as in AllenNLP Interpret.
+
+    Args:
+        logits: [B, C].
+        weights: 1 at the target, else 0, [B, C].
+    """
     return cross_entropy(logits, weights, reduction="none")
 
 
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "loss": loss}
 
 
-def shape_at_layer(classifier: Classifier, encoding: Encoding) -> torch.Size:
-    """Return the shape in which the embedding layer gives one text, for a probe of its layout."""
-    with torch.no_grad(), _hook_embedding(replace(classifier, tokens_first=False)) as tap:
+def embedding_output_shape(classifier: Classifier, encoding: Encoding) -> torch.Size:
+    """Return the shape of the embedding layer's output for one text, [1, L, H] or [L, 1, H].
+
+    Args:
+        classifier: The model; its `tokens_first` is not used.
+        encoding: The text's tokens.
+    """
+    with torch.no_grad(), _hook_classifier(replace(classifier, tokens_first=False)) as hook:
         _logits(classifier, [encoding])
-    return tap.leaf.shape
+    return hook.leaf.shape
 
 
 def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[CleanPass]:
-    """Predict a batch of texts, and keep the embeddings that the prediction was made from."""
-    with torch.no_grad(), _hook_embedding(classifier) as tap:
+    """Return the clean passes of a batch of texts, which is one forward pass of the model.
+
+    Args:
+        classifier: The model.
+        encodings: The texts' tokens.
+    """
+    with torch.no_grad(), _hook_classifier(classifier) as hook:
         logits = _logits(classifier, encodings)
-    # Clones, so that a text under way does not hold the memory of the whole batch.
-    embeddings = [leaf[: len(e)].clone() for leaf, e in zip(tap.leaf, encodings, strict=True)]
-    columns = (encodings, logits.cpu(), embeddings, _spreads(tap.leaf, encodings))
+    # A view would keep the memory of the whole batch in use as long as one of its texts is active.
+    embeddings = [leaf[: len(e)].clone() for leaf, e in zip(hook.leaf, encodings, strict=True)]
+    columns = (encodings, logits.cpu(), embeddings, _spreads(hook.leaf, encodings))
     return [CleanPass(*fields) for fields in zip(*columns, strict=True)]
 
 
 def _spreads(embedding: Tensor, encodings: Sequence[Encoding]) -> list[float]:
-    """Return max E − min E of each text, for E [B, L, H], over its own tokens."""
+    """Return max E − min E of each text, for E [B, L, H], without padding."""
     padding = to_device(~_token_mask(encodings), embedding.device)[..., None]
-    most = embedding.masked_fill(padding, -inf).amax(dim=(1, 2))
-    least = embedding.masked_fill(padding, inf).amin(dim=(1, 2))
-    return (most - least).tolist()
+    largest = embedding.masked_fill(padding, -inf).amax(dim=(1, 2))
+    smallest = embedding.masked_fill(padding, inf).amin(dim=(1, 2))
+    return (largest - smallest).tolist()
 
 
 def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
-    """Return [B, L]: True for a text's own tokens, False for padding."""
+    """Return a mask [B, L]: True for the tokens of a text, False for padding."""
     lengths = torch.tensor([len(encoding) for encoding in encodings])
     return torch.arange(int(lengths.max())) < lengths[:, None]
 
 
 def gradient_passes(
     classifier: Classifier,
-    aims: Sequence[PassRequest],
+    requests: Sequence[PassRequest],
     displacement: Tensor | None,
     *,
     objective: str,
     antithetic: bool = False,
 ) -> Gradients:
-    """Take ∂F/∂E at E + z for the draws of some texts, so many of each; for pairs, at E − z too.
+    """Return the gradients ∂F/∂E at E + z, for all draws of some texts in one batch.
 
-    `displacement` holds the z of all D draws, [D, L, H]. The passes share one graph, but each has a
-    leaf of its own, so the gradient of their sum is the gradient of each.
+    The passes share one graph, but each has a leaf of its own. So the gradient of the sum of all F
+    holds the gradient of each pass.
+
+    Args:
+        classifier: The model.
+        requests: The texts, with the number of draws of each.
+        displacement: The displacement z of each of D draws, in the order of the requests,
+            [D, L, H]; None where all of them are zero.
+        objective: A key of `OBJECTIVES`: what F is.
+        antithetic: Whether a draw is a pair of passes, at E + z and at E − z.
     """
     passes = 2 if antithetic else 1
     if displacement is not None:
         displacement = displacement.to(classifier.device)
     if displacement is not None and antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
-    repeats = torch.tensor([aim.draws * passes for aim in aims])
-    with torch.enable_grad(), _hook_embedding(classifier, displacement) as tap:
-        logits = _logits(classifier, [aim.clean.encoding for aim in aims], repeats=repeats)
-    wanted = _repeated(weights([aim.target for aim in aims], labels=logits.shape[1]), repeats)
-    total = OBJECTIVES[objective](logits, to_device(wanted, classifier.device)).sum()
-    (values,) = torch.autograd.grad(total, tap.leaf)
+    repeats = torch.tensor([request.draws * passes for request in requests])
+    encodings = [request.clean.encoding for request in requests]
+    with torch.enable_grad(), _hook_classifier(classifier, displacement) as hook:
+        logits = _logits(classifier, encodings, repeats=repeats)
+    targets = [request.target for request in requests]
+    weights = _repeated(logit_weights(targets, labels=logits.shape[1]), repeats)
+    total = OBJECTIVES[objective](logits, to_device(weights, classifier.device)).sum()
+    (values,) = torch.autograd.grad(total, hook.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
-    return Gradients(values, _flips(logits.detach().cpu(), aims, repeats=repeats, passes=passes))
+    flips = _flips(logits.detach().cpu(), requests, repeats=repeats, passes=passes)
+    return Gradients(values, flips)
 
 
 def _flips(
-    logits: Tensor, aims: Sequence[PassRequest], *, repeats: Tensor, passes: int
+    logits: Tensor, requests: Sequence[PassRequest], *, repeats: Tensor, passes: int
 ) -> list[int]:
-    """Count for each draw the passes that decide otherwise than the clean one."""
-    targets = [aim.target for aim in aims for _ in range(aim.draws * passes)]
-    clean = torch.stack([aim.clean.logits for aim in aims])
-    before = _repeated(decisions(clean, [aim.target for aim in aims]), repeats)
-    flipped = decisions(logits, targets) != before
+    """Return for each draw the number of passes that decide differently from the clean pass."""
+    targets = [request.target for request in requests for _ in range(request.draws * passes)]
+    clean_logits = torch.stack([request.clean.logits for request in requests])
+    clean_decisions = decisions(clean_logits, [request.target for request in requests])
+    flipped = decisions(logits, targets) != _repeated(clean_decisions, repeats)
     return flipped.view(-1, passes).sum(dim=1).tolist()
 
 
 def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
+    """Return the rows of `values`, each repeated as often as `repeats` [B] has it."""
     return values.repeat_interleave(repeats, dim=0)
 
 
-def _hook_embedding(
+def _hook_classifier(
     classifier: Classifier, displacement: Tensor | None = None
 ) -> AbstractContextManager[EmbeddingHook]:
+    """Return the context in which the classifier's embedding layer is hooked."""
     return hook_embedding(
         classifier.module,
         classifier.embedding,
@@ -160,9 +208,9 @@ def _hook_embedding(
 def _logits(
     classifier: Classifier, encodings: Sequence[Encoding], *, repeats: Tensor | None = None
 ) -> Tensor:
-    """Run a batch, padded on the right, each text as often as `repeats` has it.
+    """Return the logits [B, C] of a batch in float32.
 
-    Returns logits [B, C] in float32.
+    Padding is on the right. With `repeats` [texts], each text is in the batch that many times.
     """
     inputs = {
         "input_ids": _padded([encoding.ids for encoding in encodings], classifier.pad_id),
@@ -176,15 +224,15 @@ def _logits(
     with use_matmul_backend(classifier.matmul_backend):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
     logits = read_logits(output).float()
-    # A head of one output is often squeezed, and the batch with it where that holds one text.
+    # A head of one output is often squeezed, and with one text the batch dimension is lost, too.
     return logits.view(len(inputs["input_ids"]), -1) if logits.dim() < 2 else logits
 
 
 def read_logits(output: object) -> Tensor:
-    """Return the logits out of what a module gives: a tensor, the first of a tuple, or by name.
+    """Return the logits in a module's output: a tensor, a tuple that begins with it, or by name.
 
     Raises:
-        CheckpointError: they are not there.
+        CheckpointError: The output has no logits.
     """
     if isinstance(output, Mapping):
         output = output.get("logits")
@@ -193,12 +241,13 @@ def read_logits(output: object) -> Tensor:
     output = getattr(output, "logits", output)
     if not isinstance(output, Tensor):
         raise CheckpointError(
-            "the model gives no logits",
+            "the model returns no logits",
             "let forward return a tensor, a tuple that begins with it, or a dict with 'logits'",
         )
     return output
 
 
 def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+    """Return the rows as one tensor [B, L], padded on the right with `fill`."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows])

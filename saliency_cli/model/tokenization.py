@@ -1,27 +1,36 @@
-"""Text -> ids, offsets into the untouched text, special tokens; windows of long texts."""
+"""Texts and pairs -> token ids with offsets in the unchanged text; windows of long texts.
+
+A segment is one of the texts that a row has: `TEXT`, or `PAIR` for the second text of a pair.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from saliency_cli.model.truncation import Span, deciding_spans
+from saliency_cli.model.truncation import Span, spans_to_tokenize
 from saliency_cli.records import Encoded, Encoding, Row, Window
 
 TEXT, PAIR = 0, 1
-_Told: TypeAlias = tuple[tuple[int, int], int, bool]
-"""A token as the tokenizer tells it: offsets, half, special or not."""
-ONLY = {TEXT: "only_first", PAIR: "only_second"}
+TRUNCATION = {TEXT: "only_first", PAIR: "only_second"}
+"""transformers' name for truncating one segment only."""
+_Token: TypeAlias = tuple[Span, int, bool]
+"""A token's offsets, its segment, and whether it is a special token."""
 
 
 def encode(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> list[Encoding]:  # noqa: ANN401
-    """Encode texts, cutting each after `max_length` tokens, special ones counted.
+    """Return the encodings of single texts, truncated.
 
-    Offsets are code points of the text as it was given, whatever the tokenizer's normaliser did.
-    The name of a special token that a text spells out is text.
+    Offsets count code points of the text as given, whatever the tokenizer's normalizer changes. The
+    name of a special token in a text, such as "[SEP]", is treated as text.
+
+    Args:
+        tokenizer: A fast tokenizer of transformers.
+        texts: The texts.
+        max_length: Maximum number of tokens, special tokens included.
     """
-    found = _call(tokenizer, list(texts), truncation=True, max_length=max_length)
-    return [_encoding(encoding, (text,)) for encoding, text in zip(found, texts, strict=True)]
+    raw = _tokenize(tokenizer, list(texts), truncation=True, max_length=max_length)
+    return [_encoding(encoding, (text,)) for encoding, text in zip(raw, texts, strict=True)]
 
 
 def encode_rows(
@@ -31,123 +40,143 @@ def encode_rows(
     max_length: int,
     stride: int | None = None,
 ) -> list[Encoded]:
-    """Encode rows, in pairs where they are; what is too long is cut or, with a stride, windowed.
+    """Return the encodings of rows, of which each is a text or a pair of texts.
 
-    A text that is cut is not read much further than where it is.
+    Args:
+        tokenizer: A fast tokenizer of transformers.
+        rows: The rows.
+        max_length: Maximum number of tokens, special tokens included.
+        stride: Tokens by which the windows of a long text overlap; None to truncate it instead. Of
+            a text that is truncated, only the part that decides which tokens are kept is read.
     """
     if not rows:
         return []
-    spans = [
-        _spans(tokenizer, row, max_length=max_length if stride is None else None) for row in rows
-    ]
-    given = [*map(_given, rows, spans)]
-    found = _call(tokenizer, given, truncation=True, max_length=max_length)
-    encodings = map(_encoding, found, map(_halves, rows), spans)
+    # Windows need the whole text, so its spans are cut only where it is truncated.
+    cut_length = max_length if stride is None else None
+    spans = [_spans(tokenizer, row, max_length=cut_length) for row in rows]
+    raw = _tokenize(
+        tokenizer, [*map(_tokenizer_input, rows, spans)], truncation=True, max_length=max_length
+    )
+    encodings = map(_encoding, raw, map(_segment_texts, rows), spans)
     return [
-        _windowed(tokenizer, row, max_length=max_length, stride=stride) or _single(encoding)
+        _in_windows(tokenizer, row, max_length=max_length, stride=stride) or _in_one(encoding)
         if encoding.truncated and stride is not None
-        else _single(encoding)
+        else _in_one(encoding)
         for row, encoding in zip(rows, encodings, strict=True)
     ]
 
 
-def _halves(row: Row) -> tuple[str, ...]:
+def _segment_texts(row: Row) -> tuple[str, ...]:
     return (row.text,) if row.pair is None else (row.text, row.pair)
 
 
 def _spans(tokenizer: Any, row: Row, *, max_length: int | None) -> tuple[Span, ...]:  # noqa: ANN401
-    """Return the parts of a row's halves that are read: all, unless a length decides."""
-    halves = _halves(row)
+    """Return the span of each text of a row that has to be read: all of it without a length."""
+    texts = _segment_texts(row)
     if max_length is None:
-        return tuple((0, len(half)) for half in halves)
-    return deciding_spans(
+        return tuple((0, len(text)) for text in texts)
+    return spans_to_tokenize(
         tokenizer,
-        halves,
+        texts,
         max_length=max_length,
-        tokenize=lambda parts: _call(tokenizer, [_shaped(parts)])[0],
+        tokenize=lambda parts: _tokenize(tokenizer, [_text_or_pair(parts)])[0],
     )
 
 
-def _given(row: Row, spans: Sequence[Span]) -> str | tuple[str, ...]:
-    """Return those parts of a row's text or pair as transformers takes them."""
-    return _shaped(
-        tuple(half[start:end] for half, (start, end) in zip(_halves(row), spans, strict=True))
+def _tokenizer_input(row: Row, spans: Sequence[Span]) -> str | tuple[str, ...]:
+    """Return those spans of a row's texts as transformers takes them."""
+    texts = _segment_texts(row)
+    return _text_or_pair(
+        tuple(text[start:end] for text, (start, end) in zip(texts, spans, strict=True))
     )
 
 
-def _shaped(parts: tuple[str, ...]) -> str | tuple[str, ...]:
+def _text_or_pair(parts: tuple[str, ...]) -> str | tuple[str, ...]:
     return parts if len(parts) > 1 else parts[0]
 
 
-def _single(encoding: Encoding) -> Encoded:
+def _in_one(encoding: Encoding) -> Encoded:
+    """Return a text that the model reads in one window."""
     return Encoded(encoding, (Window(encoding, tuple(range(len(encoding)))),))
 
 
-def _windowed(
+def _in_windows(
     tokenizer: Any,  # noqa: ANN401
     row: Row,
     *,
     max_length: int,
     stride: int,
 ) -> Encoded | None:
-    """Read a text in windows that overlap by `stride` tokens, or None where they have no room.
+    """Return a text in windows that overlap by `stride` tokens, or None if a window is too short.
 
-    Of a pair the longer half is divided, and each window holds the whole of the other.
+    Of a pair the longer text is divided, and each window holds the whole of the other text.
     """
-    halves = _halves(row)
-    (found,) = _call(tokenizer, [_shaped(halves)])
-    full = _encoding(found, halves)
-    counts = [content(full, segment) for segment in (TEXT, PAIR)]
+    texts = _segment_texts(row)
+    (raw,) = _tokenize(tokenizer, [_text_or_pair(texts)])
+    full = _encoding(raw, texts)
+    counts = [count_text_tokens(full, segment) for segment in (TEXT, PAIR)]
     divided = TEXT if counts[TEXT] >= counts[PAIR] else PAIR
     if max_length - (len(full) - counts[divided]) <= stride:
         return None
-    with _cutting_at_the_end(tokenizer):
-        found = _call(
+    with _truncating_on_the_right(tokenizer):
+        raw_windows = _tokenize(
             tokenizer,
-            [_shaped(halves)],
-            truncation=ONLY[divided],
+            [_text_or_pair(texts)],
+            truncation=TRUNCATION[divided],
             max_length=max_length,
             stride=stride,
             return_overflowing_tokens=True,
         )
-    windows = [_encoding(encoding, halves) for encoding in found]
-    return _joined(windows, full, divided=divided, stride=stride)
+    windows = [_encoding(encoding, texts) for encoding in raw_windows]
+    return _with_positions(windows, full, divided=divided, stride=stride)
 
 
-def _joined(windows: Sequence[Encoding], full: Encoding, *, divided: int, stride: int) -> Encoded:
-    """Say where the tokens of each window lie in the full text.
+def _with_positions(
+    windows: Sequence[Encoding], full: Encoding, *, divided: int, stride: int
+) -> Encoded:
+    """Return the windows with the positions of their tokens in the full text.
 
-    Before and behind the divided half every window has the same tokens: template, other half.
+    Before and after the divided segment every window has the same tokens: those of the template and
+    of the other segment.
     """
-    counts = [content(window, divided) for window in windows]
+    counts = [count_text_tokens(window, divided) for window in windows]
     starts = accumulate((count - stride for count in counts[:-1]), initial=0)
-    before = _first(full, divided)
-    behind = len(full) - before - content(full, divided)
+    before = _first_text_token(full, divided)
+    after = len(full) - before - count_text_tokens(full, divided)
     placed = []
     for window, count, start in zip(windows, counts, starts, strict=True):
         middle = range(before + start, before + start + count)
-        positions = (*range(before), *middle, *range(len(full) - behind, len(full)))
+        positions = (*range(before), *middle, *range(len(full) - after, len(full)))
         placed.append(Window(window, positions))
     return Encoded(full, tuple(placed))
 
 
-def _first(encoding: Encoding, segment: int) -> int:
-    """Return the place of the first token of a half's own."""
-    flags = zip(encoding.segments, encoding.special, strict=True)
-    return next(place for place, (of, special) in enumerate(flags) if of == segment and not special)
+def _first_text_token(encoding: Encoding, segment: int) -> int:
+    """Return the position of a segment's first token that is not a special token."""
+    tokens = zip(encoding.segments, encoding.special, strict=True)
+    return next(
+        position
+        for position, (token_segment, special) in enumerate(tokens)
+        if token_segment == segment and not special
+    )
 
 
-def content(encoding: Encoding, segment: int) -> int:
-    """Count the tokens of a half that lie in its text."""
+def count_text_tokens(encoding: Encoding, segment: int) -> int:
+    """Return the number of a segment's tokens, special tokens not counted.
+
+    Args:
+        encoding: The tokens of a text or pair.
+        segment: `TEXT` or `PAIR`.
+    """
     return sum(
-        of == segment and not special
-        for of, special in zip(encoding.segments, encoding.special, strict=True)
+        token_segment == segment and not special
+        for token_segment, special in zip(encoding.segments, encoding.special, strict=True)
     )
 
 
 @contextmanager
-def _cutting_at_the_end(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
-    """Have windows counted from the start of the text, whatever side the tokenizer cuts at."""
+def _truncating_on_the_right(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
+    """Make the tokenizer count windows from the start of the text, then restore its side."""
     side = tokenizer.truncation_side
     tokenizer.truncation_side = "right"
     try:
@@ -156,12 +185,12 @@ def _cutting_at_the_end(tokenizer: Any) -> Iterator[None]:  # noqa: ANN401
         tokenizer.truncation_side = side
 
 
-def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:  # noqa: ANN401
-    """Return the tokenizers library's encodings of texts and pairs."""
+def _tokenize(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:  # noqa: ANN401
+    """Return the encodings of texts and pairs, as the tokenizers library has them."""
     batch = tokenizer(
         texts,
         return_attention_mask=False,
-        return_token_type_ids=False,  # they are in the encodings, whatever the batch has
+        return_token_type_ids=False,  # the encodings have them in any case
         split_special_tokens=True,
         **options,
     )
@@ -169,53 +198,53 @@ def _call(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[Any]:
 
 
 def _encoding(
-    encoding: Any,  # noqa: ANN401 - tokenizers has no types
-    halves: Sequence[str],
+    raw: Any,  # noqa: ANN401 - tokenizers has no types
+    texts: Sequence[str],
     spans: Sequence[Span] | None = None,
 ) -> Encoding:
-    """Return what the model reads, with offsets in the halves, of which `spans` were encoded."""
-    starts = [0] * len(halves) if spans is None else [start for start, _ in spans]
-    special = tuple(bool(flag) for flag in encoding.special_tokens_mask)
-    segments = tuple(_segments(encoding.sequence_ids))
-    moved = (
-        (start + starts[half], end + starts[half])
-        for (start, end), half in zip(encoding.offsets, segments, strict=True)
+    """Return an encoding with offsets in the whole texts, of which only `spans` were tokenized."""
+    starts = [0] * len(texts) if spans is None else [start for start, _ in spans]
+    special = tuple(bool(flag) for flag in raw.special_tokens_mask)
+    segments = tuple(_segments(raw.sequence_ids))
+    shifted = (
+        (start + starts[segment], end + starts[segment])
+        for (start, end), segment in zip(raw.offsets, segments, strict=True)
     )
-    told = zip(moved, segments, special, strict=True)
+    tokens = zip(shifted, segments, special, strict=True)
     return Encoding(
-        ids=tuple(encoding.ids),
-        type_ids=tuple(encoding.type_ids),
-        tokens=tuple(encoding.tokens),
-        offsets=tuple(_offsets(halves, told)),
+        ids=tuple(raw.ids),
+        type_ids=tuple(raw.type_ids),
+        tokens=tuple(raw.tokens),
+        offsets=tuple(_ordered_offsets(texts, tokens)),
         special=special,
         segments=segments,
-        truncated=bool(encoding.overflowing),
+        truncated=bool(raw.overflowing),
     )
 
 
 def _segments(sequence_ids: Sequence[int | None]) -> Iterator[int]:
-    """Yield the half of each token; one of the template counts with what is before it."""
+    """Yield the segment of each token; a special token belongs to the segment before it."""
     last = TEXT
     for sequence in sequence_ids:
         last = last if sequence is None else int(sequence)
         yield last
 
 
-def _offsets(halves: Sequence[str], tokens: Iterable[_Told]) -> Iterator[tuple[int, int]]:
-    """Yield where each token lies in its half: in order, inside, and without white space around it.
+def _ordered_offsets(texts: Sequence[str], tokens: Iterable[_Token]) -> Iterator[Span]:
+    """Yield each token's offsets in its text: in order, inside the text, white space stripped.
 
-    A token that is nothing but white space keeps it; a special one lies nowhere, at (0, 0).
+    A token of only white space keeps it; a special token has (0, 0).
     """
-    reached = [0] * len(halves)
+    last_starts = [0] * len(texts)
     for (start, end), segment, is_special in tokens:
         if is_special:
             yield 0, 0
             continue
-        text = halves[segment]
-        before = max(reached[segment], min(start, len(text)))
-        covered = text[before : max(before, end)]
-        visible = covered.strip() or covered
-        if len(visible) < len(covered):
-            before += covered.index(visible)
-        reached[segment] = before
-        yield before, before + len(visible)
+        text = texts[segment]
+        start = max(last_starts[segment], min(start, len(text)))  # noqa: PLW2901
+        covered = text[start : max(start, end)]
+        stripped = covered.strip() or covered
+        if len(stripped) < len(covered):
+            start += covered.index(stripped)  # noqa: PLW2901
+        last_starts[segment] = start
+        yield start, start + len(stripped)

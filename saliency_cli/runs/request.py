@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from saliency_cli.attribution.maths import Maths
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.settings import (
     Compute,
     ExecutionChoice,
@@ -10,7 +11,6 @@ from saliency_cli.settings import (
     OutputChoice,
     PresetName,
     Sharding,
-    TextsChoice,
 )
 
 

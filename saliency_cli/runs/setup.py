@@ -14,7 +14,7 @@ from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.inputs.text_source import Source, open_texts
-from saliency_cli.model.devices import WINDOW_ROWS, choose_batch_tokens, choose_streams
+from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.model.heads import check_targets
 from saliency_cli.progress import Progress
 from saliency_cli.runs.finished_run import read_plan
@@ -136,5 +136,5 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         Budget(tokens, equal_lengths=not classifier.padding_blind),
         replicas=choose_streams(classifier.device) if can_replicate(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
-        read_ahead_rows=WINDOW_ROWS[classifier.device.type],
+        read_ahead_rows=READ_AHEAD_ROWS[classifier.device.type],
     )

@@ -1,8 +1,9 @@
 """What a user chose, parsed and frozen: one field of one dataclass for each option.
 
 The command line (`cli.options`), the table of options in docs/command-line.md and the options in
-the manifest (`runs.manifest`) are derived from these fields, so an option is declared once. The
-parameters of an attribution method are declared in the same way, in the method's own file.
+the manifest (`runs.manifest`) are derived from these fields, so an option is declared once. Options
+whose values a registry lists are declared in the same way beside it: those of the input
+(`inputs.options`), of the method (`attribution.maths`) and of each method (`attribution.methods`).
 """
 
 from saliency_cli.settings.execution import ExecutionChoice
@@ -13,7 +14,6 @@ from saliency_cli.settings.names import (
     DtypeName,
     EngineName,
     ExportName,
-    FormatName,
     HeadName,
     MatmulBackend,
     ObjectiveName,
@@ -28,12 +28,11 @@ from saliency_cli.settings.output import (
     Sharding,
     ShardSelection,
 )
-from saliency_cli.settings.texts import Columns, TargetChoice, TextsChoice
+from saliency_cli.settings.target import TargetChoice
 
 __all__ = [
     "AttentionName",
     "BaselineName",
-    "Columns",
     "Compute",
     "ConsoleChoice",
     "DtypeName",
@@ -41,7 +40,6 @@ __all__ = [
     "EngineName",
     "ExecutionChoice",
     "ExportName",
-    "FormatName",
     "HeadName",
     "MatmulBackend",
     "ModelChoice",
@@ -55,6 +53,5 @@ __all__ = [
     "ShardSelection",
     "Sharding",
     "TargetChoice",
-    "TextsChoice",
     "settings_of",
 ]

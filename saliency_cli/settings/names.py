@@ -2,7 +2,6 @@
 
 from typing import Literal, TypeAlias
 
-FormatName: TypeAlias = Literal["csv", "tsv", "jsonl"]
 ReductionName: TypeAlias = Literal["l2", "dot", "sum"]
 ObjectiveName: TypeAlias = Literal["logit", "loss"]
 BaselineName: TypeAlias = Literal["mask"]

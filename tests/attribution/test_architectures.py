@@ -1,4 +1,4 @@
-"""Every architecture that docs/architectures.md names: the promises hold for each."""
+"""Every architecture of docs/architectures.md keeps the promises of the design."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saliency_cli.attribution.model_checks import at_layer, check_reduction, embeddings_block
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.model_checks import check_reduction, embeddings_block, with_layer
 from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
@@ -22,82 +23,83 @@ from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS
 from tests.support.paths import ROOT
 
-NORMALISED = {"DeBERTa", "DeBERTa-v2/v3", "ModernBERT", "ModernBERT, mean"}
-"""Their token embeddings go straight into a LayerNorm, and have no length behind it."""
-SHARED = {"T5": ("encoder", "decoder"), "BART": ("encoder", "decoder")}
-NO_EMBEDS = {*SHARED, "T5, ReLU"}
-Loaded = Callable[[str], Classifier]
+NORM_AFTER_EMBEDDING = {"DeBERTa", "DeBERTa-v2/v3", "ModernBERT", "ModernBERT, mean"}
+"""A LayerNorm follows their token embedding, so the logits do not depend on its length."""
+SHARED_EMBEDDING = {"T5": ("encoder", "decoder"), "BART": ("encoder", "decoder")}
+WITHOUT_INPUTS_EMBEDS = {*SHARED_EMBEDDING, "T5, ReLU"}
+LoadByName = Callable[[str], Classifier]
 
 
 @pytest.fixture(scope="session")
-def loaded(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> Loaded:
-    """Return a function that loads the classifier of an architecture, once."""
-    known: dict[str, Classifier] = {}
+def load_model(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> LoadByName:
+    """Return a function that returns the classifier of an architecture, loaded once."""
+    cache: dict[str, Classifier] = {}
 
     def get(name: str) -> Classifier:
-        if name not in known:
+        if name not in cache:
             folder = save_architecture(name, tmp_path_factory.mktemp("architecture"))
-            known[name] = load(ModelChoice(folder), compute)
-            assert known[name].deterministic
-        return known[name]
+            cache[name] = load(ModelChoice(folder), compute)
+            assert cache[name].deterministic
+        return cache[name]
 
     return get
 
 
-def assert_same(ours: list[Tensor], theirs: list[Tensor], bound: float = 1e-5) -> None:
-    for one, other in zip(ours, theirs, strict=True):
+def assert_same(actual: list[Tensor], expected: list[Tensor], bound: float = 1e-5) -> None:
+    """Fail if a value differs by more than `bound` times the largest of its tensor."""
+    for one, other in zip(actual, expected, strict=True):
         assert other.abs().max() > 0
         assert (one - other).abs().max() <= bound * other.abs().max()
 
 
 @pytest.mark.parametrize("reduction", ["l2", "dot"])
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"T5, ReLU"}))
-def test_a_rows_scores_are_its_own(
-    monkeypatch: pytest.MonkeyPatch, loaded: Loaded, name: str, reduction: str
+def test_a_rows_scores_do_not_depend_on_other_rows(
+    monkeypatch: pytest.MonkeyPatch, load_model: LoadByName, name: str, reduction: str
 ) -> None:
-    classifier = loaded(name)
-    if reduction == "dot" and name in NORMALISED:
-        classifier = at_layer(classifier, str(embeddings_block(classifier)))
-    assert_independent(monkeypatch, classifier, reduction)
+    classifier = load_model(name)
+    if reduction == "dot" and name in NORM_AFTER_EMBEDDING:
+        classifier = with_layer(classifier, str(embeddings_block(classifier)))
+    assert_independent_of_batch(monkeypatch, classifier, reduction)
 
 
-def assert_independent(
+def assert_independent_of_batch(
     monkeypatch: pytest.MonkeyPatch, classifier: Classifier, reduction: str
 ) -> None:
-    maths: dict[str, Any] = {"samples": 4, "reduction": reduction}
-    alone = [scored(engine(classifier, **maths), [text])[0] for text in TEXTS]
+    options: dict[str, Any] = {"samples": 4, "reduction": reduction}
+    alone = [scored(engine(classifier, **options), [text])[0] for text in TEXTS]
     for side in ("left", "right"):
         monkeypatch.setattr(classifier.tokenizer, "padding_side", side)
-        assert_same(scored(engine(classifier, **maths), TEXTS), alone)
-    backwards = scored(engine(classifier, tokens=60, **maths), TEXTS[::-1])
+        assert_same(scored(engine(classifier, **options), TEXTS), alone)
+    backwards = scored(engine(classifier, tokens=60, **options), TEXTS[::-1])
     assert_same(backwards[::-1], alone)
 
 
-def test_a_relu_jumps_in_float32_only(
+def test_a_relu_is_unstable_in_float32_only(
     monkeypatch: pytest.MonkeyPatch, compute: Compute, tmp_path: Path
 ) -> None:
-    # One unit in thousands has an input within rounding of 0, and its gradient is all or nothing;
-    # in float64 the batch moves nothing far enough.
+    # One unit in thousands has an input within rounding of 0, where its gradient is either 0 or 1.
+    # In float64 the batch does not change any input by enough.
     folder = save_architecture("T5, ReLU", tmp_path)
     classifier = load(ModelChoice(folder), compute)
-    exact = replace(classifier, module=classifier.module.double(), matmul_backend="torch")
-    assert_independent(monkeypatch, exact, "l2")
+    double = replace(classifier, module=classifier.module.double(), matmul_backend="torch")
+    assert_independent_of_batch(monkeypatch, double, "l2")
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_probe_finds_who_sees_padding(loaded: Loaded, name: str) -> None:
-    assert loaded(name).padding_blind == ARCHITECTURES[name].padding_blind
+def test_the_probe_finds_whether_padding_changes_logits(load_model: LoadByName, name: str) -> None:
+    assert load_model(name).padding_blind == ARCHITECTURES[name].padding_blind
 
 
 @pytest.mark.parametrize("name", ["T5", "XLNet", "DeBERTa-v2/v3"])
-def test_streams_change_nothing(loaded: Loaded, name: str) -> None:
-    run = engine(loaded(name), samples=4)
-    assert_same(scored(replace(run, streams=2), TEXTS), scored(run, TEXTS))
+def test_scores_do_not_depend_on_the_number_of_streams(load_model: LoadByName, name: str) -> None:
+    run = engine(load_model(name), samples=4)
+    assert_same(scored(replace(run, replicas=2), TEXTS), scored(run, TEXTS))
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_longest_text_fits(loaded: Loaded, name: str) -> None:
-    classifier = loaded(name)
+def test_a_text_of_the_maximum_length_is_accepted(load_model: LoadByName, name: str) -> None:
+    classifier = load_model(name)
     (encoding,) = encode(classifier.tokenizer, ["home is " * 200], max_length=classifier.max_length)
     assert encoding.truncated
     assert len(encoding) == classifier.max_length
@@ -105,55 +107,59 @@ def test_the_longest_text_fits(loaded: Loaded, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["T5", "ModernBERT"])
-def test_bfloat16_tells_much_the_same(
-    loaded: Loaded, compute: Compute, tmp_path: Path, name: str
+def test_bfloat16_gives_similar_scores(
+    load_model: LoadByName, compute: Compute, tmp_path: Path, name: str
 ) -> None:
     folder = save_architecture(name, tmp_path)
     half = load(ModelChoice(folder), replace(compute, dtype="bfloat16"))
-    theirs = scored(engine(loaded(name), samples=4), TEXTS)
-    for one, other in zip(scored(engine(half, samples=4), TEXTS), theirs, strict=True):
+    exact = scored(engine(load_model(name), samples=4), TEXTS)
+    for one, other in zip(scored(engine(half, samples=4), TEXTS), exact, strict=True):
         assert float((one - other).abs().sum()) < 0.2
 
 
-# The leaf is the one that plain autograd would take.
+# The gradient is the one that plain autograd gives.
 
 
-def ours(classifier: Classifier, text: str, shift: Tensor | None = None) -> Tensor:
-    """Return the engine's gradient [L, H] of one pass, displaced by `shift` [1, L, H]."""
+def engine_gradient(classifier: Classifier, text: str, shift: Tensor | None = None) -> Tensor:
+    """Return the engine's gradient [L, H] of one pass with noise `shift` [1, L, H]."""
     clean = clean_passes(
         classifier, encode(classifier.tokenizer, [text], max_length=classifier.max_length)
     )[0]
-    still = torch.zeros(1, *clean.embedding.shape)
+    no_noise = torch.zeros(1, *clean.embedding.shape)
     predicted = int(clean.logits.argmax())
-    aim = PassRequest(clean, Target(classifier.labels[predicted], predicted), 1)
-    made = gradient_passes(classifier, [aim], still if shift is None else shift, objective="logit")
-    return made.values[0]
+    request = PassRequest(clean, Target(classifier.labels[predicted], predicted), 1)
+    gradients = gradient_passes(
+        classifier, [request], no_noise if shift is None else shift, objective="logit"
+    )
+    return gradients.values[0]
 
 
 def inputs_of(classifier: Classifier, text: str) -> dict[str, Tensor]:
     return dict(classifier.tokenizer(text, return_tensors="pt").to(classifier.device))
 
 
-@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NO_EMBEDS))
-def test_without_noise_it_is_the_plain_gradient(loaded: Loaded, name: str) -> None:
-    classifier = loaded(name)
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - WITHOUT_INPUTS_EMBEDS))
+def test_without_noise_the_result_is_the_plain_gradient(load_model: LoadByName, name: str) -> None:
+    classifier = load_model(name)
     inputs = inputs_of(classifier, TEXTS[3])
     leaf = classifier.embedding(inputs.pop("input_ids")).detach().requires_grad_()
     logits = classifier.module(inputs_embeds=leaf, **inputs).logits
     expected = torch.autograd.grad(logits.max(), leaf)[0][0]
-    assert_same([ours(classifier, TEXTS[3])], [expected])
+    assert_same([engine_gradient(classifier, TEXTS[3])], [expected])
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1])
-@pytest.mark.parametrize("name", SHARED)
-def test_both_uses_of_a_shared_embedding_count(loaded: Loaded, name: str, noise: float) -> None:
-    classifier = loaded(name)
+@pytest.mark.parametrize("name", SHARED_EMBEDDING)
+def test_the_gradient_sums_both_uses_of_a_shared_embedding(
+    load_model: LoadByName, name: str, noise: float
+) -> None:
+    classifier = load_model(name)
     inputs = inputs_of(classifier, TEXTS[3])
     target = int(classifier.module(**inputs).logits.argmax())
     shape = classifier.embedding(inputs["input_ids"]).shape
     shift = noise * torch.randn(shape, generator=torch.Generator().manual_seed(3))
     shift = shift.to(classifier.device)
-    moved = torch.cat((torch.zeros_like(shift[:, :1]), shift[:, :-1]), dim=1)
+    decoder_shift = torch.cat((torch.zeros_like(shift[:, :1]), shift[:, :-1]), dim=1)
     outputs: list[Tensor] = []
 
     def displace(layer: nn.Module, by: Tensor) -> Any:  # noqa: ANN401
@@ -163,8 +169,8 @@ def test_both_uses_of_a_shared_embedding_count(loaded: Loaded, name: str, noise:
 
         return layer.register_forward_hook(add)
 
-    encoder, decoder = (table_of(classifier, side) for side in SHARED[name])
-    handles = [displace(encoder, shift), displace(decoder, moved)]
+    encoder, decoder = (token_embedding(classifier, side) for side in SHARED_EMBEDDING[name])
+    handles = [displace(encoder, shift), displace(decoder, decoder_shift)]
     logits = classifier.module(**inputs).logits
     for handle in handles:
         handle.remove()
@@ -172,38 +178,40 @@ def test_both_uses_of_a_shared_embedding_count(loaded: Loaded, name: str, noise:
     expected = in_encoder[0].clone()
     expected[:-1] += in_decoder[0, 1:]
     assert float(in_decoder[0, 1:].abs().max()) > 0.01 * float(in_encoder.abs().max())
-    assert_same([ours(classifier, TEXTS[3], shift)], [expected])
+    assert_same([engine_gradient(classifier, TEXTS[3], shift)], [expected])
 
 
-def table_of(classifier: Classifier, side: str) -> nn.Module:
-    """Return the token embedding of the encoder or the decoder."""
+def token_embedding(classifier: Classifier, side: str) -> nn.Module:
+    """Return the token embedding of one side, "encoder" or "decoder"."""
     names = [name for name, _ in classifier.module.named_modules()]
     (name,) = (name for name in names if name.endswith(f"{side}.embed_tokens"))
     return classifier.module.get_submodule(name)
 
 
-# What an architecture asks of its user.
+# Options that an architecture refuses or allows.
 
 
-@pytest.mark.parametrize("name", sorted(NORMALISED))
-def test_dot_is_refused_where_a_norm_follows_the_embedding(loaded: Loaded, name: str) -> None:
-    classifier = loaded(name)
+@pytest.mark.parametrize("name", sorted(NORM_AFTER_EMBEDDING))
+def test_dot_is_refused_if_a_norm_follows_the_embedding(load_model: LoadByName, name: str) -> None:
+    classifier = load_model(name)
     block = str(embeddings_block(classifier))
     with pytest.raises(UsageError, match="--reduction dot is nothing but rounding") as caught:
-        check_reduction(classifier, reduction="dot", objective="logit")
+        check_reduction(classifier, Maths(reduction="dot"))
     assert f"--embedding-layer {block}" in str(caught.value.hint)
-    check_reduction(at_layer(classifier, block), reduction="dot", objective="logit")
-    check_reduction(classifier, reduction="l2", objective="logit")
+    check_reduction(with_layer(classifier, block), Maths(reduction="dot"))
+    check_reduction(classifier, Maths(reduction="l2"))
 
 
-@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NORMALISED))
-def test_dot_is_allowed_elsewhere(loaded: Loaded, name: str) -> None:
-    check_reduction(loaded(name), reduction="dot", objective="logit")
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NORM_AFTER_EMBEDDING))
+def test_dot_is_allowed_for_other_architectures(load_model: LoadByName, name: str) -> None:
+    check_reduction(load_model(name), Maths(reduction="dot"))
 
 
-@pytest.mark.parametrize("name", ["GPT-2, no padding", "Llama", "GPT-2, padding unsaid"])
-def test_a_model_saved_without_padding_predicts_as_it_does_alone(loaded: Loaded, name: str) -> None:
-    classifier = loaded(name)
+@pytest.mark.parametrize("name", ["GPT-2, no padding", "Llama", "GPT-2, padding of the tokenizer"])
+def test_a_model_saved_without_padding_predicts_the_same_in_a_batch(
+    load_model: LoadByName, name: str
+) -> None:
+    classifier = load_model(name)
     encodings = encode(classifier.tokenizer, TEXTS[:2], max_length=64)
     if not classifier.padding_blind:
         encodings = encodings[:1] * 2
@@ -216,15 +224,15 @@ def test_a_model_saved_without_padding_predicts_as_it_does_alone(loaded: Loaded,
     classifier.module.config.pad_token_id = pad  # type: ignore[union-attr]
 
 
-def test_the_docs_tell_every_architecture() -> None:
+def test_the_docs_list_every_architecture() -> None:
     page = (ROOT / "docs" / "architectures.md").read_text(encoding="utf-8")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in page.splitlines()
         if line.startswith("| ")
     ]
-    told = {row[0]: (row[1], row[2]) for row in rows}
-    for name, made in ARCHITECTURES.items():
-        batched = "padded" if made.padding_blind else "by equal length"
-        assert told[name] == (made.tokenizer, batched)
+    documented = {row[0]: (row[1], row[2]) for row in rows}
+    for name, architecture in ARCHITECTURES.items():
+        batched = "padded" if architecture.padding_blind else "by equal length"
+        assert documented[name] == (architecture.tokenizer, batched)
     assert Path(__file__).name in page

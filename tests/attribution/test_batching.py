@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from saliency_cli.attribution import accumulator as engine_room
 from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.methods.parameters import SampleCount
+from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import Gradients, gradient_passes
 from tests.support.attribution import engine, scored
@@ -71,9 +72,9 @@ def test_nothing_is_lost_and_only_a_single_grain_exceeds_the_budget(
     assert found == expected
 
 
-@pytest.mark.parametrize(("samples", "streams"), [(10, 1), (10, 2), (None, 1), (None, 2)])
+@pytest.mark.parametrize(("samples", "replicas"), [(10, 1), (10, 2), ("auto", 1), ("auto", 2)])
 def test_little_of_the_batches_is_padding(
-    bert: Classifier, monkeypatch: pytest.MonkeyPatch, samples: int | None, streams: int
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, samples: SampleCount, replicas: int
 ) -> None:
     """Texts of 3 to 62 tokens, few of each length; some take more draws than others."""
     real = padded = 0
@@ -84,11 +85,11 @@ def test_little_of_the_batches_is_padding(
         padded += shift.shape[0] * shift.shape[1]
         return gradient_passes(classifier, aims, shift, **rest)
 
-    monkeypatch.setattr(engine_room, "gradient_passes", counted)
+    monkeypatch.setattr(passes, "gradient_passes", counted)
     texts = [
         " ".join((WORDS * 5)[start : start + length]) for start in (0, 7) for length in LENGTHS
     ]
-    run = replace(engine(bert, samples=samples, noise=0.02, tokens=1024), streams=streams)
+    run = replace(engine(bert, samples=samples, noise=0.02, tokens=1024), replicas=replicas)
     scored(run, texts)
     assert 0.95 * padded < real < padded
 

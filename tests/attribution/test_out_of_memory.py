@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution import accumulator as engine_room
-from saliency_cli.attribution import engine as flow
+from saliency_cli.attribution import accumulator, scheduler
 from saliency_cli.attribution.accumulator import Accumulator
 from saliency_cli.attribution.engine import explain
+from saliency_cli.attribution.methods.parameters import SampleCount
+from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.memory import ran_out
+from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.model.passes import CleanPass, Gradients, clean_passes, gradient_passes
 from saliency_cli.records import BadRow, Encoding, Row
 from tests.support.attribution import engine, scored
@@ -39,7 +40,7 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
                 raise error
             return gradient_passes(classifier, aims, shift, **rest)
 
-        monkeypatch.setattr(engine_room, "gradient_passes", limited)
+        monkeypatch.setattr(passes, "gradient_passes", limited)
         return tried
 
     return limit
@@ -48,9 +49,9 @@ def room_for(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA"), RuntimeError(CPU_ERROR), MemoryError()], ids=repr
 )
-@pytest.mark.parametrize("samples", [16, None])
+@pytest.mark.parametrize("samples", [16, "auto"])
 def test_the_batches_are_halved_until_they_fit_and_the_scores_stay(
-    bert: Classifier, room_for: Callable[..., list[int]], error: Exception, samples: int | None
+    bert: Classifier, room_for: Callable[..., list[int]], error: Exception, samples: SampleCount
 ) -> None:
     run = engine(bert, samples=samples, tokens=400)
     whole = scored(run, TEXTS)
@@ -81,11 +82,11 @@ class Room:
         return taken
 
 
-@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_what_failed_gives_its_memory_back_before_the_next_batch(
-    bert: Classifier, monkeypatch: pytest.MonkeyPatch, streams: int
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, replicas: int
 ) -> None:
-    run = replace(engine(bert, samples=64, tokens=10_000), streams=streams)
+    run = replace(engine(bert, samples=64, tokens=10_000), replicas=replicas)
     whole = scored(run, TEXTS)
     room = Room(200)
 
@@ -94,7 +95,7 @@ def test_what_failed_gives_its_memory_back_before_the_next_batch(
         also = room.take(shift)
         return _kept(gradient_passes(classifier, aims, shift, **rest), held, also)
 
-    monkeypatch.setattr(engine_room, "gradient_passes", two_steps)
+    monkeypatch.setattr(passes, "gradient_passes", two_steps)
     for one, other in zip(scored(run, TEXTS), whole, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max()
     assert room.refused
@@ -107,7 +108,7 @@ def _kept(gradients: Gradients, *_held: Tensor) -> Gradients:
 def test_a_text_that_only_fits_by_itself_is_tried_by_itself(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = replace(engine(bert, samples=8, tokens=1), streams=2)
+    run = replace(engine(bert, samples=8, tokens=1), replicas=2)
     texts = [f"{word} {TEXTS[3]}" for word in WORDS[:4]]
     whole = scored(run, texts)
     busy, refused = threading.Semaphore(1), []
@@ -122,7 +123,7 @@ def test_a_text_that_only_fits_by_itself_is_tried_by_itself(
         finally:
             busy.release()
 
-    monkeypatch.setattr(engine_room, "gradient_passes", one_at_a_time)
+    monkeypatch.setattr(passes, "gradient_passes", one_at_a_time)
     for one, other in zip(scored(run, texts), whole, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max()
     assert refused
@@ -145,7 +146,7 @@ def test_scores_are_worked_out_in_halves_until_they_fit(
     texts = [f"{word} {TEXTS[0]}" for word in WORDS]  # of one length, but for a few
     whole = scored(engine(bert, samples=4), texts)
     made: list[int] = []
-    gradients = engine_room.gradients
+    gradients = accumulator.mean_contributions
 
     def limited(alike: Sequence[Accumulator]) -> Tensor:
         made.append(len(alike))
@@ -153,7 +154,7 @@ def test_scores_are_worked_out_in_halves_until_they_fit(
             raise torch.OutOfMemoryError("CUDA")
         return gradients(alike)
 
-    monkeypatch.setattr(engine_room, "gradients", limited)
+    monkeypatch.setattr(accumulator, "mean_contributions", limited)
     for one, other in zip(scored(engine(bert, samples=4), texts), whole, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-9, atol=0)
     assert max(made) > 3
@@ -165,7 +166,7 @@ def test_another_error_is_not_taken_for_want_of_memory(
     room_for(0, RuntimeError("the sizes of tensors must match"))
     with pytest.raises(RuntimeError, match="sizes"):
         scored(engine(bert, samples=2), TEXTS)
-    assert not ran_out(ValueError("can't allocate memory"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
 
 
 @pytest.mark.parametrize("room", [1, 2, 3])
@@ -199,5 +200,5 @@ def clean_room(monkeypatch: pytest.MonkeyPatch, passes: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA")
         return clean_passes(classifier, encodings)
 
-    monkeypatch.setattr(flow, "clean_passes", limited)
+    monkeypatch.setattr(scheduler, "clean_passes", limited)
     return tried

@@ -13,38 +13,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from saliency_cli.attribution.accumulator import Accumulator, add_up, gradients, gradients_of
+from saliency_cli.attribution.accumulator import (
+    Accumulator,
+    add_results,
+    evaluate_draws,
+    mean_contributions,
+)
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine, explain
-from saliency_cli.attribution.methods import METHODS
-from saliency_cli.attribution.model_checks import at_layer, probe
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.model_checks import check_forward, with_layer
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.checkpoints import load
-from saliency_cli.cli.choices import ALLENNLP
+from saliency_cli.cli.choices import allennlp
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import CleanPass, clean_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
-from saliency_cli.settings import Compute, Maths, ModelChoice, Sampling, TargetChoice
-from tests.support.attribution import engine, scored
+from saliency_cli.settings import Compute, ModelChoice, TargetChoice
+from tests.support.attribution import displacements, engine, scored
 from tests.support.models import TEXTS, WORDS
 
 
-def pending(engine: Engine, text: str) -> Accumulator:
+def accumulated(engine: Engine, text: str) -> Accumulator:
     """Explain one text by hand and return it with its gradients."""
     encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
     clean = clean_passes(engine.classifier, encoding)[0]
     predicted = int(clean.logits.argmax())
     made = Accumulator(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
     while draws := made.next_round():
-        add_up([draws], gradients_of([draws], engine.classifier))
+        add_results([draws], evaluate_draws([draws], engine.classifier))
     return made
 
 
 def mean_gradient(made: Accumulator) -> Tensor:
     """Return G [L, H]."""
-    return gradients([made])[0, 0]
+    return mean_contributions([made])[0, 0]
 
 
 def embedded(classifier: Classifier, text: str) -> tuple[Tensor, dict[str, Tensor]]:
@@ -84,7 +90,7 @@ class MeanOverPadding(Linear):
         return SimpleNamespace(logits=self.head(self.embedding(input_ids).tanh().mean(dim=1)))
 
 
-def unprobed(classifier: Classifier, kind: type[Linear]) -> Classifier:
+def unchecked(classifier: Classifier, kind: type[Linear]) -> Classifier:
     torch.manual_seed(1)
     module = kind(len(classifier.tokenizer)).eval().requires_grad_(requires_grad=False)
     module = module.to(classifier.device)
@@ -92,7 +98,7 @@ def unprobed(classifier: Classifier, kind: type[Linear]) -> Classifier:
 
 
 def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
-    return probe(unprobed(classifier, kind))
+    return check_forward(unchecked(classifier, kind))
 
 
 # 1. No noise, or noise that must cancel, is the gradient.
@@ -100,29 +106,29 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
-    made = pending(engine(bert, noise=0.0), text)
+    made = accumulated(engine(bert, noise=0.0), text)
     assert torch.equal(mean_gradient(made), plain_gradient(bert, text))
-    assert made.attribution.samples == 1
+    assert made.attribution.evaluations == 3
     assert made.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
     linear = with_module(bert, Linear)
-    pair = mean_gradient(pending(engine(linear, samples=2, noise=0.5), TEXTS[2]))
-    still = mean_gradient(pending(engine(linear, noise=0.0), TEXTS[2]))
+    pair = mean_gradient(accumulated(engine(linear, samples=2, noise=0.5), TEXTS[2]))
+    still = mean_gradient(accumulated(engine(linear, noise=0.0), TEXTS[2]))
     torch.testing.assert_close(pair, still, rtol=1e-6, atol=0)
 
 
 def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> None:
-    clean = pending(engine(bert, noise=0.0), TEXTS[3]).clean
-    shift = METHODS["smoothgrad"]([clean], [0], Sampling(noise=0.05))
+    clean = accumulated(engine(bert, noise=0.0), TEXTS[3]).clean
+    shift = displacements(clean, [0], noise=0.05)
     embedding, inputs = embedded(bert, TEXTS[3])
     sides = []
     for side in (embedding + shift, embedding - shift):
         leaf = side.detach().requires_grad_()
         logits = bert.module(inputs_embeds=leaf, **inputs).logits
         sides.append(torch.autograd.grad(logits[0, clean.logits.argmax()], leaf)[0][0])
-    pair = mean_gradient(pending(engine(bert, samples=2, noise=0.05), TEXTS[3]))
+    pair = mean_gradient(accumulated(engine(bert, samples=2, noise=0.05), TEXTS[3]))
     torch.testing.assert_close(pair, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -134,9 +140,8 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
 def test_gradients_are_captums_under_the_same_noise(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, text: str, samples: int
 ) -> None:
-    made = pending(engine(bert, samples=samples, antithetic=False), text)
-    sampling = made.maths.sampling
-    shifts = METHODS["smoothgrad"]([made.clean] * samples, range(samples), sampling)
+    made = accumulated(engine(bert, samples=samples, antithetic=False), text)
+    shifts = displacements(made.clean, range(samples), samples=samples, antithetic=False)
     monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: shifts)
     embedding, inputs = embedded(bert, text)
 
@@ -175,7 +180,7 @@ def test_batch_size_changes_nothing(
     classifier = request.getfixturevalue(kind)
     assert classifier.padding_blind
     if reduction == "sum":
-        classifier = at_layer(classifier, "bert.embeddings")
+        classifier = with_layer(classifier, "bert.embeddings")
     maths: dict[str, Any] = {"samples": 8, "reduction": reduction}
     alone = [scored(engine(classifier, **maths), [text])[0] for text in TEXTS]
     together = scored(engine(classifier, tokens=tokens, **maths), TEXTS)
@@ -218,8 +223,8 @@ def test_a_module_that_sees_padding_is_found_and_batched_by_length(bert: Classif
 
 def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
     def shift(text: str, draw: int, seed: int) -> Tensor:
-        clean = pending(engine(bert, noise=0.0), text).clean
-        return METHODS["smoothgrad"]([clean], [draw], Sampling(seed=seed))
+        clean = accumulated(engine(bert, noise=0.0), text).clean
+        return displacements(clean, [draw], seed=seed)
 
     first = shift(TEXTS[0], 0, 0)
     assert torch.equal(first, shift(TEXTS[0], 0, 0))
@@ -228,9 +233,9 @@ def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
 
 
 def test_the_noise_is_a_share_of_the_texts_own_range(bert: Classifier) -> None:
-    clean = pending(engine(bert, noise=0.0), TEXTS[3]).clean
+    clean = accumulated(engine(bert, noise=0.0), TEXTS[3]).clean
     spread = float(clean.embedding.max() - clean.embedding.min())
-    draws = METHODS["smoothgrad"]([clean] * 200, range(200), Sampling(noise=0.25)).cpu()
+    draws = displacements(clean, range(200), noise=0.25).cpu()
     assert draws.std() == pytest.approx(0.25 * spread, rel=0.02)
     assert draws.mean() == pytest.approx(0, abs=0.01 * spread)
 
@@ -251,9 +256,8 @@ def test_scores_sum_to_one(bert: Classifier, text: str, reduction: str, samples:
 @pytest.mark.parametrize("reduction", list(REDUCTIONS))
 def test_all_zero_stays_all_zero(reduction: str) -> None:
     nothing = torch.zeros(5, 8)
-    assert torch.equal(
-        normalised(REDUCTIONS[reduction](nothing, nothing)), torch.zeros(5, dtype=torch.float64)
-    )
+    scores = normalised(REDUCTIONS[reduction].apply(nothing, nothing))
+    assert torch.equal(scores, torch.zeros(5, dtype=torch.float64))
 
 
 # The article, and the machine.
@@ -290,9 +294,9 @@ def test_the_preset_is_the_articles_loop(
 ) -> None:
     at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute)
     assert at_block.embedding_name == "bert.embeddings"
-    run = Engine(at_block, ALLENNLP, Budget(1024))
-    clean: CleanPass = pending(run, text).clean
-    shifts = METHODS["smoothgrad"]([clean] * 10, range(10), ALLENNLP.sampling)
+    run = Engine(at_block, allennlp(), Budget(1024))
+    clean: CleanPass = accumulated(run, text).clean
+    shifts = displacements(clean, range(10), samples=10, antithetic=False)
     expected = article(bert, text, shifts).double().cpu()
     torch.testing.assert_close(scored(run, [text])[0], expected, rtol=1e-3, atol=1e-4)
 
@@ -315,18 +319,17 @@ def test_bfloat16_tells_the_same_story(
         assert float((one - other).abs().sum()) < 0.1
 
 
-def test_the_window_cuts_nothing(bert: Classifier) -> None:
+def test_the_read_ahead_changes_nothing(bert: Classifier) -> None:
     texts = random.Random(0).choices(TEXTS, k=25)  # noqa: S311
     run = engine(bert, samples=2)
-    assert_same(scored(replace(run, window=4), texts), scored(run, texts), "l2")
+    assert_same(scored(replace(run, read_ahead_rows=4), texts), scored(run, texts), "l2")
 
 
 def test_maths_defaults_are_the_documented_ones() -> None:
     assert Maths() == Maths(
-        method="smoothgrad",
+        method=SmoothGrad(samples="auto", antithetic=True, noise=0.01, seed=0),
         reduction="l2",
         objective="logit",
-        sampling=Sampling(samples=None, antithetic=True, noise=0.01, seed=0),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from saliency_cli.attribution import accumulator as engine_room
 from saliency_cli.attribution.engine import explain
+from saliency_cli.attribution.methods.parameters import SampleCount
 from saliency_cli.attribution.replicas import open_replicas, replica
+from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import Gradients, gradient_passes
 from saliency_cli.records import Explanation, Row
@@ -21,19 +22,19 @@ from tests.support.models import TEXTS, WORDS
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
-@pytest.mark.parametrize("samples", [8, None])
+@pytest.mark.parametrize("samples", [8, "auto"])
 def test_streams_change_nothing(
-    request: pytest.FixtureRequest, kind: str, samples: int | None
+    request: pytest.FixtureRequest, kind: str, samples: SampleCount
 ) -> None:
     run = engine(request.getfixturevalue(kind), samples=samples)
     alone = scored(run, TEXTS)
-    for one, other in zip(scored(replace(run, streams=2), TEXTS), alone, strict=True):
+    for one, other in zip(scored(replace(run, replicas=2), TEXTS), alone, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max()
 
 
 def test_the_same_bytes_twice(sample: Classifier) -> None:
     rows = [Row(number, number, None, text) for number, text in enumerate(TEXTS * 8)]
-    run = replace(engine(sample, tokens=100), streams=2)
+    run = replace(engine(sample, tokens=100), replicas=2)
 
     def records() -> list[object]:
         return [found.record() for found in explain(rows, run) if isinstance(found, Explanation)]
@@ -46,7 +47,7 @@ def test_the_same_bytes_twice(sample: Classifier) -> None:
 def test_the_batches_do_not_depend_on_who_is_done_first(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = replace(engine(bert, tokens=60, noise=0.05), streams=2)
+    run = replace(engine(bert, tokens=60, noise=0.05), replicas=2)
     texts = [f"{text} {word}" for text in TEXTS for word in WORDS[:6]]
 
     def batches(delay: Callable[[int], float]) -> list[tuple[tuple[int, ...], ...]]:
@@ -57,7 +58,7 @@ def test_the_batches_do_not_depend_on_who_is_done_first(
             made.append(tuple((*aim.clean.encoding.ids, aim.draws) for aim in aims))
             return gradient_passes(classifier, aims, shift, **rest)
 
-        monkeypatch.setattr(engine_room, "gradient_passes", delayed)
+        monkeypatch.setattr(passes, "gradient_passes", delayed)
         scored(run, texts)
         return sorted(made)
 
@@ -76,7 +77,7 @@ def test_only_the_rows_of_batches_under_way_are_suspected_of_a_death(bert: Class
         if len(at) > 1:  # a stream has begun: the whole window is encoded
             most = max(most, len(set().union(*at.values())))
 
-    run = replace(engine(bert, tokens=60), streams=2, watch=watch)
+    run = replace(engine(bert, tokens=60), replicas=2, watch=watch)
     texts = [f"{text} {word}" for text in TEXTS for word in WORDS[:6]]
     scored(run, texts)
     assert 0 < most < len(texts) / 2
@@ -105,37 +106,37 @@ def test_every_job_is_run_on_a_classifier_of_its_own(bert: Classifier, count: in
         used.remove(id(classifier))
         return number
 
-    with open_replicas(bert, count) as streams:
-        made = [streams.start(partial(job, number=number)) for number in range(20)]
+    with open_replicas(bert, count) as pool:
+        made = [pool.submit(partial(job, number=number)) for number in range(20)]
         assert [each.result() for each in made] == [*range(20)]
 
 
 def test_torchs_threads_are_divided_and_given_back(bert: Classifier) -> None:
     before = torch.get_num_threads()
-    with open_replicas(bert, 2) as streams:
-        told = streams.start(lambda _classifier: torch.get_num_threads()).result()
+    with open_replicas(bert, 2) as pool:
+        told = pool.submit(lambda _classifier: torch.get_num_threads()).result()
         assert told == torch.get_num_threads() == max(1, before // 2)
     assert torch.get_num_threads() == before
 
 
-@pytest.mark.parametrize("streams", [1, 2])
+@pytest.mark.parametrize("replicas", [1, 2])
 def test_an_error_comes_through_and_ends_all_threads(
-    bert: Classifier, monkeypatch: pytest.MonkeyPatch, streams: int
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch, replicas: int
 ) -> None:
     def failing(*_args: object, **_rest: object) -> Gradients:
         raise LookupError("here")
 
-    monkeypatch.setattr(engine_room, "gradient_passes", failing)
+    monkeypatch.setattr(passes, "gradient_passes", failing)
     before = threading.active_count()
     with pytest.raises(LookupError, match="here"):
-        scored(replace(engine(bert, samples=8), streams=streams), TEXTS)
+        scored(replace(engine(bert, samples=8), replicas=replicas), TEXTS)
     assert threading.active_count() == before
 
 
 def test_who_stops_listening_ends_them_all(bert: Classifier) -> None:
     before = threading.active_count()
     rows = [Row(number, number, None, text) for number, text in enumerate(TEXTS)]
-    outcomes = explain(rows, replace(engine(bert, samples=8), streams=2))
+    outcomes = explain(rows, replace(engine(bert, samples=8), replicas=2))
     next(outcomes)
     assert threading.active_count() > before
     outcomes.close()  # type: ignore[attr-defined]

@@ -117,7 +117,7 @@ def test_batches_change_nothing_for_windows(bert: Classifier, tokens: int, *, bl
 
 
 def test_scores_of_windows_are_shares_with_errors(bert: Classifier) -> None:
-    for samples in (2, 4, None):
+    for samples in (2, 4, "auto"):
         (made,) = records(windowed(bert, samples=samples), row(LONG))
         assert sum(map(abs, made["scores"])) == pytest.approx(1, abs=1e-5)
         assert (made["errors"] is None) == (samples == 2)

@@ -1,4 +1,4 @@
-"""Checkpoints from strangers: refused in one line, with nothing run, fetched or filled."""
+"""Hostile checkpoints: refused in one line, without running code, fetching or allocating much."""
 
 import json
 import math
@@ -12,27 +12,27 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from saliency_cli.checkpoints.file_checks import unmasked
+from saliency_cli.checkpoints.file_checks import foreign_format
 from tests.support import hostile_configs, hostile_files, hostile_pickles
-from tests.support.hostile import CASES, Case, canary
+from tests.support.hostile import CASES, Case, marker_file
 from tests.support.paths import ROOT
 from tests.support.shell import CHECKPOINT, DONE, Shell
 
 TABLES = (hostile_configs, hostile_files, hostile_pickles)
-"""The modules that fill the table."""
+"""The modules that fill `CASES` when they are imported."""
 
-GUARDED = """
+ISOLATED_PROCESS = """
 import json, resource, socket, sys
 from contextlib import redirect_stderr
 from io import StringIO
 
 LIMIT = 12 << 30
 resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
-asked = []
+connections = []
 
 def trap(*arguments, **options):
-    asked.append(repr(arguments))
-    raise OSError("the network was asked")
+    connections.append(repr(arguments))
+    raise OSError("the network was used")
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = trap
 
@@ -40,39 +40,39 @@ from saliency_cli.cli.app import app
 
 answers = []
 for line in json.loads(sys.argv[1]):
-    said = StringIO()
-    with redirect_stderr(said):
+    stderr = StringIO()
+    with redirect_stderr(stderr):
         try:
             app(line, standalone_mode=True)
-        except SystemExit as end:
-            answers.append([end.code, said.getvalue()])
+        except SystemExit as error:
+            answers.append([error.code, stderr.getvalue()])
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-json.dump({"answers": answers, "asked": asked, "peak": peak}, sys.stdout)
+json.dump({"answers": answers, "connections": connections, "peak": peak}, sys.stdout)
 """
 
 
-def test_the_table_is_long_enough() -> None:
+def test_the_table_has_at_least_forty_cases() -> None:
     assert len(CASES) >= 40
-    assert sum(case.guarded for case in CASES.values()) >= 20
+    assert sum(case.isolated for case in CASES.values()) >= 20
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
 def test_a_hostile_checkpoint_is_refused_in_one_line(shell: Shell, case: Case) -> None:
     model = case.build(shell)
     message = shell.refused(case.exit_code, model=model or shell.model)
-    assert case.told in message
-    assert not canary(shell).exists()
+    assert case.message in message
+    assert not marker_file(shell).exists()
 
 
-def test_in_a_process_that_distrusts_weights_only_nothing_is_run_fetched_or_filled(
+def test_no_code_network_or_large_memory_is_used_with_weights_only_disabled(
     pristine: Path, tmp_path: Path
 ) -> None:
-    cases = [case for case in CASES.values() if case.guarded]
+    cases = [case for case in CASES.values() if case.isolated]
     shells = [Shell.beside(pristine, tmp_path / str(index)) for index in range(len(cases))]
     models = [case.build(each) or each.model for case, each in zip(cases, shells, strict=True)]
     lines = [each.arguments(model=model) for each, model in zip(shells, models, strict=True)]
     done = subprocess.run(
-        [sys.executable, "-c", GUARDED, json.dumps(lines)],
+        [sys.executable, "-c", ISOLATED_PROCESS, json.dumps(lines)],
         input="y\n" * len(cases),
         capture_output=True,
         text=True,
@@ -82,39 +82,39 @@ def test_in_a_process_that_distrusts_weights_only_nothing_is_run_fetched_or_fill
         cwd=ROOT,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    seen = json.loads(done.stdout)
-    assert seen["asked"] == []
-    assert seen["peak"] < 2 << 20  # KiB; torch and transformers alone take 0.6 GiB
-    for case, each, (code, said) in zip(cases, shells, seen["answers"], strict=True):
+    result = json.loads(done.stdout)
+    assert result["connections"] == []
+    assert result["peak"] < 2 << 20  # KiB; torch and transformers alone take 0.6 GiB
+    for case, each, (code, stderr) in zip(cases, shells, result["answers"], strict=True):
         assert code == case.exit_code, case.name
-        assert case.told in said, case.name
-        assert not canary(each).exists(), case.name
+        assert case.message in stderr, case.name
+        assert not marker_file(each).exists(), case.name
         assert not each.out.exists(), case.name
 
 
-def test_the_canary_sings_where_a_pickle_is_trusted(shell: Shell) -> None:
+def test_a_trusted_pickle_creates_the_marker_file(shell: Shell) -> None:
     path = CASES["pickle: os.system in a zip"].build(shell)
     assert path is not None
     torch.load(path, weights_only=False)
-    assert canary(shell).exists()
+    assert marker_file(shell).exists()
 
 
-def test_a_tokenizer_with_code_of_its_own_is_served_by_a_standard_class(shell: Shell) -> None:
-    hostile_configs.plant(shell)
+def test_a_tokenizer_with_auto_map_is_loaded_as_its_standard_class(shell: Shell) -> None:
+    hostile_configs.add_evil_module(shell)
     code = {"AutoTokenizer": ["evil.Tokenizer", "evil.Tokenizer"]}
-    hostile_configs.change(
+    hostile_configs.edit_json(
         shell.model / "tokenizer_config.json",
         lambda content: content.update(auto_map=code, tokenizer_class="PreTrainedTokenizerFast"),
     )
     assert shell.explain().exit_code == DONE
-    assert not canary(shell).exists()
+    assert not marker_file(shell).exists()
 
 
-def test_what_libraries_print_of_a_file_reaches_no_terminal(
+def test_output_of_libraries_does_not_reach_the_terminal(
     shell: Shell, capfd: pytest.CaptureFixture[str]
 ) -> None:
     token = {"content": "[PAD]", "special": True, "\x1b[31m": 1}
-    hostile_configs.change(
+    hostile_configs.edit_json(
         shell.model / "tokenizer_config.json",
         lambda content: content.update(added_tokens_decoder={"0": token}),
     )
@@ -136,12 +136,14 @@ def test_what_libraries_print_of_a_file_reaches_no_terminal(
     ],
     ids=str,
 )
-def test_keys_that_ask_for_nothing_are_left_alone(shell: Shell, changes: dict[str, object]) -> None:
+def test_forbidden_keys_with_empty_values_are_accepted(
+    shell: Shell, changes: dict[str, object]
+) -> None:
     shell.change_config(**changes)
     assert shell.explain().exit_code == DONE
 
 
-def test_the_links_of_the_hubs_cache_are_followed(shell: Shell) -> None:
+def test_links_in_the_cache_of_the_hub_are_followed(shell: Shell) -> None:
     cache = shell.home / "models--somebody--bert"
     snapshot = cache / "snapshots" / "0123abc"
     snapshot.mkdir(parents=True)
@@ -160,28 +162,28 @@ def test_the_links_of_the_hubs_cache_are_followed(shell: Shell) -> None:
     assert shell.explain(model=snapshot).exit_code == DONE
 
 
-def test_a_model_that_is_a_link_is_followed(shell: Shell) -> None:
+def test_a_link_as_model_is_followed(shell: Shell) -> None:
     path = shell.as_state_dict(shell.weights())
     (shell.model / "link.pt").symlink_to(path.rename(shell.home / "blob"))
     assert shell.explain(model=shell.model / "link.pt").exit_code == DONE
 
 
-def test_files_that_torch_writes_are_not_taken_for_anything_else() -> None:
+def test_files_of_torch_and_safetensors_are_not_foreign_formats() -> None:
     heads = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"{", bytes([16, *bytes(7)]) + b"{")
-    assert not any(unmasked(head) for head in heads)
+    assert not any(foreign_format(head) for head in heads)
 
 
-def test_each_case_stands_in_the_docs() -> None:
+def test_the_docs_list_every_case() -> None:
     page = (ROOT / "docs" / "safety.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+?)( †)? \| `([^|]+)` \| (\d) \|$", page, re.MULTILINE)
     assert rows == [
-        (case.name, " †" if case.guarded else "", case.told, str(case.exit_code))
+        (case.name, " †" if case.isolated else "", case.message, str(case.exit_code))
         for case in CASES.values()
     ]
 
 
 @pytest.mark.parametrize("option", ["--config", "--tokenizer"])
-def test_a_pipe_named_by_an_option_is_not_waited_for(shell: Shell, option: str) -> None:
+def test_a_fifo_given_by_an_option_is_refused_without_waiting(shell: Shell, option: str) -> None:
     pipe = shell.home / "tokenizer.json"
     os.mkfifo(pipe)
     named = pipe if option == "--config" else shell.home
@@ -190,7 +192,7 @@ def test_a_pipe_named_by_an_option_is_not_waited_for(shell: Shell, option: str) 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
 @pytest.mark.parametrize("value", [None, "x", -5, 10**12, math.inf, [], {}], ids=ascii)
-def test_whatever_stands_in_a_json_the_run_is_done_or_refused_in_one_line(
+def test_any_json_value_leads_to_success_or_a_one_line_error(
     shell: Shell, file: str, value: object
 ) -> None:
     path = shell.model / file

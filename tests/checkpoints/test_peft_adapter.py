@@ -1,4 +1,4 @@
-"""PEFT adapters: merged into a base model on this disk, with nothing left to chance."""
+"""PEFT adapters: merged into a base model on this disk, and refused if anything does not fit."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ CPU = Compute(device="cpu")
 
 @pytest.fixture
 def base(bert_folder: Path, tmp_path: Path) -> Path:
-    """Return a base model as people have it: without a head."""
+    """Return the folder of a base model without a head."""
     folder = tmp_path / "base"
     shutil.copytree(bert_folder, folder)
     BertModel.from_pretrained(bert_folder).save_pretrained(folder)
@@ -35,17 +35,17 @@ def base(bert_folder: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def whole(folder: Path) -> nn.Module:
-    """Load a classifier on a base; the head that a base lacks is made up, as training begins."""
+def load_with_head(folder: Path) -> nn.Module:
+    """Return a classifier for training; a head that the base lacks is initialised at random."""
     torch.manual_seed(5)
     module: nn.Module = BertForSequenceClassification.from_pretrained(folder)
     return module
 
 
 def save_adapter(folder: Path, module: nn.Module, config: Any) -> PeftModel:  # noqa: ANN401
-    """Save an adapter whose every weight says something; returns it on its base."""
+    """Save an adapter with random, nonzero weights; return it on its base model."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of weights that are initialised as the defaults say
+        warnings.simplefilter("ignore")  # about weights that are initialised by default
         model = get_peft_model(module, config)
         torch.manual_seed(6)
         for weight in model.parameters():
@@ -56,7 +56,7 @@ def save_adapter(folder: Path, module: nn.Module, config: Any) -> PeftModel:  # 
 
 
 def lora(**changes: Any) -> LoraConfig:  # noqa: ANN401
-    """Return a LoRA of the usual shape."""
+    """Return a LoRA config with the usual targets, changed by `changes`."""
     options = {"task_type": "SEQ_CLS", "r": 4, "target_modules": ["query", "value"]} | changes
     return LoraConfig(**options)
 
@@ -65,7 +65,7 @@ def lora(**changes: Any) -> LoraConfig:  # noqa: ANN401
 def test_an_adapter_is_merged_into_its_base(
     base: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    adapted = save_adapter(tmp_path / "adapter", whole(base), lora(**changes))
+    adapted = save_adapter(tmp_path / "adapter", load_with_head(base), lora(**changes))
     loaded = load_checkpoint(ModelChoice(tmp_path / "adapter"), CPU)
     classifier = loaded.classifier
     assert loaded.format == "PEFT adapter"
@@ -80,17 +80,17 @@ def test_an_adapter_is_merged_into_its_base(
 
 
 def rename_base(adapter: Path, name: object) -> None:
-    """Write another base model's name into an adapter."""
+    """Write another name of the base model into an adapter's config."""
     path = adapter / "adapter_config.json"
     content = json.loads(path.read_text()) | {"base_model_name_or_path": name}
     path.write_text(json.dumps(content))
 
 
-def test_the_base_is_found_from_the_adapter_from_here_or_by_the_option(
+def test_the_base_is_found_from_the_adapter_the_working_folder_or_the_option(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora())
+    save_adapter(adapter, load_with_head(base), lora())
     for name in ("../base", "elsewhere/base"):
         rename_base(adapter, name)
         (tmp_path / "here" / "elsewhere").mkdir(parents=True, exist_ok=True)
@@ -107,8 +107,8 @@ def test_the_base_is_found_from_the_adapter_from_here_or_by_the_option(
 
 
 @pytest.mark.parametrize("name", [None, 3, "", "\x1b[31m"])
-def test_a_name_of_no_base_is_refused(base: Path, tmp_path: Path, name: object) -> None:
-    save_adapter(tmp_path / "adapter", whole(base), lora())
+def test_an_invalid_name_of_a_base_is_refused(base: Path, tmp_path: Path, name: object) -> None:
+    save_adapter(tmp_path / "adapter", load_with_head(base), lora())
     rename_base(tmp_path / "adapter", name)
     with pytest.raises(CheckpointError) as caught:
         load(ModelChoice(tmp_path / "adapter"), CPU)
@@ -119,36 +119,36 @@ def test_the_head_must_be_in_the_adapter_or_in_its_base(
     base: Path, bert_folder: Path, tmp_path: Path
 ) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora(task_type=None))
+    save_adapter(adapter, load_with_head(base), lora(task_type=None))
     with pytest.raises(CheckpointError, match=r"missing: classifier\.bias, classifier\.weight"):
         load(ModelChoice(adapter), CPU)
     assert load(ModelChoice(adapter, base_model=bert_folder), CPU).labels == ("ham", "spam")
 
 
-@pytest.mark.parametrize("spoil", ["missing", "unexpected", "wrong shape"])
+@pytest.mark.parametrize("problem", ["missing", "unexpected", "wrong shape"])
 @pytest.mark.parametrize("part", ["classifier.bias", "layer.0.attention.self.query.lora_B.weight"])
-def test_an_adapters_weights_go_in_strictly(
-    base: Path, tmp_path: Path, spoil: str, part: str
+def test_weights_of_an_adapter_are_loaded_strictly(
+    base: Path, tmp_path: Path, problem: str, part: str
 ) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora())
+    save_adapter(adapter, load_with_head(base), lora())
     path = adapter / "adapter_model.safetensors"
     weights = load_file(path)
     (key,) = (key for key in weights if key.endswith(part))
-    if spoil == "missing":
+    if problem == "missing":
         del weights[key]
-    elif spoil == "unexpected":
+    elif problem == "unexpected":
         weights[f"{key}.more"] = torch.zeros(2)
     else:
         weights[key] = torch.zeros(7, *weights[key].shape[1:])
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(CheckpointError, match=f"{spoil}: .*{part}"):
+    with pytest.raises(CheckpointError, match=f"{problem}: .*{part}"):
         load(ModelChoice(adapter), CPU)
 
 
-def test_an_adapters_head_tells_how_many_labels_there_are(base: Path, tmp_path: Path) -> None:
+def test_the_number_of_labels_is_that_of_the_adapters_head(base: Path, tmp_path: Path) -> None:
     three = save_bert(tmp_path / "three", labels=("a", "b", "c"))
-    save_adapter(tmp_path / "adapter", whole(three), lora())
+    save_adapter(tmp_path / "adapter", load_with_head(three), lora())
     choice = ModelChoice(tmp_path / "adapter", base_model=base)
     (tmp_path / "labels").write_text("a\nb\nc")
     named = ModelChoice(choice.checkpoint, base_model=base, labels=tmp_path / "labels")
@@ -157,13 +157,13 @@ def test_an_adapters_head_tells_how_many_labels_there_are(base: Path, tmp_path: 
     assert load(with_config, CPU).labels == ("a", "b", "c")
     assert load(choice, CPU).labels == ("LABEL_0", "LABEL_1", "LABEL_2")
     (tmp_path / "labels").write_text("a\nb")
-    with pytest.raises(UsageError, match="names 2 labels, and the model gives 3"):
+    with pytest.raises(UsageError, match="names 2 labels, but the model has 3"):
         load(named, CPU)
 
 
 def test_the_adapters_own_tokenizer_and_config_come_first(base: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora())
+    save_adapter(adapter, load_with_head(base), lora())
     config = json.loads((base / "config.json").read_text())
     config["id2label"] = {"0": "no", "1": "yes"}
     (adapter / "config.json").write_text(json.dumps(config))
@@ -173,22 +173,22 @@ def test_the_adapters_own_tokenizer_and_config_come_first(base: Path, tmp_path: 
     assert "tokenizer.json" in load(ModelChoice(adapter), CPU).hashes["tokenizer"]
 
 
-def test_an_adapter_of_ones_own_module_is_usage(base: Path, tmp_path: Path) -> None:
-    save_adapter(tmp_path / "adapter", whole(base), lora())
+def test_arch_with_an_adapter_is_a_usage_error(base: Path, tmp_path: Path) -> None:
+    save_adapter(tmp_path / "adapter", load_with_head(base), lora())
     with pytest.raises(UsageError, match="is an adapter"):
         load(ModelChoice(tmp_path / "adapter", arch="net.py:Net"), CPU)
 
 
 def test_an_adapter_that_adds_tokens_is_refused(base: Path, tmp_path: Path) -> None:
     config = PrefixTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4)
-    save_adapter(tmp_path / "adapter", whole(base), config)
+    save_adapter(tmp_path / "adapter", load_with_head(base), config)
     with pytest.raises(CheckpointError, match="cannot be merged"):
         load(ModelChoice(tmp_path / "adapter"), CPU)
 
 
-def test_a_module_that_an_adapter_names_is_not_imported(base: Path, tmp_path: Path) -> None:
+def test_a_module_named_by_an_adapter_is_not_imported(base: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora())
+    save_adapter(adapter, load_with_head(base), lora())
     path = adapter / "adapter_config.json"
     content = json.loads(path.read_text())
     content |= {"megatron_config": {"a": 1}, "megatron_core": "antigravity"}
@@ -198,10 +198,10 @@ def test_a_module_that_an_adapter_names_is_not_imported(base: Path, tmp_path: Pa
     assert "antigravity" not in sys.modules
 
 
-def test_without_peft_an_adapter_says_what_to_install(
+def test_without_peft_the_hint_says_what_to_install(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save_adapter(tmp_path / "adapter", whole(base), lora())
+    save_adapter(tmp_path / "adapter", load_with_head(base), lora())
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(CheckpointError, match="peft is not installed") as caught:
         load(ModelChoice(tmp_path / "adapter"), CPU)
@@ -209,16 +209,16 @@ def test_without_peft_an_adapter_says_what_to_install(
 
 
 def test_an_adapter_without_weights_is_refused(base: Path, tmp_path: Path) -> None:
-    save_adapter(tmp_path / "adapter", whole(base), lora())
+    save_adapter(tmp_path / "adapter", load_with_head(base), lora())
     (tmp_path / "adapter" / "adapter_model.safetensors").unlink()
     with pytest.raises(CheckpointError, match="holds no weights"):
         load(ModelChoice(tmp_path / "adapter"), CPU)
 
 
 @pytest.mark.parametrize("command", ["explain", "inspect"])
-def test_the_base_is_named_on_the_command_line(base: Path, tmp_path: Path, command: str) -> None:
+def test_the_option_base_model_names_the_base(base: Path, tmp_path: Path, command: str) -> None:
     adapter = tmp_path / "adapter"
-    save_adapter(adapter, whole(base), lora())
+    save_adapter(adapter, load_with_head(base), lora())
     rename_base(adapter, "bert-base-uncased")
     (tmp_path / "texts.jsonl").write_text('{"text": "free call now"}\n')
     out = [str(tmp_path / "texts.jsonl"), "--out", str(tmp_path / "out")]

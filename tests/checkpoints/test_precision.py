@@ -1,4 +1,4 @@
-"""Number format and attention: chosen by rule, and what they move is part of the errors."""
+"""Number format and attention: chosen by rule, and the dtype error is part of every error."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +10,9 @@ from transformers import XLNetConfig, XLNetForSequenceClassification
 
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.reduction import sizes
-from saliency_cli.checkpoints import load
-from saliency_cli.checkpoints import precision as room
+from saliency_cli.checkpoints import load, precision
 from saliency_cli.errors import UsageError
-from saliency_cli.model.devices import BFLOAT16_WIDTH
+from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH
 from saliency_cli.records import Attribution, Explanation, Row
 from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
 from tests.support.attribution import engine
@@ -21,7 +20,7 @@ from tests.support.models import TEXTS, save_bert, wordpiece
 
 
 @pytest.mark.parametrize(
-    ("asked", "fast", "wide", "dtype"),
+    ("requested", "fast", "wide", "dtype"),
     [
         ("auto", True, True, torch.bfloat16),
         ("auto", True, False, torch.float32),
@@ -30,25 +29,27 @@ from tests.support.models import TEXTS, save_bert, wordpiece
         ("bfloat16", False, False, torch.bfloat16),
     ],
 )
-def test_bfloat16_is_taken_where_machine_and_model_gain_by_it(
+def test_auto_is_bfloat16_for_fast_devices_and_wide_models(
     bert_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
-    asked: DtypeName,
+    requested: DtypeName,
     fast: bool,
     wide: bool,
     dtype: torch.dtype,
 ) -> None:
-    monkeypatch.setattr(room, "multiplies_bfloat16", lambda _device: fast)
-    monkeypatch.setattr(room, "width", lambda _classifier: BFLOAT16_WIDTH - (not wide))
-    classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=asked))
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda _device: fast)
+    monkeypatch.setattr(
+        precision, "embedding_width", lambda _classifier: BFLOAT16_MIN_WIDTH - (not wide)
+    )
+    classifier = load(ModelChoice(bert_folder), Compute(device="cpu", dtype=requested))
     assert classifier.dtype == dtype
     assert {weight.dtype for weight in classifier.module.parameters()} == {dtype}
     assert (classifier.dtype_error > 0) == (dtype == torch.bfloat16)
 
 
 @pytest.mark.parametrize(
-    ("dtype", "asked", "attention"),
+    ("dtype", "requested", "attention"),
     [
         ("float32", "auto", "sdpa"),
         ("float32", "eager", "eager"),
@@ -56,14 +57,14 @@ def test_bfloat16_is_taken_where_machine_and_model_gain_by_it(
         ("bfloat16", "sdpa", "sdpa"),
     ],
 )
-def test_attention_follows_a_rule_or_what_was_asked_for(
-    bert_folder: Path, dtype: DtypeName, asked: AttentionName, attention: str
+def test_attention_follows_the_option_or_a_rule(
+    bert_folder: Path, dtype: DtypeName, requested: AttentionName, attention: str
 ) -> None:
-    compute = Compute(device="cpu", dtype=dtype, attention=asked)
+    compute = Compute(device="cpu", dtype=dtype, attention=requested)
     assert load(ModelChoice(bert_folder), compute).attention == attention
 
 
-def test_an_attention_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_an_attention_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     tokenizer = wordpiece()
     config = XLNetConfig(
         vocab_size=len(tokenizer), d_model=16, n_layer=1, n_head=2, d_inner=16, num_labels=2
@@ -77,10 +78,10 @@ def test_an_attention_that_the_model_does_not_have_is_refused(tmp_path: Path) ->
 def attributions(folder: Path, dtype: DtypeName, samples: int) -> list[Attribution]:
     run = engine(load(ModelChoice(folder), Compute(device="cpu", dtype=dtype)), samples=samples)
     rows = [Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(TEXTS)]
-    return [found.attribution for found in explain(rows, run) if isinstance(found, Explanation)]
+    return [each.attribution for each in explain(rows, run) if isinstance(each, Explanation)]
 
 
-def test_the_errors_of_bfloat16_cover_what_it_moves(tmp_path: Path) -> None:
+def test_errors_in_bfloat16_cover_the_difference_to_float32(tmp_path: Path) -> None:
     folder = save_bert(tmp_path)
     exact = attributions(folder, "float32", 64)
     within = total = 0
@@ -88,36 +89,38 @@ def test_the_errors_of_bfloat16_cover_what_it_moves(tmp_path: Path) -> None:
         assert half.errors is not None
         assert full.errors is not None
         assert min(half.errors) > max(full.errors) / 10
-        off = [abs(one - other) for one, other in zip(half.scores, full.scores, strict=True)]
-        within += sum(each <= 2 * error for each, error in zip(off, half.errors, strict=True))
-        total += len(off)
+        changes = [abs(one - other) for one, other in zip(half.scores, full.scores, strict=True)]
+        within += sum(
+            change <= 2 * error for change, error in zip(changes, half.errors, strict=True)
+        )
+        total += len(changes)
     assert within / total > 0.8
 
 
-def test_rounding_is_what_bfloat16_moves_scores_by_however_many_passes_there_are(
+def test_the_dtype_error_does_not_include_the_rounding_of_single_passes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it does to each pass is a part of what draws differ by, and not told twice."""
+    """Rounding of single passes makes draws differ, so their standard error already has it."""
     folder, half = save_bert(tmp_path), Compute(device="cpu", dtype="bfloat16")
-    told = load(ModelChoice(folder), half).dtype_error
+    dtype_error = load(ModelChoice(folder), half).dtype_error
     monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED", 1)
-    assert told < load(ModelChoice(folder), half).dtype_error
+    assert dtype_error < load(ModelChoice(folder), half).dtype_error
     pairs = zip(
         attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True
     )
-    moved = [share for one, other in pairs for share in shares(one.scores, other.scores)]
-    assert told / 3 < fmean(share**2 for share in moved) ** 0.5 < 3 * told
+    changes = [each for one, other in pairs for each in relative_changes(one.scores, other.scores)]
+    assert dtype_error / 3 < fmean(each**2 for each in changes) ** 0.5 < 3 * dtype_error
 
 
-def test_rounding_that_a_plan_tells_is_not_measured_again(
+def test_the_dtype_error_of_a_plan_is_not_measured_again(
     bert_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "plain_scores", None)
+    monkeypatch.setattr(precision, "plain_scores", None)
     compute = Compute(device="cpu", dtype="bfloat16", dtype_error=0.25)
     assert load(ModelChoice(bert_folder), compute).dtype_error == 0.25
 
 
-def shares(scores: Sequence[float], exact: Sequence[float]) -> list[float]:
-    """Return by how much scores are off, as a share of their size."""
+def relative_changes(scores: Sequence[float], exact: Sequence[float]) -> list[float]:
+    """Return the changes of scores as shares of their size."""
     size = sizes(torch.tensor(exact)).tolist()
     return [(one - other) / each for one, other, each in zip(scores, exact, size, strict=True)]

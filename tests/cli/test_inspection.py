@@ -17,7 +17,7 @@ from saliency_cli.errors import SaliencyError
 from saliency_cli.settings import Compute, ModelChoice
 from tests.support.models import wordpiece
 from tests.support.paths import ROOT, SAMPLE
-from tests.support.saving import WAYS, Save, behind, weights_of
+from tests.support.saving import FORMATS, Save, add_prefix, read_weights
 
 CPU = Compute(device="cpu")
 NAMES = set(
@@ -76,9 +76,9 @@ def test_the_kind_of_tokenizer_is_told(gpt2_folder: Path) -> None:
     assert json.loads(inspect(gpt2_folder, "--json").stdout)["tokenizer_kind"] == "byte-level BPE"
 
 
-@pytest.mark.parametrize("save", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize("save", FORMATS.values(), ids=FORMATS)
 def test_the_format_is_told_of_every_way(bert_folder: Path, tmp_path: Path, save: Save) -> None:
-    weights = {key: value.bfloat16() for key, value in weights_of(bert_folder).items()}
+    weights = {key: value.bfloat16() for key, value in read_weights(bert_folder).items()}
     path = save(tmp_path, weights)
     options = ["--config", bert_folder, "--tokenizer", bert_folder]
     if path.is_dir():
@@ -114,7 +114,7 @@ def refusals(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, Path]:
     short = {key: value for key, value in weights.items() if "classifier" not in key}
     contents = {
         "short": short,
-        "mixed": {**behind("module.", short), "classifier.bias": weights["classifier.bias"]},
+        "mixed": {**add_prefix("module.", short), "classifier.bias": weights["classifier.bias"]},
         "module": Traced(folder / "trace"),
         "empty": {},
         "nan": {key: value * torch.nan for key, value in weights.items()},
@@ -134,7 +134,7 @@ def refusals(folder: Path, weights: dict[str, torch.Tensor]) -> dict[str, Path]:
 def test_what_explain_refuses_is_not_ready(
     bert_folder: Path, tmp_path: Path, name: str, *, as_json: bool
 ) -> None:
-    path = refusals(tmp_path, weights_of(bert_folder))[name]
+    path = refusals(tmp_path, read_weights(bert_folder))[name]
     options = ["--config", bert_folder, "--tokenizer", bert_folder]
     with pytest.raises(SaliencyError) as caught:
         load(ModelChoice(path, config=bert_folder, tokenizer=bert_folder), CPU)

@@ -1,4 +1,4 @@
-"""Planning finds where rows begin; reading from there gives what reading from the start gives."""
+"""Reading from each position that planning finds gives the same rows as reading through."""
 
 import gzip
 import hashlib
@@ -20,17 +20,17 @@ from hypothesis import strategies as st
 from saliency_cli.errors import OutputError, UsageError
 from saliency_cli.inputs import byte_source
 from saliency_cli.inputs.byte_source import Input
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.records import BadRow, Row, RowPosition
-from saliency_cli.settings import FormatName, TextsChoice
 from tests.inputs.test_text_source import FORMATS, Endless, hostile, stdin
 
-HEADS: dict[FormatName, bytes] = {"csv": b"text\n", "tsv": b"text\n", "jsonl": b'{"text": "a"}\n'}
+HEADS: dict[str, bytes] = {"csv": b"text\n", "tsv": b"text\n", "jsonl": b'{"text": "a"}\n'}
 forms = st.sampled_from(FORMATS)
 
 
 @contextmanager
-def opened_file(data: bytes, form: FormatName, limit: int | None = None) -> Iterator[Source]:
+def opened_file(data: bytes, form: str, limit: int | None = None) -> Iterator[Source]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "texts"
         path.write_bytes(data)
@@ -40,32 +40,32 @@ def opened_file(data: bytes, form: FormatName, limit: int | None = None) -> Iter
 
 def read_shards(source: Source, every: int, spool: Path | None = None) -> list[Row | BadRow]:
     positions = list(source.positions(every, spool=spool))
-    assert [place.ordinal for place in positions] == list(range(0, source.count or 0, every))
-    return [row for place in positions for row in source.rows(place, every)][: source.count]
+    assert [position.ordinal for position in positions] == list(range(0, source.count or 0, every))
+    return [row for position in positions for row in source.rows(position, every)][: source.count]
 
 
 @given(hostile, forms, st.integers(1, 3), st.booleans())
-@example(data=b'a","\n' * 9, form="csv", every=2, packed=True)
-@example(data=b'"a\r\n"\rb\n\r\n"open\n', form="csv", every=1, packed=False)
-def test_reading_from_every_place_is_reading_through(
-    data: bytes, form: FormatName, every: int, packed: bool
+@example(data=b'a","\n' * 9, form="csv", every=2, gzipped=True)
+@example(data=b'"a\r\n"\rb\n\r\n"open\n', form="csv", every=1, gzipped=False)
+def test_rows_from_every_position_equal_reading_through(
+    data: bytes, form: str, every: int, gzipped: bool
 ) -> None:
     data = HEADS[form] + data + b"\nlast\n"
-    with opened_file(gzip.compress(data) if packed else data, form) as source:
+    with opened_file(gzip.compress(data) if gzipped else data, form) as source:
         whole = list(source.all_rows())
         assert read_shards(source, every) == whole
         assert source.count == len(whole)
         positions = list(source.positions(1))
-        backwards = [next(source.rows(place, 1)) for place in reversed(positions)]
+        backwards = [next(source.rows(position, 1)) for position in reversed(positions)]
         assert backwards[::-1] == whole
 
 
 @given(hostile, forms, st.booleans(), st.none() | st.integers(1, 4))
 def test_a_spooled_stream_is_read_like_a_file(
-    data: bytes, form: FormatName, packed: bool, limit: int | None
+    data: bytes, form: str, gzipped: bool, limit: int | None
 ) -> None:
     data = HEADS[form] + data + b"\nlast\n"
-    data = gzip.compress(data) if packed else data
+    data = gzip.compress(data) if gzipped else data
     choice = TextsChoice("-", form, limit=limit)
     with opened_file(data, form, limit) as source, TemporaryDirectory() as folder:
         whole = list(source.all_rows())
@@ -79,35 +79,36 @@ def test_a_spooled_stream_is_read_like_a_file(
         with open_texts(choice, spooled=spool) as again:
             assert (again.name, again.seekable) == ("-", True)
             assert again.sha256() == hashed
-            assert list(again.rows(RowPosition(0, *_start(whole, form, data)), len(whole))) == whole
+            assert (
+                list(again.rows(RowPosition(0, *_first_row(whole, form, data)), len(whole)))
+                == whole
+            )
 
 
 @settings(max_examples=5)
 @given(forms, st.floats(0.01, 0.99), st.integers(1, 255))
-def test_a_damaged_gzip_file_has_the_same_rows_from_every_place(
-    form: FormatName, where: float, flipped: int
+def test_a_damaged_gzip_file_has_the_same_rows_from_every_position(
+    form: str, where: float, flipped: int
 ) -> None:
     texts = [hashlib.sha256(b"%d" % n).hexdigest() for n in range(10_000)]
     lines = [f'{{"text": "{text}"}}' for text in texts] if form == "jsonl" else texts
-    packed = bytearray(gzip.compress(HEADS[form] + "\n".join(lines).encode()))
-    packed[int(where * len(packed))] ^= flipped
-    with opened_file(bytes(packed), form) as source:
+    gzipped = bytearray(gzip.compress(HEADS[form] + "\n".join(lines).encode()))
+    gzipped[int(where * len(gzipped))] ^= flipped
+    with opened_file(bytes(gzipped), form) as source:
         whole = list(source.all_rows())
         assert read_shards(source, 700) == whole
-        for place in list(source.positions(3000))[::-1]:
-            assert list(source.rows(place, 2)) == whole[place.ordinal :][:2]
+        for position in list(source.positions(3000))[::-1]:
+            assert list(source.rows(position, 2)) == whole[position.ordinal :][:2]
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_planning_stops_at_the_limit_and_spools_what_it_read(
-    form: FormatName, tmp_path: Path
-) -> None:
+def test_planning_stops_at_the_limit_and_spools_the_bytes_read(form: str, tmp_path: Path) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
     stream = Endless(line)
     choice = TextsChoice("-", form, limit=1000)
     with stdin(io.BufferedReader(stream)), open_texts(choice) as source:
         positions = list(source.positions(300, spool=tmp_path / "input"))
-        assert [place.ordinal for place in positions] == [0, 300, 600, 900]
+        assert [position.ordinal for position in positions] == [0, 300, 600, 900]
         assert source.count == 1000
         assert source.sha256() is None
         rows = list(source.rows(positions[3], 100))
@@ -117,7 +118,7 @@ def test_planning_stops_at_the_limit_and_spools_what_it_read(
     assert spooled.startswith(line * 1000)
 
 
-def test_a_fifo_is_spooled_though_it_has_a_name(tmp_path: Path) -> None:
+def test_a_fifo_is_spooled_like_standard_input(tmp_path: Path) -> None:
     fifo = tmp_path / "texts.jsonl"
     os.mkfifo(fifo)
     data = b'{"text": "a"}\n' * 5
@@ -132,7 +133,7 @@ def test_a_fifo_is_spooled_though_it_has_a_name(tmp_path: Path) -> None:
 
 
 class Terminal(io.BytesIO):
-    """Standard input whose end is asked for once: a person would have to type it again."""
+    """A terminal: reading it again after its end would wait for a second Ctrl-D."""
 
     ended = False
 
@@ -143,13 +144,13 @@ class Terminal(io.BytesIO):
         return data
 
 
-def test_the_end_of_a_terminal_is_asked_for_once(tmp_path: Path) -> None:
+def test_a_terminal_is_not_read_again_after_its_end(tmp_path: Path) -> None:
     with stdin(Terminal(b'{"text": "a"}\n')), open_texts(TextsChoice("-")) as source:
         assert len(read_shards(source, 2, tmp_path / "input")) == 1
         assert source.sha256()
 
 
-def test_nothing_is_spooled_through_a_link_or_over_a_file(tmp_path: Path) -> None:
+def test_a_spool_follows_no_link_and_overwrites_no_file(tmp_path: Path) -> None:
     (tmp_path / "there").write_bytes(b"theirs")
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for name in ("there", "link"):
@@ -163,7 +164,7 @@ def test_nothing_is_spooled_through_a_link_or_over_a_file(tmp_path: Path) -> Non
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_spool_that_finds_no_room_is_an_output_error(tmp_path: Path) -> None:
+def test_a_spool_that_cannot_grow_is_an_output_error(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     with stdin(io.BytesIO(b'{"text": "a"}\n' * 9)), open_texts(TextsChoice("-")) as source:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
@@ -174,28 +175,28 @@ def test_a_spool_that_finds_no_room_is_an_output_error(tmp_path: Path) -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_shards_of_gzip_that_ascend_are_unpacked_once() -> None:
+def test_shards_in_ascending_order_decompress_a_gzip_file_once() -> None:
     data = gzip.compress(b"".join(b'{"text": "%d"}\n' % n for n in range(1000)))
     with opened_file(data, "jsonl") as source:
         positions = list(source.positions(10))
-        with patch.object(Input, "at", autospec=True, side_effect=Input.at) as opened:
-            rows = [row for place in positions[::3] for row in source.rows(place, 10)]
+        with patch.object(Input, "read_from", autospec=True, side_effect=Input.read_from) as opened:
+            rows = [row for position in positions[::3] for row in source.rows(position, 10)]
             assert opened.call_count == 1
             assert [row.ordinal for row in source.rows(positions[1], 10)] == list(range(10, 20))
             assert opened.call_count == 2
     assert [row.ordinal for row in rows] == [n for n in range(1000) if n // 10 % 3 == 0]
 
 
-def test_an_input_that_shrank_gives_fewer_rows(tmp_path: Path) -> None:
+def test_an_input_that_was_truncated_gives_fewer_rows(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b'{"text": "a"}\n' * 4)
     with open_texts(TextsChoice(str(path))) as source:
         positions = list(source.positions(2))
         path.write_bytes(b'{"text": "a"}\n' * 3)
-        assert [len(list(source.rows(place, 2))) for place in positions] == [2, 1]
+        assert [len(list(source.rows(position, 2))) for position in positions] == [2, 1]
 
 
-def test_blank_lines_without_end_are_found_out_when_it_is_planned(tmp_path: Path) -> None:
+def test_planning_refuses_an_input_of_only_blank_lines(tmp_path: Path) -> None:
     path = tmp_path / "texts.jsonl"
     path.write_bytes(b"\n" * 100)
     with (
@@ -206,7 +207,7 @@ def test_blank_lines_without_end_are_found_out_when_it_is_planned(tmp_path: Path
         list(source.positions(1))
 
 
-def test_the_head_that_is_held_of_a_stream_is_bounded(tmp_path: Path) -> None:
+def test_a_bounded_part_of_a_stream_is_kept_at_opening(tmp_path: Path) -> None:
     data = b'{"text": "%s"}\n' % (b"a" * 9000)
     with patch.object(byte_source, "HEAD_BYTES", 10_000):
         stream = Endless(data)
@@ -216,15 +217,15 @@ def test_the_head_that_is_held_of_a_stream_is_bounded(tmp_path: Path) -> None:
             assert len(read_shards(source, 2, tmp_path / "input")) == 3
 
 
-def _start(rows: list[Row | BadRow], form: FormatName, data: bytes) -> tuple[int, int]:
-    """Return where the first row begins."""
+def _first_row(rows: list[Row | BadRow], form: str, data: bytes) -> tuple[int, int]:
+    """Return the offset and the line of the first row."""
     with opened_file(data, form, len(rows)) as source:
-        place = next(source.positions(1))
-    return place.offset, place.line
+        position = next(source.positions(1))
+    return position.offset, position.line
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_hundred_thousand_rows_are_planned_in_a_second(form: FormatName) -> None:
+def test_a_hundred_thousand_rows_are_planned_in_a_second(form: str) -> None:
     line = b'{"text": "free call now"}\n' if form == "jsonl" else b'"free ""call"" now"\n'
     with opened_file(HEADS[form] + line * 100_000, form) as source:
         start = time.process_time()

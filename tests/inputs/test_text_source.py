@@ -1,4 +1,4 @@
-"""Reading: every row of the input comes out once, in order, whatever the bytes are."""
+"""Every row of an input is read once and in order, whatever its bytes are."""
 
 import csv
 import gzip
@@ -22,13 +22,14 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from saliency_cli.errors import UsageError
-from saliency_cli.inputs.text_source import HEAD, Source, open_texts
+from saliency_cli.inputs.formats.line_reader import SAMPLE_ROWS
+from saliency_cli.inputs.options import Columns, TextsChoice
+from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.records import BadRow, Row
-from saliency_cli.settings import Columns, FormatName, TextsChoice
 
 Pack: TypeAlias = Callable[[bytes], bytes]
-DELIMITERS: dict[FormatName, str] = {"csv": ",", "tsv": "\t"}
-FORMATS: tuple[FormatName, ...] = ("csv", "tsv", "jsonl")
+DELIMITERS: dict[str, str] = {"csv": ",", "tsv": "\t"}
+FORMATS: tuple[str, ...] = ("csv", "tsv", "jsonl")
 LINE_END = re.compile(rb"\r\n|\r|\n")
 
 strings = st.text(st.characters(exclude_categories=["Cs"]))
@@ -49,7 +50,7 @@ hostile = st.lists(
 
 
 class Endless(io.RawIOBase):
-    """Standard input that never ends; a reader that wants all of it is stopped."""
+    """Standard input that never ends; reading more than 16 MiB of it fails the test."""
 
     def __init__(self, line: bytes, *, first: bytes = b"") -> None:
         self._line = line
@@ -57,11 +58,11 @@ class Endless(io.RawIOBase):
         self.served = 0
 
     def readable(self) -> bool:
-        """Say yes, as io asks."""
+        """Return True, which `io.BufferedReader` requires."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer, as io has it
-        """Serve at most a line."""
+        """Read at most one line into `buffer`."""
         data = (self._pending or self._line)[: len(buffer)]
         self._pending = (self._pending or self._line)[len(data) :]
         buffer[: len(data)] = data
@@ -72,13 +73,13 @@ class Endless(io.RawIOBase):
 
 @contextmanager
 def stdin(stream: io.IOBase) -> Iterator[None]:
-    """Put `stream` where the bytes of standard input come from."""
+    """Replace standard input by `stream`."""
     with patch.object(sys, "stdin", SimpleNamespace(buffer=stream)):
         yield
 
 
 @contextmanager
-def opened(data: bytes, form: FormatName, **choice: Any) -> Iterator[Source]:  # noqa: ANN401
+def opened(data: bytes, form: str, **choice: Any) -> Iterator[Source]:  # noqa: ANN401
     with (
         stdin(io.BytesIO(data)),
         open_texts(TextsChoice("-", form, **choice)) as source,
@@ -86,8 +87,8 @@ def opened(data: bytes, form: FormatName, **choice: Any) -> Iterator[Source]:  #
         yield source
 
 
-def read(data: bytes, form: FormatName = "jsonl", **choice: Any) -> list[Row | BadRow]:  # noqa: ANN401
-    """Read all of `data`, and see what holds of every input."""
+def read(data: bytes, form: str = "jsonl", **choice: Any) -> list[Row | BadRow]:  # noqa: ANN401
+    """Return all rows of `data`, after checking what is true of every input."""
     with opened(data, form, **choice) as source:
         rows = list(source.all_rows())
     assert [row.ordinal for row in rows] == list(range(len(rows)))
@@ -103,7 +104,7 @@ def read(data: bytes, form: FormatName = "jsonl", **choice: Any) -> list[Row | B
 
 
 def unsized(rows: list[Row | BadRow]) -> list[Row | BadRow]:
-    """Forget the sizes, which depend on how much was read at once."""
+    """Return the rows without their sizes."""
     return [replace(row, size=0) for row in rows]
 
 
@@ -112,20 +113,20 @@ def only(rows: list[Row | BadRow]) -> Row | BadRow:
     return row
 
 
-def bad(data: bytes, form: FormatName = "jsonl", **choice: Any) -> BadRow:  # noqa: ANN401
-    """Return the row that `data` is, which must be a bad one."""
+def bad(data: bytes, form: str = "jsonl", **choice: Any) -> BadRow:  # noqa: ANN401
+    """Return the only row of `data`, which must be a bad one."""
     row = only(read(data, form, **choice))
     assert isinstance(row, BadRow)
     return row
 
 
-def good(data: bytes, form: FormatName = "jsonl", **choice: Any) -> Row:  # noqa: ANN401
+def good(data: bytes, form: str = "jsonl", **choice: Any) -> Row:  # noqa: ANN401
     row = only(read(data, form, **choice))
     assert isinstance(row, Row)
     return row
 
 
-def refusal(data: bytes, form: FormatName = "jsonl", **choice: Any) -> UsageError:  # noqa: ANN401
+def refusal(data: bytes, form: str = "jsonl", **choice: Any) -> UsageError:  # noqa: ANN401
     with pytest.raises(UsageError) as caught:
         read(data, form, **choice)
     return caught.value
@@ -143,14 +144,14 @@ def expected(rows: list[dict[str, str]], lines: list[int]) -> list[Row]:
     end=st.sampled_from(["\n", "\r\n"]),
     last_end=st.booleans(),
     ascii_only=st.booleans(),
-    packed=st.booleans(),
+    gzipped=st.booleans(),
 )
 def test_jsonl_is_read_back_as_it_was_written(
-    rows: list[dict[str, str]], end: str, *, last_end: bool, ascii_only: bool, packed: bool
+    rows: list[dict[str, str]], end: str, *, last_end: bool, ascii_only: bool, gzipped: bool
 ) -> None:
     text = end.join(json.dumps(row, ensure_ascii=ascii_only) for row in rows)
     data = (text + end * last_end).encode()
-    back = read(gzip.compress(data) if packed else data)
+    back = read(gzip.compress(data) if gzipped else data)
     assert unsized(back) == expected(rows, list(range(1, len(rows) + 1)))
 
 
@@ -158,27 +159,27 @@ def test_jsonl_is_read_back_as_it_was_written(
     rows=objects,
     header=st.permutations(["text", "id", "label", "extra"]),
     form=st.sampled_from(["csv", "tsv"]),
-    packed=st.booleans(),
+    gzipped=st.booleans(),
 )
 @example(
     rows=[{"text": 'a "b"\r\n\r\n,\t\n', "id": "\r", "label": "\n"}],
     header=["text", "id", "label"],
     form="csv",
-    packed=True,
+    gzipped=True,
 )
 def test_delimited_files_are_read_back_as_they_were_written(
-    rows: list[dict[str, str]], header: list[str], form: FormatName, *, packed: bool
+    rows: list[dict[str, str]], header: list[str], form: str, *, gzipped: bool
 ) -> None:
     records = [_delimited(header, form)]
     records += [_delimited([row.get(name, "") for name in header], form) for row in rows]
     heights = [len(LINE_END.findall(record)) for record in records]
     data = b"".join(records)
-    back = read(gzip.compress(data) if packed else data, form)
+    back = read(gzip.compress(data) if gzipped else data, form)
     starts = [1 + before for before in itertools.accumulate(heights)][:-1]
     assert unsized(back) == expected(rows, starts)
 
 
-def _delimited(fields: list[str], form: FormatName) -> bytes:
+def _delimited(fields: list[str], form: str) -> bytes:
     stream = io.StringIO(newline="")
     csv.writer(stream, delimiter=DELIMITERS[form]).writerow(fields)
     return stream.getvalue().encode()
@@ -186,7 +187,7 @@ def _delimited(fields: list[str], form: FormatName) -> bytes:
 
 @given(hostile)
 @example(b'{"text": "b"}\r\r\n\x1c\n\xff')
-def test_every_line_of_jsonl_that_is_not_blank_is_one_row_where_it_stands(data: bytes) -> None:
+def test_every_jsonl_line_that_is_not_blank_is_one_row(data: bytes) -> None:
     rows = read(b'{"text": "first"}\n' + data)
     lines = [line.strip(b" \t\r\n") for line in LINE_END.split(data)]
     assert [row.line for row in rows] == [1, *(n for n, line in enumerate(lines, 2) if line)]
@@ -194,7 +195,7 @@ def test_every_line_of_jsonl_that_is_not_blank_is_one_row_where_it_stands(data: 
 
 @given(hostile, st.sampled_from(["csv", "tsv"]))
 @example(b'"open\nb\n"c"d\n"', "csv")
-def test_no_bytes_under_a_header_stop_a_delimited_file(data: bytes, form: FormatName) -> None:
+def test_no_bytes_after_a_header_stop_a_delimited_file(data: bytes, form: str) -> None:
     filled = [number for number, line in enumerate(LINE_END.split(data), 2) if line]
     assume(filled)
     rows = read(b"text\n" + data, form)
@@ -207,21 +208,21 @@ def test_no_bytes_under_a_header_stop_a_delimited_file(data: bytes, form: Format
 @example(b"\xff\xfet\x00", "csv")
 @example(b"\x1f\x8b\x08", "tsv")
 @example(b'"', "csv")
-def test_any_bytes_at_all_are_read_or_refused_as_usage(data: bytes, form: FormatName) -> None:
+def test_any_bytes_are_read_or_are_a_usage_error(data: bytes, form: str) -> None:
     with suppress(UsageError):
         read(data, form)
 
 
 @given(objects, st.sampled_from(FORMATS), st.data())
-def test_damaged_gzip_is_read_or_refused_as_usage(
-    rows: list[dict[str, str]], form: FormatName, draw: st.DataObject
+def test_damaged_gzip_is_read_or_is_a_usage_error(
+    rows: list[dict[str, str]], form: str, draw: st.DataObject
 ) -> None:
-    packed = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
-    index = draw.draw(st.integers(0, len(packed) - 1))
+    gzipped = gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode())
+    index = draw.draw(st.integers(0, len(gzipped) - 1))
     byte = draw.draw(st.integers(0, 255))
-    cut = draw.draw(st.integers(index, len(packed)))
+    cut = draw.draw(st.integers(index, len(gzipped)))
     with suppress(UsageError):
-        read((packed[:index] + bytes([byte]) + packed[index + 1 :])[:cut], form)
+        read((gzipped[:index] + bytes([byte]) + gzipped[index + 1 :])[:cut], form)
 
 
 @given(
@@ -233,7 +234,7 @@ def test_damaged_gzip_is_read_or_refused_as_usage(
         min_size=1,
     )
 )
-def test_blank_lines_are_no_rows(blocks: list[tuple[list[str], dict[str, str]]]) -> None:
+def test_blank_lines_are_not_rows(blocks: list[tuple[list[str], dict[str, str]]]) -> None:
     lines: list[str] = []
     starts = []
     for blanks, row in blocks:
@@ -243,7 +244,7 @@ def test_blank_lines_are_no_rows(blocks: list[tuple[list[str], dict[str, str]]])
     assert unsized(rows) == expected([row for _, row in blocks], starts)
 
 
-def test_blank_lines_of_csv_are_no_rows() -> None:
+def test_blank_lines_of_csv_are_not_rows() -> None:
     rows = read(b"\r\ntext,id\r\n\r\na,1\r\n\r\n\r\nb,2\r\n\r\n", "csv")
     assert unsized(rows) == [Row(0, 4, "1", "a"), Row(1, 7, "2", "b")]
 
@@ -288,7 +289,7 @@ def test_blank_lines_of_csv_are_no_rows() -> None:
     ],
     ids=lambda value: ascii(value[:40]),
 )
-def test_a_bad_line_of_jsonl_tells_its_reason_and_costs_itself_alone(
+def test_a_bad_jsonl_line_gives_its_reason_and_affects_no_other_row(
     line: bytes, reason: str
 ) -> None:
     before, row, after = read(b'{"text": "before"}\n' + line + b'\n{"text": "after"}\n')
@@ -300,7 +301,7 @@ def test_a_bad_line_of_jsonl_tells_its_reason_and_costs_itself_alone(
     assert unsized([before, after]) == [Row(0, 1, None, "before"), Row(2, 3, None, "after")]
 
 
-def test_a_bad_row_keeps_the_id_that_can_be_read() -> None:
+def test_a_bad_row_keeps_its_id_if_it_can_be_read() -> None:
     assert bad(b'{"text": "", "id": 17}').id == "17"
     assert bad(b"text,id\n,x\n", "csv").id == "x"
     assert bad(rb'{"text": "a", "id": "\ud800"}').id is None
@@ -319,7 +320,7 @@ def test_a_bad_row_keeps_the_id_that_can_be_read() -> None:
     ],
     ids=ascii,
 )
-def test_an_unusual_text_is_one_row_untouched(line: bytes, text: str) -> None:
+def test_an_unusual_text_is_one_unchanged_row(line: bytes, text: str) -> None:
     row = good(line)
     assert row.text == text
     assert row.line == 1
@@ -338,7 +339,7 @@ def test_an_unusual_text_is_one_row_untouched(line: bytes, text: str) -> None:
         (b'"",1', "text is empty"),
     ],
 )
-def test_a_bad_row_of_csv_tells_its_reason_and_costs_itself_alone(row: bytes, reason: str) -> None:
+def test_a_bad_csv_row_gives_its_reason_and_affects_no_other_row(row: bytes, reason: str) -> None:
     before, found, after = read(b"text,id\nbefore,0\n" + row + b"\nafter,2\n", "csv")
     assert isinstance(found, BadRow)
     assert reason in found.reason
@@ -347,28 +348,28 @@ def test_a_bad_row_of_csv_tells_its_reason_and_costs_itself_alone(row: bytes, re
     assert unsized([after]) == [Row(2, 4 + row.count(b"\n"), "2", "after")]
 
 
-def test_a_quote_left_open_costs_its_own_line_and_no_other() -> None:
-    lines = ["text,id", "first,0", '"open,1', *(f"row {n},{n}" for n in range(2, 2 * HEAD))]
+def test_an_open_quote_makes_only_its_own_line_bad() -> None:
+    lines = ["text,id", "first,0", '"open,1', *(f"row {n},{n}" for n in range(2, 2 * SAMPLE_ROWS))]
     rows = read("\n".join(lines).encode(), "csv")
     assert isinstance(rows[1], BadRow)
     assert rows[1].line == 3
     assert rows[1].excerpt == '"open,1'
-    rest = [Row(n, n + 2, str(n), f"row {n}") for n in range(2, 2 * HEAD)]
+    rest = [Row(n, n + 2, str(n), f"row {n}") for n in range(2, 2 * SAMPLE_ROWS)]
     assert unsized([rows[0], *rows[2:]]) == [Row(0, 2, "0", "first"), *rest]
 
 
-def test_a_quote_left_open_does_not_read_a_stream_to_its_end() -> None:
+def test_an_open_quote_does_not_read_a_stream_to_its_end() -> None:
     with (
         stdin(io.BufferedReader(Endless(b"more\n", first=b'text\n"open\n'))),
         open_texts(TextsChoice("-", "csv")) as source,
     ):
-        open_quote, *rows = itertools.islice(source.all_rows(), 2 * HEAD)
+        open_quote, *rows = itertools.islice(source.all_rows(), 2 * SAMPLE_ROWS)
     assert isinstance(open_quote, BadRow)
     assert "10,000 lines" in open_quote.reason
-    assert unsized(rows) == [Row(n, n + 2, None, "more") for n in range(1, 2 * HEAD)]
+    assert unsized(rows) == [Row(n, n + 2, None, "more") for n in range(1, 2 * SAMPLE_ROWS)]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_column() -> None:
     assert good("\ufefftext\na\n".encode(), "csv").text == "a"
 
 
@@ -377,7 +378,7 @@ def test_nul_bytes_in_csv_stay_in_the_text() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_line_ends_of_a_lone_carriage_return_are_line_ends(form: FormatName) -> None:
+def test_a_lone_carriage_return_ends_a_line(form: str) -> None:
     data = b'{"text": "a"}\r{"text": "b"}\r' if form == "jsonl" else b"text\ra\rb\r"
     assert [row.text for row in read(data, form) if isinstance(row, Row)] == ["a", "b"]
 
@@ -386,22 +387,22 @@ def test_line_ends_of_a_lone_carriage_return_are_line_ends(form: FormatName) -> 
 @pytest.mark.parametrize(
     "data",
     [b"", b"\n\r\n\r\n", b"\xef\xbb\xbf", gzip.compress(b"")],
-    ids=["nothing", "blank lines", "a byte order mark", "packed nothing"],
+    ids=["nothing", "blank lines", "a byte order mark", "empty gzip"],
 )
-def test_an_input_without_a_row_is_refused(data: bytes, form: FormatName) -> None:
+def test_an_input_without_a_row_is_refused(data: bytes, form: str) -> None:
     assert "holds no row" in refusal(data, form).message
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv"])
 @pytest.mark.parametrize("header", [b"text", b"text\n", b"\n\ntext\r\n\r\n"])
-def test_a_header_alone_holds_no_row(form: FormatName, header: bytes) -> None:
+def test_a_header_alone_holds_no_row(form: str, header: bytes) -> None:
     assert "holds no row" in refusal(header, form).message
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_utf16_is_refused_by_name(form: FormatName, encoding: str, pack: Any) -> None:  # noqa: ANN401
+def test_utf16_is_refused_with_its_name(form: str, encoding: str, pack: Any) -> None:  # noqa: ANN401
     text = '{"text": "a"}\n' if form == "jsonl" else "text\na\n"
     mark = "" if encoding == "utf-16" else "\ufeff"
     refused = refusal(pack((mark + text).encode(encoding)), form)
@@ -409,8 +410,8 @@ def test_utf16_is_refused_by_name(form: FormatName, encoding: str, pack: Any) ->
     assert "UTF-8" in (refused.hint or "")
 
 
-def test_a_column_that_stands_twice_is_refused() -> None:
-    assert "'text' stands twice" in refusal(b"text,id,text\na,1,b\n", "csv").message
+def test_a_duplicate_column_is_refused() -> None:
+    assert "'text' appears twice" in refusal(b"text,id,text\na,1,b\n", "csv").message
 
 
 def test_a_malformed_header_is_refused() -> None:
@@ -419,18 +420,16 @@ def test_a_malformed_header_is_refused() -> None:
 
 @pytest.mark.parametrize("kept", [0.3, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_rows_before_the_break_in_a_truncated_gzip_file_survive(
-    kept: float, form: FormatName
-) -> None:
+def test_rows_before_the_end_of_a_truncated_gzip_file_are_read(kept: float, form: str) -> None:
     digests = (hashlib.sha256(bytes([n % 256, n // 256])).hexdigest() for n in range(2000))
     lines = [digest if form == "csv" else json.dumps({"text": digest}) for digest in digests]
     text = "\n".join([*(["text"] if form == "csv" else []), *lines, ""])
-    packed = gzip.compress(text.encode())
-    packed = packed[: int(kept * len(packed))]
-    whole = zlib.decompressobj(wbits=31).decompress(packed).count(b"\n") - (form == "csv")
+    gzipped = gzip.compress(text.encode())
+    gzipped = gzipped[: int(kept * len(gzipped))]
+    whole = zlib.decompressobj(wbits=31).decompress(gzipped).count(b"\n") - (form == "csv")
     assert whole > 100
 
-    *rows, last = read(packed, form)
+    *rows, last = read(gzipped, form)
     assert len(rows) == whole
     assert all(isinstance(row, Row) for row in rows)
     assert isinstance(last, BadRow)
@@ -439,30 +438,30 @@ def test_rows_before_the_break_in_a_truncated_gzip_file_survive(
 
 
 @pytest.mark.parametrize("row", [b"b", b'"open'])
-def test_nothing_behind_a_break_is_read(row: bytes) -> None:
-    packed = gzip.compress(b"text\na\n" + row + b"\nc\n")
-    rows = read(packed + b"no" + gzip.compress(b"d\n"), "csv")
+def test_nothing_after_a_read_error_is_read(row: bytes) -> None:
+    gzipped = gzip.compress(b"text\na\n" + row + b"\nc\n")
+    rows = read(gzipped + b"no" + gzip.compress(b"d\n"), "csv")
     assert [row.text for row in rows if isinstance(row, Row)][-1] == "c"
     assert isinstance(rows[-1], BadRow)
     assert "breaks off" in rows[-1].reason
 
 
-def test_gzip_is_known_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
+def test_gzip_is_recognised_by_its_bytes_and_not_by_its_name(tmp_path: Path) -> None:
     plain = tmp_path / "texts.jsonl.gz"
     plain.write_bytes(b'{"text": "a"}\n')
-    packed = tmp_path / "texts.csv"
-    packed.write_bytes(gzip.compress(b"text\na\n"))
-    for path in (plain, packed):
+    gzipped = tmp_path / "texts.csv"
+    gzipped.write_bytes(gzip.compress(b"text\na\n"))
+    for path in (plain, gzipped):
         with open_texts(TextsChoice(str(path))) as source:
-            assert unsized(list(source.all_rows()))[0] == Row(0, 1 + (path is packed), None, "a")
+            assert unsized(list(source.all_rows()))[0] == Row(0, 1 + (path is gzipped), None, "a")
 
 
-def test_what_only_begins_like_gzip_is_refused_by_that_name() -> None:
+def test_bytes_that_only_begin_like_gzip_are_refused_as_gzip() -> None:
     assert "gzip" in refusal(b"\x1f\x8b this is no gzip").message
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_text_column_that_is_not_there_names_those_that_are(form: FormatName) -> None:
+def test_a_missing_text_column_lists_the_columns_that_exist(form: str) -> None:
     data = {"csv": b"body,\xc3\xa9\na,1\n", "tsv": b"body\t\xc3\xa9\na\t1\n"}
     jsonl = '{"body": "a"}\n{"é": 1, "body": "b"}\n'.encode()
     refused = refusal(data.get(form, jsonl), form)
@@ -472,12 +471,12 @@ def test_a_text_column_that_is_not_there_names_those_that_are(form: FormatName) 
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("columns", [Columns(label="gold"), Columns(id="key")])
-def test_a_label_or_id_column_asked_for_must_be_there(form: FormatName, columns: Columns) -> None:
+def test_a_chosen_label_or_id_column_must_exist(form: str, columns: Columns) -> None:
     data = b'{"text": "a"}' if form == "jsonl" else b"text\na\n"
     assert (columns.label or columns.id or "") in refusal(data, form, columns=columns).message
 
 
-def test_the_columns_asked_for_are_the_ones_read() -> None:
+def test_the_chosen_columns_are_read() -> None:
     columns = Columns(text="body", label="gold", id="key")
     data = b"text,label,id,body,gold,key\n1,2,3,a,b,c\n"
     assert unsized([good(data, "csv", columns=columns)]) == [Row(0, 2, "c", "a", "b")]
@@ -490,7 +489,7 @@ def test_a_column_may_be_absent_from_some_json_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "string"),
     [
         ("7", "7"),
         ("1.5", "1.5"),
@@ -501,12 +500,12 @@ def test_a_column_may_be_absent_from_some_json_objects() -> None:
         ("12345678901234567890", "12345678901234567890"),
     ],
 )
-def test_labels_and_ids_become_strings(value: str, told: str | None) -> None:
+def test_labels_and_ids_become_strings(value: str, string: str | None) -> None:
     row = good(f'{{"text": "a", "id": {value}, "label": {value}}}'.encode())
-    assert (row.id, row.gold) == (told, told)
+    assert (row.id, row.gold) == (string, string)
 
 
-def test_standard_input_is_jsonl_unless_told() -> None:
+def test_standard_input_is_jsonl_by_default() -> None:
     with stdin(io.BytesIO(b'{"text": "a"}\n')), open_texts(TextsChoice("-")) as source:
         assert [row.line for row in source.all_rows()] == [1]
         assert (source.name, source.size) == ("-", None)
@@ -522,7 +521,7 @@ def test_a_closed_standard_input_is_refused() -> None:
         pass
 
 
-def test_a_line_of_many_keys_of_which_one_stands_twice_is_judged_at_once() -> None:
+def test_a_duplicate_among_many_keys_is_found_in_linear_time() -> None:
     keys = ",".join(f'"{index}": 1' for index in range(300_000))
     assert bad(b'{"text": "a", %s, "z": 1, "z": 1}' % keys.encode()).reason.endswith("twice")
 
@@ -537,9 +536,7 @@ def test_the_suffix_names_the_format(suffix: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["texts", "texts.txt", "texts.gz", "texts.json", "jsonl"])
-def test_a_suffix_that_names_no_format_is_refused_unless_the_format_is_told(
-    name: str, tmp_path: Path
-) -> None:
+def test_an_unknown_suffix_is_refused_unless_the_format_is_given(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(b'{"text": "a"}\n')
     with pytest.raises(UsageError, match="suffix"), open_texts(TextsChoice(str(path))):
@@ -548,7 +545,7 @@ def test_a_suffix_that_names_no_format_is_refused_unless_the_format_is_told(
         assert len(list(source.all_rows())) == 1
 
 
-def test_a_folder_is_no_input(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_input(tmp_path: Path) -> None:
     with (
         pytest.raises(UsageError, match="cannot be read"),
         open_texts(TextsChoice(str(tmp_path), "jsonl")),
@@ -578,7 +575,7 @@ def test_the_hash_is_that_of_the_whole_file(
         assert source.sha256() == hashlib.sha256(data).hexdigest()
 
 
-def test_the_hash_of_a_stream_is_known_only_when_it_was_read_to_its_end() -> None:
+def test_a_stream_is_hashed_only_if_it_is_read_to_its_end() -> None:
     data = b'{"text": "a"}\n{"text": "b"}\n'
     with opened(data, "jsonl") as source:
         list(source.all_rows())
@@ -589,9 +586,9 @@ def test_the_hash_of_a_stream_is_known_only_when_it_was_read_to_its_end() -> Non
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_rows_come_before_the_input_ends(form: FormatName) -> None:
+def test_rows_of_a_stream_are_yielded_before_it_ends(form: str) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
-    taken = 20 * HEAD
+    taken = 20 * SAMPLE_ROWS
     stream = Endless(line)
     with (
         stdin(io.BufferedReader(stream)),
@@ -603,11 +600,11 @@ def test_rows_come_before_the_input_ends(form: FormatName) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_limit_does_not_wait_for_the_end_of_a_stream(form: FormatName) -> None:
+def test_a_limit_does_not_wait_for_the_end_of_a_stream(form: str) -> None:
     line = b'{"text": "text"}\n' if form == "jsonl" else b"text\n"
     with (
         stdin(io.BufferedReader(Endless(line))),
-        open_texts(TextsChoice("-", form, limit=2 * HEAD)) as source,
+        open_texts(TextsChoice("-", form, limit=2 * SAMPLE_ROWS)) as source,
     ):
-        assert len(list(source.all_rows())) == 2 * HEAD
+        assert len(list(source.all_rows())) == 2 * SAMPLE_ROWS
         assert source.sha256() is None

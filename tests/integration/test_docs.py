@@ -18,7 +18,7 @@ from saliency_cli.attribution.reduction import REDUCTIONS
 from saliency_cli.cli.app import app
 from saliency_cli.cli.choices import PRESETS
 from saliency_cli.exports import EXPORTS
-from saliency_cli.inputs.text_source import FORMATS
+from saliency_cli.inputs.formats import FORMATS
 from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.passes import OBJECTIVES
 from saliency_cli.workers import EXECUTORS

@@ -125,9 +125,9 @@ def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: flo
         ([], "list"),
         ({}, "empty dict"),
         (torch.zeros(2), "Tensor"),
-        ({"epoch": 3, "lr": 0.1}, "'epoch' is no tensor"),
+        ({"epoch": 3, "lr": 0.1}, "'epoch' is not a tensor"),
         ({"state_dict": {"weight": torch.zeros(2)}}, "unexpected: weight"),
-        ({"state_dict": {"weight": torch.zeros(2), "step": 3}}, "'step' is no tensor"),
+        ({"state_dict": {"weight": torch.zeros(2), "step": 3}}, "'step' is not a tensor"),
     ],
     ids=str,
 )

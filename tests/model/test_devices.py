@@ -1,4 +1,4 @@
-"""What a device must not change, or take away: bytes, silence, and what memory cannot hold."""
+"""A device changes no byte, prints no warning, and recovers when its memory runs out."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.batching import Budget
-from saliency_cli.attribution.model_checks import deterministic
+from saliency_cli.attribution.model_checks import has_deterministic_kernels
 from saliency_cli.checkpoints import load, loader
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import allow_any_kernel, prepare
+from saliency_cli.model.devices import allow_nondeterministic_kernels, prepare_device
 from saliency_cli.settings import Compute, ModelChoice
-from tests.attribution.test_promises import Linear, unprobed
+from tests.attribution.test_promises import Linear, unchecked
 from tests.support.attribution import engine, scored
 from tests.support.faults import files, same
 from tests.support.models import TEXTS, WORDS
@@ -34,14 +34,14 @@ needs_cuda = pytest.mark.skipif(
 
 
 def many(rows: int) -> str:
-    """Return so many texts as JSONL, no two the same."""
+    """Return `rows` different texts as JSON Lines."""
     chance = random.Random(0)  # noqa: S311
     texts = (" ".join(chance.choices(WORDS, k=chance.randint(2, 30))) for _ in range(rows))
     return "".join(f'{{"text": "{number} {text}"}}\n' for number, text in enumerate(texts))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_run_repeats_itself_and_says_nothing_of_kernels(
+def test_a_repeated_run_gives_the_same_bytes_and_no_warning(
     shell: Shell, device: str, dtype: str
 ) -> None:
     texts = shell.write("many.jsonl", many(200))
@@ -60,7 +60,7 @@ def test_a_run_repeats_itself_and_says_nothing_of_kernels(
 @pytest.mark.cuda
 @pytest.mark.slow
 @needs_cuda
-def test_workers_that_share_a_gpu_and_a_run_gone_on_with_change_no_byte(shell: Shell) -> None:
+def test_workers_on_one_gpu_and_a_resumed_run_give_the_same_bytes(shell: Shell) -> None:
     texts = shell.write("many.jsonl", many(2000))
     options = ("--device", "cuda", "--shard-rows", "100")
     alone, shared, killed = (
@@ -83,25 +83,25 @@ def test_workers_that_share_a_gpu_and_a_run_gone_on_with_change_no_byte(shell: S
 
 @pytest.mark.cuda
 @needs_cuda
-def test_memory_that_runs_out_on_a_gpu_halves_the_batches(bert_folder: Path) -> None:
-    there = load(ModelChoice(bert_folder), Compute(device="cuda"))
-    run = replace(engine(there, samples=4000), streams=2)
-    few = scored(replace(run, budget=Budget(16_384)), TEXTS)
+def test_out_of_memory_on_a_gpu_halves_the_batches(bert_folder: Path) -> None:
+    classifier = load(ModelChoice(bert_folder), Compute(device="cuda"))
+    run = replace(engine(classifier, samples=4000), replicas=2)
+    expected = scored(replace(run, budget=Budget(16_384)), TEXTS)
     torch.cuda.empty_cache()
     before = torch.cuda.memory_stats()["num_ooms"]
-    room = (512 << 20) / torch.cuda.get_device_properties(CUDA).total_memory
-    torch.cuda.set_per_process_memory_fraction(room)
+    share = (512 << 20) / torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.set_per_process_memory_fraction(share)
     try:
         found = scored(replace(run, budget=Budget(1 << 24)), TEXTS)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert torch.cuda.memory_stats()["num_ooms"] > before
-    for one, other in zip(found, few, strict=True):
+    for one, other in zip(found, expected, strict=True):
         assert (one - other).abs().max() <= 1e-5 * other.abs().max()
 
 
-class Scattering(Linear):
-    """Asks for an operation that torch has in no fixed order, on any device."""
+class Nondeterministic(Linear):
+    """Calls an operation for which torch has no deterministic kernel on any device."""
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
         positions = torch.zeros(1, dtype=torch.long, device=input_ids.device)
@@ -111,7 +111,7 @@ class Scattering(Linear):
 
 @pytest.fixture
 def strict() -> Iterator[None]:
-    """Have torch refuse what heeds timing, as it does on CUDA."""
+    """Make torch refuse nondeterministic kernels, as `prepare_device` does on CUDA."""
     warned = torch.is_deterministic_algorithms_warn_only_enabled()
     on = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(mode=True)
@@ -120,29 +120,29 @@ def strict() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("strict")
-def test_a_model_that_needs_a_kernel_that_heeds_timing_is_found(bert: Classifier) -> None:
-    assert deterministic(replace(unprobed(bert, Linear), labels=()))
-    assert not deterministic(replace(unprobed(bert, Scattering), labels=()))
+def test_a_model_that_needs_a_nondeterministic_kernel_is_detected(bert: Classifier) -> None:
+    assert has_deterministic_kernels(replace(unchecked(bert, Linear), labels=()))
+    assert not has_deterministic_kernels(replace(unchecked(bert, Nondeterministic), labels=()))
 
 
 @pytest.mark.usefixtures("strict")
-def test_it_is_explained_all_the_same_and_told(
+def test_a_nondeterministic_model_is_loaded_and_marked(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
 ) -> None:
-    there = replace(unprobed(bert, Scattering), device=CUDA)
-    monkeypatch.setattr(loader, "deterministic", lambda _classifier: False)
-    assert not loader._on_kernels(there).deterministic
+    classifier = replace(unchecked(bert, Nondeterministic), device=CUDA)
+    monkeypatch.setattr(loader, "has_deterministic_kernels", lambda _classifier: False)
+    assert not loader._allow_nondeterministic_kernels(classifier).deterministic
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not recwarn.list
 
 
-def test_a_model_loaded_later_is_held_to_what_repeats_again(
+def test_loading_another_model_forbids_nondeterministic_kernels_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     allowed: list[bool] = []
     monkeypatch.setattr(
         torch, "use_deterministic_algorithms", lambda *_, warn_only=False: allowed.append(warn_only)
     )
-    allow_any_kernel()
-    prepare(CUDA)
+    allow_nondeterministic_kernels()
+    prepare_device(CUDA)
     assert allowed == [True, False]

@@ -1,4 +1,4 @@
-"""What the logits mean, and what of them is explained."""
+"""How logits are read for each head, and which targets are explained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from saliency_cli.attribution.engine import explain
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.checkpoints import load
-from saliency_cli.cli.choices import ALLENNLP
+from saliency_cli.cli.choices import allennlp
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import (
@@ -20,11 +21,11 @@ from saliency_cli.model.heads import (
     check_targets,
     choose_targets,
     decisions,
+    logit_weights,
     predict,
-    weights,
 )
 from saliency_cli.records import BadRow, Explanation, Record, Row
-from saliency_cli.settings import Compute, Maths, ModelChoice, TargetChoice
+from saliency_cli.settings import Compute, ModelChoice, TargetChoice
 from tests.support.attribution import engine
 from tests.support.models import TEXTS, save_bert
 
@@ -39,7 +40,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
 
 @pytest.fixture(scope="session")
 def tags(colours: Classifier) -> Classifier:
-    """The same model, meant as one of labels that do not exclude each other."""
+    """Return the same model with a multi-label head."""
     return replace(colours, head="multi-label")
 
 
@@ -55,12 +56,12 @@ def record(classifier: Classifier, text: str, *, gold: str | None = None, **math
     return outcome.record()
 
 
-def gradient(classifier: Classifier, text: str, of: Tensor) -> Tensor:
-    """Return the plain l2 scores of F = logits · of, by way of `inputs_embeds`."""
+def gradient(classifier: Classifier, text: str, weights: Tensor) -> Tensor:
+    """Return the l2 scores without noise of F = logits · weights, computed with `inputs_embeds`."""
     inputs = dict(classifier.tokenizer(text, return_tensors="pt"))
     leaf = classifier.embedding(inputs.pop("input_ids")).detach().requires_grad_()
     logits = classifier.module(inputs_embeds=leaf, **inputs).logits[0]
-    (found,) = torch.autograd.grad(logits @ of, leaf)
+    (found,) = torch.autograd.grad(logits @ weights, leaf)
     norms: Tensor = found[0].norm(dim=-1)
     return norms / norms.sum()
 
@@ -101,12 +102,12 @@ def test_the_head_is_read_as_transformers_loss_reads_it(
 
 def test_a_regression_of_several_numbers_is_refused(tmp_path: Path) -> None:
     folder = save_bert(tmp_path, labels=LABELS, problem="regression")
-    with pytest.raises(CheckpointError, match="3 numbers"):
+    with pytest.raises(CheckpointError, match="3 outputs"):
         load(ModelChoice(folder), CPU)
 
 
 @given(st.lists(st.floats(-20, 20), min_size=2, max_size=6))
-def test_what_is_predicted_is_the_largest_logit(values: list[float]) -> None:
+def test_the_largest_logit_is_predicted(values: list[float]) -> None:
     logits = torch.tensor(values)
     labels = tuple(map(str, range(len(values))))
     single = predict(logits, labels=labels, head="single-label")
@@ -118,11 +119,15 @@ def test_what_is_predicted_is_the_largest_logit(values: list[float]) -> None:
 
 def test_a_regression_is_a_value_without_probability(stars: Classifier) -> None:
     for text in TEXTS:
-        made = record(stars, text, gold="4", reduction="dot")
+        explained = record(stars, text, gold="4", reduction="dot")
         raw = stars.module(**stars.tokenizer(text, return_tensors="pt")).logits
-        assert made["value"] == pytest.approx(float(raw), rel=1e-5)
-        assert (made["predicted"], made["probability"], made["probabilities"]) == (None, None, {})
-        assert (made["target"], made["gold"], made["flip_rate"]) == ("stars", "4", 0)
+        assert explained["value"] == pytest.approx(float(raw), rel=1e-5)
+        assert (explained["predicted"], explained["probability"], explained["probabilities"]) == (
+            None,
+            None,
+            {},
+        )
+        assert (explained["target"], explained["gold"], explained["flip_rate"]) == ("stars", "4", 0)
 
 
 # Targets.
@@ -130,13 +135,13 @@ def test_a_regression_is_a_value_without_probability(stars: Classifier) -> None:
 
 def test_the_target_is_the_predicted_label_or_another(colours: Classifier) -> None:
     for text in TEXTS:
-        made = record(colours, text, noise=0.0)
-        index = LABELS.index(made["predicted"])
-        assert made["target"] == made["predicted"]
-        assert "others" not in made
-        assert close(made["scores"], gradient(colours, text, one_hot(index)))
+        explained = record(colours, text, noise=0.0)
+        index = LABELS.index(explained["predicted"])
+        assert explained["target"] == explained["predicted"]
+        assert "others" not in explained
+        assert close(explained["scores"], gradient(colours, text, one_hot(index)))
         blue = record(colours, text, noise=0.0, target=TargetChoice("blue"))
-        assert (blue["target"], blue["predicted"]) == ("blue", made["predicted"])
+        assert (blue["target"], blue["predicted"]) == ("blue", explained["predicted"])
         assert close(blue["scores"], gradient(colours, text, one_hot(2)))
         assert record(colours, text, noise=0.0, target=TargetChoice("2")) == blue
 
@@ -151,12 +156,12 @@ def test_the_gold_label_can_be_explained(colours: Classifier) -> None:
         assert "gold" in outcome.reason
 
 
-def test_all_targets_are_those_of_each_by_itself(colours: Classifier) -> None:
+def test_all_targets_have_the_scores_of_each_alone(colours: Classifier) -> None:
     for text in TEXTS:
-        made = record(colours, text, target=TargetChoice("all"))
-        found = [made, *made["others"]]
+        explained = record(colours, text, target=TargetChoice("all"))
+        found = [explained, *explained["others"]]
         assert [each["target"] for each in found] == sorted(
-            LABELS, key=lambda label: -made["probabilities"][label]
+            LABELS, key=lambda label: -explained["probabilities"][label]
         )
         for each in found:
             alone = record(colours, text, target=TargetChoice(each["target"]))
@@ -168,30 +173,32 @@ def test_all_targets_are_those_of_each_by_itself(colours: Classifier) -> None:
 def test_a_contrast_explains_the_difference(colours: Classifier) -> None:
     for text in TEXTS:
         choice = TargetChoice("red", contrast="green")
-        made = record(colours, text, noise=0.0, target=choice)
-        assert made["target"] == "red - green"
-        assert close(made["scores"], gradient(colours, text, one_hot(0, 1)))
+        explained = record(colours, text, noise=0.0, target=choice)
+        assert explained["target"] == "red - green"
+        assert close(explained["scores"], gradient(colours, text, one_hot(0, 1)))
 
 
-def test_a_label_against_itself_is_against_the_strongest_other(colours: Classifier) -> None:
-    made = record(colours, TEXTS[0], target=TargetChoice("red", contrast="red"))
-    others = {label: made["probabilities"][label] for label in ("green", "blue")}
-    assert made["target"] == f"red - {max(others, key=others.__getitem__)}"
+def test_a_label_in_contrast_to_itself_is_compared_with_the_strongest_other(
+    colours: Classifier,
+) -> None:
+    explained = record(colours, TEXTS[0], target=TargetChoice("red", contrast="red"))
+    others = {label: explained["probabilities"][label] for label in ("green", "blue")}
+    assert explained["target"] == f"red - {max(others, key=others.__getitem__)}"
 
 
 @pytest.mark.parametrize("threshold", [0.01, 0.3, 0.5, 0.7, 0.99])
 def test_every_label_above_the_threshold_is_explained(tags: Classifier, threshold: float) -> None:
     for text in TEXTS:
-        made = record(tags, text, target=TargetChoice(threshold=threshold))
-        found = [made["target"], *(other["target"] for other in made.get("others", ()))]
-        shares = made["probabilities"]
+        explained = record(tags, text, target=TargetChoice(threshold=threshold))
+        found = [explained["target"], *(other["target"] for other in explained.get("others", ()))]
+        shares = explained["probabilities"]
         above = {label for label in LABELS if shares[label] >= threshold}
-        assert set(found) == (above or {made["predicted"]})
+        assert set(found) == (above or {explained["predicted"]})
         assert found == sorted(found, key=lambda label: -shares[label])
-        assert made["predicted"] == found[0]
+        assert explained["predicted"] == found[0]
 
 
-def test_flips_are_of_the_decision_that_the_head_makes() -> None:
+def test_decisions_compare_the_largest_logit_or_the_cut() -> None:
     logits = torch.tensor([[2.0, 1.0], [0.5, 1.0], [3.0, 9.0]])
     largest = [Target("a", 0)] * 3
     assert decisions(logits, largest).tolist() == [0, 1, 1]
@@ -199,35 +206,39 @@ def test_flips_are_of_the_decision_that_the_head_makes() -> None:
     assert decisions(logits, above).tolist() == [1, 0, 1]
 
 
-def test_weights_pick_the_logits_of_each_pass() -> None:
-    rows = weights([Target("a", 0), Target("b - a", 1, 0)], labels=3)
+def test_weights_select_the_logits_of_each_pass() -> None:
+    rows = logit_weights([Target("a", 0), Target("b - a", 1, 0)], labels=3)
     assert rows.tolist() == [[1, 0, 0], [-1, 1, 0]]
 
 
-def test_targets_are_pinned_by_the_prediction_alone() -> None:
+def test_the_default_target_is_the_predicted_label() -> None:
     prediction = predict(torch.tensor([0.0, 2.0, 1.0]), labels=LABELS, head="single-label")
     (target,) = choose_targets(prediction, None, choice=TargetChoice(), head="single-label")
     assert (target.name, target.plus, target.minus) == ("green", 1, None)
 
 
 @pytest.mark.parametrize(
-    ("maths", "head", "told"),
+    ("maths", "head", "message"),
     [
         (Maths(target=TargetChoice("yellow")), "single-label", "--target yellow"),
         (Maths(target=TargetChoice(contrast="yellow")), "single-label", "--contrast yellow"),
         (Maths(target=TargetChoice("gold")), "regression", "one output"),
         (Maths(target=TargetChoice(contrast="red")), "regression", "one output"),
-        (ALLENNLP, "multi-label", "--preset"),
-        (ALLENNLP, "regression", "--preset"),
+        (allennlp(), "multi-label", "--preset"),
+        (allennlp(), "regression", "--preset"),
     ],
 )
-def test_what_the_head_does_not_have_is_refused(maths: Maths, head: Any, told: str) -> None:  # noqa: ANN401
+def test_a_target_that_the_head_does_not_have_is_refused(
+    maths: Maths,
+    head: Any,  # noqa: ANN401
+    message: str,
+) -> None:
     with pytest.raises(UsageError) as caught:
-        check_targets(maths, labels=LABELS, head=head)
-    assert told in caught.value.message
+        check_targets(maths.target, objective=maths.objective, labels=LABELS, head=head)
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, -1.0, float("nan")])
-def test_a_threshold_is_a_probability(threshold: float) -> None:
+def test_a_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
     with pytest.raises(UsageError):
         TargetChoice(threshold=threshold)

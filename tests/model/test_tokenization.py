@@ -1,4 +1,4 @@
-"""Tokens lie in the text as it was given, and what a text spells out is text, for any tokenizer."""
+"""Offsets refer to the unchanged text, whatever kind of tokenizer a model has."""
 
 import html
 import re
@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from saliency_cli.analysis.words import Piece, pieces
 from saliency_cli.checkpoints.tokenizers import _check_overflow, load_tokenizer
 from saliency_cli.errors import UsageError
-from saliency_cli.model.tokenization import _offsets, encode
+from saliency_cli.model.tokenization import _ordered_offsets, encode
 from saliency_cli.records import Encoding, Record
 from tests.support.architectures import TOKENIZERS
 from tests.support.runs import record, write_run
@@ -44,7 +44,7 @@ SPELLED += ["<|im_end|>"]
 def tokenizer(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> PreTrainedTokenizerFast:
-    """Return a tokenizer as `load` does, from its files."""
+    """Return a tokenizer that was saved and loaded from its files, as `load` does."""
     folder: Path = tmp_path_factory.mktemp("tokenizer")
     TOKENIZERS[request.param]().save_pretrained(folder)
     return load_tokenizer(folder, None)
@@ -55,7 +55,7 @@ def encoded(tokenizer: PreTrainedTokenizerFast, text: str) -> Encoding:
 
 
 def recorded(encoding: Encoding, text: str) -> Record:
-    """Make the record of an encoding in which each token's score is 1."""
+    """Return a record of an encoding in which each token has a score of 1."""
     return record(0, "any") | {
         "text": text,
         "tokens": list(encoding.tokens),
@@ -66,12 +66,12 @@ def recorded(encoding: Encoding, text: str) -> Record:
     }
 
 
-def divided(encoding: Encoding, text: str) -> list[Piece]:
-    """Divide a text as the report does."""
+def report_pieces(encoding: Encoding, text: str) -> list[Piece]:
+    """Return the pieces of a text as the report shows them."""
     return pieces(recorded(encoding, text))
 
 
-def assert_in_place(encoding: Encoding, text: str) -> None:
+def assert_offsets_fit(encoding: Encoding, text: str) -> None:
     last = 0
     for (start, end), special in zip(encoding.offsets, encoding.special, strict=True):
         if special:
@@ -81,7 +81,7 @@ def assert_in_place(encoding: Encoding, text: str) -> None:
         covered = text[start:end]
         assert covered == covered.strip() or not covered.strip()
         last = start
-    found = divided(encoding, text)
+    found = report_pieces(encoding, text)
     assert "".join(piece.text for piece in found if not piece.special) == text
     assert sum(piece.score for piece in found) == len(encoding)
 
@@ -96,18 +96,20 @@ def assert_in_place(encoding: Encoding, text: str) -> None:
 def test_offsets_are_in_order_and_inside_the_text(
     tokenizer: PreTrainedTokenizerFast, text: str
 ) -> None:
-    assert_in_place(encoded(tokenizer, text), text)
+    assert_offsets_fit(encoded(tokenizer, text), text)
 
 
 @EVERY
 @pytest.mark.parametrize("text", TRICKY)
-def test_tricky_texts(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
-    assert_in_place(encoded(tokenizer, text), text)
+def test_offsets_fit_tricky_texts(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+    assert_offsets_fit(encoded(tokenizer, text), text)
 
 
 @EVERY
 @pytest.mark.parametrize("text", ["free call now", "  free call  now", "free\r\ncall\tnow"])
-def test_known_words_lie_where_they_stand(tokenizer: PreTrainedTokenizerFast, text: str) -> None:
+def test_offsets_of_known_words_cover_the_words(
+    tokenizer: PreTrainedTokenizerFast, text: str
+) -> None:
     encoding = encoded(tokenizer, text)
     for token, (start, end), special in zip(
         encoding.tokens, encoding.offsets, encoding.special, strict=True
@@ -126,12 +128,12 @@ def test_the_bytes_of_an_emoji_are_one_piece(tokenizer: PreTrainedTokenizerFast)
     text = "ok \U0001f600 é"
     encoding = encoded(tokenizer, text)
     assert list(encoding.offsets).count((3, 4)) >= 4
-    (emoji,) = (piece for piece in divided(encoding, text) if piece.text == "\U0001f600")
+    (emoji,) = (piece for piece in report_pieces(encoding, text) if piece.text == "\U0001f600")
     assert emoji.score == len(emoji.tokens) == list(encoding.offsets).count((3, 4))
 
 
 @EVERY
-def test_the_report_shows_the_text_as_it_was_given(
+def test_the_report_shows_the_unchanged_text(
     tmp_path: Path, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     text = "  free😀call ﬁne </s> 👨‍👩 now"
@@ -145,16 +147,19 @@ def test_the_report_shows_the_text_as_it_was_given(
 tokens = st.tuples(st.tuples(st.integers(0, 9), st.integers(0, 9)), st.sampled_from([0, 1]))
 
 
-@given(told=st.lists(tokens, max_size=8))
-def test_what_a_tokenizer_tells_wrong_is_put_in_order(
-    told: list[tuple[tuple[int, int], int]],
+@given(tokens_given=st.lists(tokens, max_size=8))
+def test_wrong_offsets_of_a_tokenizer_are_put_in_order(
+    tokens_given: list[tuple[tuple[int, int], int]],
 ) -> None:
-    halves = (" ab c ", "d  e")
-    found = list(_offsets(halves, [(offset, half, False) for offset, half in told]))
-    for half, text in enumerate(halves):
-        own = [offset for offset, (_, of) in zip(found, told, strict=True) if of == half]
-        assert all(0 <= start <= end <= len(text) for start, end in own)
-        assert own == sorted(own, key=lambda offset: offset[0])
+    texts = (" ab c ", "d  e")
+    found = list(
+        _ordered_offsets(texts, [(offset, segment, False) for offset, segment in tokens_given])
+    )
+    for segment, text in enumerate(texts):
+        pairs = zip(found, tokens_given, strict=True)
+        offsets = [offset for offset, (_, given) in pairs if given == segment]
+        assert all(0 <= start <= end <= len(text) for start, end in offsets)
+        assert offsets == sorted(offsets, key=lambda offset: offset[0])
 
 
 @EVERY
@@ -164,29 +169,31 @@ def test_a_special_token_that_a_text_spells_out_is_text(
     tokenizer: PreTrainedTokenizerFast, name: str, text: str
 ) -> None:
     plain, spelled = encoded(tokenizer, "free call"), encoded(tokenizer, text.format(name, name))
-    assert own(spelled) == own(plain)
+    assert added_ids(spelled) == added_ids(plain)
     added = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     inside = [i for i, special in zip(spelled.ids, spelled.special, strict=True) if not special]
     assert not added & set(inside)
-    assert_in_place(spelled, text.format(name, name))
+    assert_offsets_fit(spelled, text.format(name, name))
 
 
-def own(encoding: Encoding) -> list[int]:
-    """Return the ids that the tokenizer added."""
+def added_ids(encoding: Encoding) -> list[int]:
+    """Return the ids of the special tokens that the tokenizer added."""
     return [i for i, special in zip(encoding.ids, encoding.special, strict=True) if special]
 
 
 @pytest.mark.parametrize("tokenizer", ["Unigram, both sides"], indirect=True)
-def test_a_special_token_is_text_also_after_normalising(tokenizer: PreTrainedTokenizerFast) -> None:
+def test_a_special_name_that_appears_by_normalising_is_text(
+    tokenizer: PreTrainedTokenizerFast,
+) -> None:
     full_width = "ok \uff3bSEP\uff3d ok"  # NFKC makes [SEP] of it
     assert "[SEP]" not in encoded(tokenizer, full_width).tokens[:-1]
 
 
-class Forgetful:
-    """Cuts texts as tokenizers 0.23.1 does: most of what is cut off, or all of it, is gone."""
+class LossyOverflow:
+    """Truncates as tokenizers 0.23.1 does: it returns only `kept` of the overflowing encodings."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, told: int) -> None:
-        self.tokenizer, self.told = tokenizer, told
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, *, kept: int) -> None:
+        self.tokenizer, self.kept = tokenizer, kept
 
     def num_special_tokens_to_add(self) -> int:
         return int(self.tokenizer.num_special_tokens_to_add())
@@ -195,7 +202,7 @@ class Forgetful:
         encodings = [
             SimpleNamespace(
                 special_tokens_mask=each.special_tokens_mask,
-                overflowing=each.overflowing[: self.told],
+                overflowing=each.overflowing[: self.kept],
             )
             for each in self.tokenizer(texts, **options).encodings
         ]
@@ -203,11 +210,11 @@ class Forgetful:
 
 
 @EVERY
-@pytest.mark.parametrize("told", [0, 1])
-def test_a_tokenizer_that_does_not_tell_what_it_cuts_off_is_refused(
-    tokenizer: PreTrainedTokenizerFast, told: int
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_tokenizer_that_loses_overflowing_tokens_is_refused(
+    tokenizer: PreTrainedTokenizerFast, kept: int
 ) -> None:
     _check_overflow(tokenizer)
-    with pytest.raises(UsageError, match="does not tell what it cuts off") as caught:
-        _check_overflow(Forgetful(tokenizer, told=told))
+    with pytest.raises(UsageError, match="does not report the tokens") as caught:
+        _check_overflow(LossyOverflow(tokenizer, kept=kept))
     assert "pip install" in str(caught.value.hint)

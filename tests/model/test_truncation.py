@@ -1,4 +1,4 @@
-"""A text that is too long is not read to its end, and what is kept of it is what ever was."""
+"""A long text is not tokenized to its end, and the tokens kept are the same as if it were."""
 
 import time
 from pathlib import Path
@@ -16,12 +16,12 @@ from saliency_cli.records import Encoding, Row
 from tests.support.architectures import TOKENIZERS
 from tests.support.models import WORDS, wordpiece
 
-PLAIN = "BPE with byte fallback"  # which takes a whole text for one word
+PLAIN = "BPE with byte fallback"  # it treats a whole text as one word
 NAMES = ("WordPiece", "byte-level BPE, prefix space", PLAIN, "Unigram, both sides")
-MADE = {**{name: TOKENIZERS[name] for name in NAMES}, "WordPiece of pairs": wordpiece}
+FACTORIES = {**{name: TOKENIZERS[name] for name in NAMES}, "WordPiece of pairs": wordpiece}
 LENGTH = 8
 SECONDS = 5
-EVERY = pytest.mark.parametrize("tokenizer", MADE, indirect=True)
+EVERY = pytest.mark.parametrize("tokenizer", FACTORIES, indirect=True)
 LONG = {
     "letters": "a",
     "spaces": " ",
@@ -47,7 +47,7 @@ def tokenizer(
     request: pytest.FixtureRequest, side: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Any:  # noqa: ANN401
     folder: Path = tmp_path_factory.mktemp("tokenizer")
-    MADE[request.param]().save_pretrained(folder)
+    FACTORIES[request.param]().save_pretrained(folder)
     loaded = load_tokenizer(folder, None)
     loaded.truncation_side = side
     loaded.name_or_path = request.param
@@ -56,7 +56,7 @@ def tokenizer(
 
 def encoded(tokenizer: Any, text: str, pair: str | None, *, characters: int) -> Encoding:  # noqa: ANN401
     row = Row(0, 1, None, text, pair=pair)
-    with patch.object(truncation, "CHARACTERS", characters):
+    with patch.object(truncation, "CHARACTERS_PER_TOKEN", characters):
         (found,) = encode_rows(tokenizer, [row], max_length=LENGTH)
     return found.whole
 
@@ -67,7 +67,7 @@ def encoded(tokenizer: Any, text: str, pair: str | None, *, characters: int) -> 
 @example(text="a" * 99, pair=None)
 @example(text="a" * 200 + " b", pair="a" * 99)
 @example(text="1" * 1000, pair=None)
-def test_what_is_kept_of_a_long_text_does_not_depend_on_the_cut(
+def test_the_tokens_kept_do_not_depend_on_the_part_that_is_read(
     tokenizer: Any,  # noqa: ANN401
     text: str,
     pair: str | None,
@@ -79,7 +79,7 @@ def test_what_is_kept_of_a_long_text_does_not_depend_on_the_cut(
 @pytest.mark.parametrize("name", ["letters", "spaces", "emoji"])
 @pytest.mark.parametrize("side", ["right"], indirect=True)
 @pytest.mark.parametrize("tokenizer", NAMES[:2], indirect=True)
-def test_a_million_characters_take_seconds_at_most(tokenizer: Any, name: str) -> None:  # noqa: ANN401
+def test_a_million_characters_take_a_few_seconds_at_most(tokenizer: Any, name: str) -> None:  # noqa: ANN401
     text = (LONG[name] * 10**6)[: 10**6]
     start = time.process_time()
     (found,) = encode_rows(tokenizer, [Row(0, 1, None, text)], max_length=64)
@@ -88,12 +88,12 @@ def test_a_million_characters_take_seconds_at_most(tokenizer: Any, name: str) ->
 
 
 @EVERY
-def test_of_a_long_text_of_words_little_is_read(tokenizer: Any, side: str) -> None:  # noqa: ANN401
+def test_only_a_small_part_of_a_long_text_of_words_is_read(tokenizer: Any, side: str) -> None:  # noqa: ANN401
     text = "free call now " * 70_000
-    with patch.object(truncation, "_safe_counts", side_effect=truncation._safe_counts) as counted:
+    with patch.object(truncation, "_count_tokens", side_effect=truncation._count_tokens) as counted:
         (found,) = encode_rows(tokenizer, [Row(0, 1, None, text)], max_length=64)
     assert found.whole.truncated
-    one_word_that_may_begin_anywhere = (side, tokenizer.name_or_path) == ("left", PLAIN)
-    assert (counted.call_count == 1) != one_word_that_may_begin_anywhere
+    is_one_word_cut_on_the_left = (side, tokenizer.name_or_path) == ("left", PLAIN)
+    assert (counted.call_count == 1) != is_one_word_cut_on_the_left
     reached = [end for _, end in found.whole.offsets if end]
     assert max(reached) >= len(text) - 1 if side == "left" else min(reached) <= len("free")

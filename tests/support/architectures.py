@@ -1,4 +1,4 @@
-"""A tiny classifier of each architecture, with a tokenizer of the kind that its family uses."""
+"""Tiny classifiers of many architectures, each with the kind of tokenizer that its family uses."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,21 +22,26 @@ SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How a tiny model of one kind is made; `padding_blind` is what the probe must find.
+    """How to build a tiny model of one architecture.
 
-    The weights are `larger` than transformers would begin with, so that tokens heed each other and
-    labels differ; T5's own are large enough.
+    Attributes:
+        config: The name of its config class in transformers.
+        tokenizer: A key of `TOKENIZERS`.
+        options: Options of the config; None removes one of `SIZES` or of the tokenizer's ids.
+        padding_blind: Whether padding leaves its logits unchanged, as the probe must find.
+        weight_scale: Factor for the initial weights. With transformers' own, attention is nearly
+            uniform and all labels are equally likely; T5's are large enough.
     """
 
     config: str
     tokenizer: str
     options: Mapping[str, Any] = field(default_factory=dict)
     padding_blind: bool = True
-    larger: float = 5
+    weight_scale: float = 5
 
 
 def bytelevel_bpe() -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer of RoBERTa's kind."""
+    """Train a byte-level BPE tokenizer as RoBERTa has."""
     return _roberta_style(add_prefix_space=False)
 
 
@@ -55,13 +60,13 @@ def _roberta_style(*, add_prefix_space: bool) -> PreTrainedTokenizerFast:
 
 
 def endoftext_bpe() -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer of GPT-2's kind: nothing is added to a text, nor padding."""
+    """Train a byte-level BPE tokenizer as GPT-2 has: no special tokens are added, no padding."""
     tokenizer = _bytelevel(["<|endoftext|>"], add_prefix_space=False)
     return _fast(tokenizer, eos="<|endoftext|>", bos="<|endoftext|>")
 
 
 def padded_bpe() -> PreTrainedTokenizerFast:
-    """Train a byte-level BPE tokenizer of Qwen's kind, which pads with `<|endoftext|>`."""
+    """Train a byte-level BPE tokenizer as Qwen has, which pads with `<|endoftext|>`."""
     tokenizer = _bytelevel(["<|endoftext|>", "<|im_end|>"], add_prefix_space=False)
     return _fast(tokenizer, eos="<|im_end|>", pad="<|endoftext|>")
 
@@ -78,7 +83,7 @@ def _bytelevel(names: list[str], *, add_prefix_space: bool) -> Tokenizer:
 
 
 def fallback_bpe() -> PreTrainedTokenizerFast:
-    """Build a BPE tokenizer of Llama's kind: `▁` for spaces, bytes for unknown characters."""
+    """Build a BPE tokenizer as Llama has: `▁` for spaces, bytes for unknown characters."""
     letters = "▁abcdefghijklmnopqrstuvwxyz.,!?<>/[]|"
     merges = [("▁", "a"), ("▁", "h"), ("o", "m"), ("o", "w"), ("a", "l"), ("al", "l"), ("i", "s")]
     pieces = [*(f"<0x{byte:02X}>" for byte in range(256)), *letters]
@@ -94,36 +99,36 @@ def fallback_bpe() -> PreTrainedTokenizerFast:
 
 
 def unigram() -> PreTrainedTokenizerFast:
-    """Build a Unigram tokenizer of T5's kind: `▁` for spaces, `</s>` at the end."""
+    """Build a Unigram tokenizer as T5 has: `▁` for spaces, `</s>` at the end."""
     return _unigram("$A </s>", ["</s>"])
 
 
 def unigram_sides() -> PreTrainedTokenizerFast:
-    """Build a Unigram tokenizer of ALBERT's kind, with special tokens on both sides."""
+    """Build a Unigram tokenizer as ALBERT has, with special tokens on both sides."""
     return _unigram("[CLS] $A [SEP]", ["[CLS]", "[SEP]"], cls="[CLS]", sep="[SEP]")
 
 
 def unigram_end() -> PreTrainedTokenizerFast:
-    """Build a Unigram tokenizer of XLNet's kind, with all special tokens at the end."""
+    """Build a Unigram tokenizer as XLNet has, with all special tokens at the end."""
     return _unigram("$A <sep> <cls>", ["<sep>", "<cls>"], cls="<cls>", sep="<sep>")
 
 
 def _unigram(template: str, names: list[str], **roles: str) -> PreTrainedTokenizerFast:
-    every = ["<pad>", "</s>", "<unk>", *(name for name in names if name != "</s>")]
+    special = ["<pad>", "</s>", "<unk>", *(name for name in names if name != "</s>")]
     words = {f"▁{word}": -2.0 - index / 10 for index, word in enumerate(WORDS)}
     letters = dict.fromkeys("▁abcdefghijklmnopqrstuvwxyz,.!?-'", -8.0)
-    pieces = {**dict.fromkeys(every, 0.0), **words, "al": -5.0, "or": -5.5, "he": -6.0, **letters}
-    tokenizer = Tokenizer(models.Unigram([*pieces.items()], unk_id=every.index("<unk>")))
+    pieces = {**dict.fromkeys(special, 0.0), **words, "al": -5.0, "or": -5.5, "he": -6.0, **letters}
+    tokenizer = Tokenizer(models.Unigram([*pieces.items()], unk_id=special.index("<unk>")))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.post_processor = TemplateProcessing(
-        single=template, special_tokens=[(name, every.index(name)) for name in names]
+        single=template, special_tokens=[(name, special.index(name)) for name in names]
     )
     return _fast(tokenizer, pad="<pad>", eos="</s>", unk="<unk>", **roles)
 
 
 def wordlevel() -> PreTrainedTokenizerFast:
-    """Train a WordLevel tokenizer that cuts at white space alone, and drops accents and case."""
+    """Train a WordLevel tokenizer that splits at white space and removes accents."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()])
@@ -136,8 +141,8 @@ def wordlevel() -> PreTrainedTokenizerFast:
     return _fast(tokenizer, pad="[PAD]", unk="[UNK]", cls="[CLS]", sep="[SEP]")
 
 
-def bert_normaliser() -> PreTrainedTokenizerFast:
-    """Build a WordPiece tokenizer that lower-cases and strips accents as BERT's does."""
+def normalised_wordpiece() -> PreTrainedTokenizerFast:
+    """Build a WordPiece tokenizer that lower-cases and removes accents, as BERT has."""
     tokenizer = wordpiece()
     tokenizer.backend_tokenizer.normalizer = normalizers.BertNormalizer()
     return tokenizer
@@ -149,7 +154,7 @@ def _fast(tokenizer: Tokenizer, **roles: str) -> PreTrainedTokenizerFast:
 
 
 TOKENIZERS: dict[str, Callable[[], PreTrainedTokenizerFast]] = {
-    "WordPiece": bert_normaliser,
+    "WordPiece": normalised_wordpiece,
     "byte-level BPE": bytelevel_bpe,
     "byte-level BPE, prefix space": prefixed_bpe,
     "byte-level BPE, no padding": endoftext_bpe,
@@ -209,7 +214,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "GPT-2, no padding": Architecture(
         "GPT2Config", "byte-level BPE, no padding", padding_blind=False
     ),
-    "GPT-2, padding unsaid": Architecture(
+    "GPT-2, padding of the tokenizer": Architecture(
         "GPT2Config", "byte-level BPE, padding", {"pad_token_id": None}
     ),
     "Llama": Architecture("LlamaConfig", "BPE with byte fallback", padding_blind=False),
@@ -221,10 +226,10 @@ ARCHITECTURES: dict[str, Architecture] = {
         "T5Config",
         "Unigram",
         {"d_kv": 8, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
-        larger=1,
+        weight_scale=1,
     ),
     "T5, ReLU": Architecture(
-        "T5Config", "Unigram", {"d_kv": 8, "decoder_start_token_id": 0}, larger=1
+        "T5Config", "Unigram", {"d_kv": 8, "decoder_start_token_id": 0}, weight_scale=1
     ),
     "BART": Architecture(
         "BartConfig",
@@ -250,22 +255,32 @@ SIZES = {
 
 
 def save_architecture(name: str, folder: Path) -> Path:
-    """Save the tiny model called `name`, randomly initialised, with its tokenizer."""
-    made = ARCHITECTURES[name]
-    tokenizer = TOKENIZERS[made.tokenizer]()
-    options = {"vocab_size": len(tokenizer), **_roles(tokenizer), **SIZES, **made.options}
-    given = {option: value for option, value in options.items() if value is not None}
-    config = getattr(transformers, made.config)(**given)
+    """Save a tiny, randomly initialised model and its tokenizer; return the folder.
+
+    Args:
+        name: A key of `ARCHITECTURES`.
+        folder: Where to save it.
+    """
+    architecture = ARCHITECTURES[name]
+    tokenizer = TOKENIZERS[architecture.tokenizer]()
+    options = {
+        "vocab_size": len(tokenizer),
+        **_special_ids(tokenizer),
+        **SIZES,
+        **architecture.options,
+    }
+    options = {option: value for option, value in options.items() if value is not None}
+    config = getattr(transformers, architecture.config)(**options)
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config)
     for weight in model.parameters():
         if weight.dim() > 1:
-            weight.data.mul_(made.larger)
+            weight.data.mul_(architecture.weight_scale)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def _roles(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
+def _special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, int | None]:
     ids = {role: getattr(tokenizer, f"{role}_token_id") for role in ("pad", "bos", "eos")}
     return {f"{role}_token_id": index for role, index in ids.items()}

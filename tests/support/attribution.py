@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.heads import Target
+from saliency_cli.model.passes import CleanPass, PassRequest
 from saliency_cli.records import Explanation, Row
-from saliency_cli.settings import Maths, Sampling
 
 
 def engine(classifier: Classifier, *, tokens: int = 1024, **maths: Any) -> Engine:  # noqa: ANN401
-    """Return an engine; what is not a field of Maths is one of Sampling."""
-    sampling = {k: v for k, v in maths.items() if k in Sampling.__slots__}
-    rest = {k: v for k, v in maths.items() if k not in sampling}
-    chosen = Maths(sampling=Sampling(**sampling), **rest)
+    """Return an engine; what is not a field of Maths is one of SmoothGrad."""
+    parameters = {k: v for k, v in maths.items() if k in SmoothGrad.__slots__}
+    rest = {k: v for k, v in maths.items() if k not in parameters}
+    chosen = Maths(**{"method": SmoothGrad(**parameters), **rest})
     return Engine(classifier, chosen, Budget(tokens, equal_lengths=not classifier.padding_blind))
 
 
@@ -28,4 +32,12 @@ def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
     for outcome in explain(rows, engine):
         assert isinstance(outcome, Explanation), outcome
         found.append(torch.tensor(outcome.attribution.scores, dtype=torch.float64))
+    return found
+
+
+def displacements(clean: CleanPass, draws: Sequence[int], **parameters: Any) -> Tensor:  # noqa: ANN401
+    """Return SmoothGrad's displacements z [D, L, H] of some draws of one text."""
+    batch = DrawBatch([PassRequest(clean, Target("", 0), len(draws))], draws)
+    found = SmoothGrad(**parameters).displacements(batch)
+    assert found is not None
     return found

@@ -1,4 +1,4 @@
-"""The table of hostile and broken checkpoints, each built by hand and told what it must meet."""
+"""The table of hostile and broken checkpoints: how each is built, and the error it must give."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,37 +7,45 @@ from pathlib import Path
 from tests.support.shell import CHECKPOINT, Shell
 
 Build = Callable[[Shell], Path | None]
-"""Spoils a sound model, and returns MODEL where that is another file than the model's folder."""
+"""Breaks the sound model of a shell; returns MODEL if that is not the model's folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A broken checkpoint: how it is built, and what `saliency explain` must answer."""
+    """A broken checkpoint, and what `saliency explain` must answer.
+
+    Attributes:
+        name: Its name in the table of docs/safety.md.
+        build: Builds it.
+        message: Words that the error message must contain.
+        exit_code: The exit code.
+        isolated: It carries code or requires much memory: it is tested again in a process with
+            traps for both.
+    """
 
     name: str
     build: Build
-    told: str
+    message: str
     exit_code: int = CHECKPOINT
-    guarded: bool = False
-    """It carries code or claims memory: run again in a process that traps both."""
+    isolated: bool = False
 
 
 CASES: dict[str, Case] = {}
 
 
-def hostile(
-    name: str, told: str, *, exit_code: int = CHECKPOINT, guarded: bool = False
+def hostile_case(
+    name: str, message: str, *, exit_code: int = CHECKPOINT, isolated: bool = False
 ) -> Callable[[Build], Build]:
-    """Put a builder into the table."""
+    """Return a decorator that adds a builder to `CASES`; the arguments are the fields of `Case`."""
 
-    def put(build: Build) -> Build:
+    def add(build: Build) -> Build:
         assert name not in CASES
-        CASES[name] = Case(name, build, told, exit_code=exit_code, guarded=guarded)
+        CASES[name] = Case(name, build, message, exit_code=exit_code, isolated=isolated)
         return build
 
-    return put
+    return add
 
 
-def canary(shell: Shell) -> Path:
-    """Return the file that is there once somebody's code has run."""
-    return shell.home / "canary"
+def marker_file(shell: Shell) -> Path:
+    """Return the file that exists as soon as code of a checkpoint has run."""
+    return shell.home / "marker"

@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.errors import UsageError
+from saliency_cli.inputs.options import TextsChoice
+from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.settings import Compute, Maths, ModelChoice, OutputChoice, Request, TextsChoice
+from saliency_cli.settings import Compute, ModelChoice, OutputChoice
 from saliency_cli.workers.worker import Errand, Worker
 from tests.support.paths import ROOT, SAMPLE
 from tests.support.processes import children_of

@@ -1,0 +1,75 @@
+"""Options of the input; its formats are those of the registry."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from saliency_cli.inputs.formats import FORMATS, STDIN_FORMAT, known_suffixes
+from saliency_cli.settings import Effect, Option
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a row's parts; None takes the usual name where the input has it."""
+
+    panel: ClassVar[str] = "Texts"
+
+    text: Annotated[str, Option("Column of the text.", flag="--text-column", metavar="NAME")] = (
+        "text"
+    )
+    pair: Annotated[
+        str | None,
+        Option(
+            "Column of the second text of a pair, for models that read two.",
+            flag="--pair-column",
+            metavar="NAME",
+            default="none",
+        ),
+    ] = None
+    label: Annotated[
+        str | None,
+        Option(
+            "Column of the gold label: a name, or an index.",
+            flag="--label-column",
+            metavar="NAME",
+            default="`label`, where there is one",
+        ),
+    ] = None
+    id: Annotated[
+        str | None,
+        Option(
+            "Column of the row's id.",
+            flag="--id-column",
+            metavar="NAME",
+            default="`id`, where there is one",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextsChoice:
+    """Which texts are explained: a path, or "-" for standard input."""
+
+    panel: ClassVar[str] = "Texts"
+
+    path: Annotated[
+        str,
+        Option(
+            f"A {' '.join(known_suffixes())} file, each also .gz, or - for standard input.",
+            flag="TEXTS",
+            argument=True,
+            effect=Effect.RESOLVED,
+        ),
+    ]
+    format: Annotated[
+        str | None,
+        Option(
+            f"Format of TEXTS: {', '.join(FORMATS)}.",
+            choices=tuple(FORMATS),
+            flag="--input-format",
+            default=f"from the suffix; `-` is `{STDIN_FORMAT}`",
+        ),
+    ] = None
+    columns: Columns = Columns()
+    limit: Annotated[
+        int | None, Option("Stop after N rows.", metavar="N", default="all rows", minimum=1)
+    ] = None
