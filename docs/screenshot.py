@@ -1,4 +1,4 @@
-"""Take the pictures in README.md of the report that README's first command leaves."""
+"""Take the screenshots in README.md, of the report that README's first command writes."""
 
 import shutil
 import sys
@@ -10,20 +10,25 @@ ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-fir
 
 
 def main(report: Path, folder: Path) -> None:
-    """Open a report in Debian's Chromium; save its summary, and a word of a text pointed at."""
+    """Write report.png (the top of the summary) and texts.png (texts, with a word's tooltip).
+
+    Args:
+        report: the run's folder.
+        folder: where the pictures are written.
+    """
     with sync_playwright() as playwright:
         chromium = playwright.chromium
         browser = chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1000, "height": 760}, color_scheme="light")
         page.goto((report / "index.html").absolute().as_uri())
         page.screenshot(path=folder / "report.png")
-        point_at_a_word(page)
+        show_tooltip(page)
         page.screenshot(path=folder / "texts.png")
         browser.close()
 
 
-def point_at_a_word(page: Page) -> None:
-    """Bring the texts to the top, and point at a strong word."""
+def show_tooltip(page: Page) -> None:
+    """Scroll to the texts, and point at a word with a strong shade."""
     page.evaluate("document.getElementById('texts').scrollIntoView()")
     page.wait_for_timeout(500)
     page.locator("#row-1 .s5:not(.special)").first.hover()

@@ -1,1 +1,1 @@
-"""Records to words, findings, confusion and notable rows."""
+"""Statistics over the records of a run: words, confusion matrix, suspects and notable rows."""

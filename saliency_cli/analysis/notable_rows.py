@@ -1,95 +1,119 @@
-"""The rows to read first: of each kind the most pronounced, and how many there are in all."""
+"""The rows to read first: for each kind the most pronounced rows, and how many there are in all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
+from typing import NamedTuple
 
 from saliency_cli.analysis.word_shares import RowStats
 from saliency_cli.runs.summary import FLIPS_WARNED
 
-ROWS_KEPT = 25
-"""Rows that are named for each kind."""
+ROWS_LISTED = 25
+"""Rows that are listed for each kind."""
 
 EXCERPT = 120
-"""Characters of a row's text that are shown with its name."""
-
-SURE = 0.9
-"""A wrong prediction of at least this probability is confidently wrong."""
-
-UNSETTLED = 0.05
-"""A text is unsettled if the largest standard error exceeds this share of the largest score."""
-
-DOMINATED = 0.5
-"""A text is dominated by a word that has at least half of the saliency."""
+"""Characters of a row's text that are shown beside its number."""
 
 FEWEST_WORDS = 5
-"""A text of fewer different words has to be dominated by one of them."""
-
-SPECIAL = 0.5
-"""More than half of the saliency on special tokens is not on the text."""
+"""With fewer different words, one of them always dominates the text."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotableRow:
-    """A row worth reading: what was measured, and enough of it to know it by."""
+    """A row to read first, with what identifies it.
+
+    Attributes:
+        ordinal: the row's number in the input, from 0.
+        id: the row's id in the input.
+        excerpt: the beginning of the text.
+        predicted: the predicted label.
+        gold: the gold label.
+        leading_word: the word with the largest share.
+        value: the kind's measure; the unit depends on the kind.
+    """
 
     ordinal: int
     id: str | None
     excerpt: str
     predicted: str | None
     gold: str | None
-    leading: str | None
+    leading_word: str | None
     value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Notable:
-    """All rows of one kind: how many, and the most pronounced of them, that one first."""
+class NotableKind:
+    """One kind of notable rows: how many there are, and the most pronounced ones, in order."""
 
-    kind: str
+    name: str
     count: int
     rows: tuple[NotableRow, ...]
 
 
-Measure = Callable[[RowStats], float | None]
-"""How pronounced a row is, or None where it is not of the kind."""
+@dataclass(frozen=True, slots=True)
+class NotableRows:
+    """The kinds of notable rows that occur, in the order of `KINDS`."""
+
+    kinds: tuple[NotableKind, ...]
+    example_rows: tuple[int, ...] = ()
+
+    @property
+    def priority_rows(self) -> Iterator[int]:
+        """All rows that are listed."""
+        return (row.ordinal for kind in self.kinds for row in kind.rows)
 
 
-def _wrong(seen: RowStats) -> float | None:
-    probability: float | None = seen.record["probability"]
-    if seen.right is not False or probability is None:
+Measure = Callable[[RowStats, float], float | None]
+"""Maps a row and the kind's limit to how pronounced the row is; None if it is not of the kind."""
+
+
+class Kind(NamedTuple):
+    """How a kind is measured, and the value that a row must reach (or, where noted, exceed)."""
+
+    measure: Measure
+    limit: float
+
+
+def _wrong(row: RowStats, limit: float) -> float | None:
+    """Return the probability of a wrong prediction."""
+    probability: float | None = row.record["probability"]
+    if row.correct is not False or probability is None:
         return None
-    return probability if probability >= SURE else None
+    return probability if probability >= limit else None
 
 
-def _fragile(seen: RowStats) -> float | None:
-    rate: float | None = seen.record["flip_rate"]
-    return rate if rate is not None and rate > FLIPS_WARNED else None
+def _fragile(row: RowStats, limit: float) -> float | None:
+    """Return the flip rate; it must exceed the limit. A method without noise has none."""
+    rate: float | None = row.record["flip_rate"]
+    return rate if rate is not None and rate > limit else None
 
 
-def _unsettled(seen: RowStats) -> float | None:
-    errors, scores = seen.record["errors"], seen.record["scores"]
+def _imprecise(row: RowStats, limit: float) -> float | None:
+    """Return the largest standard error as a share of the largest score; must exceed the limit."""
+    errors, scores = row.record["errors"], row.record["scores"]
     if not errors:
         return None
     largest = max(*scores, -min(scores))
-    return max(errors) / largest if max(errors) > UNSETTLED * largest > 0 else None
+    return max(errors) / largest if max(errors) > limit * largest > 0 else None
 
 
-def _dominated(seen: RowStats) -> float | None:
-    if seen.leading is None or len(seen.shares) < FEWEST_WORDS:
+def _dominated(row: RowStats, limit: float) -> float | None:
+    """Return the leading word's share."""
+    if row.leading_word is None or len(row.shares) < FEWEST_WORDS:
         return None
-    share = seen.shares[seen.leading]
-    return share if share >= DOMINATED else None
+    share = row.shares[row.leading_word]
+    return share if share >= limit else None
 
 
-def _special(seen: RowStats) -> float | None:
-    share: float = seen.record["special_share"]
-    return share if share > SPECIAL else None
+def _special(row: RowStats, limit: float) -> float | None:
+    """Return the share of the saliency on special tokens; it must exceed the limit."""
+    share: float = row.record["special_share"]
+    return share if share > limit else None
 
 
-def _cut(seen: RowStats) -> float | None:
-    """Measure the characters that the model did not see."""
-    record = seen.record
+def _cut(row: RowStats, _limit: float) -> float | None:
+    """Return how many characters of a truncated text the model did not read."""
+    record = row.record
     if not record["truncated"]:
         return None
     ends = [0, 0]
@@ -99,66 +123,64 @@ def _cut(seen: RowStats) -> float | None:
     return float(len(record["text"]) + len(record["pair"] or "") - sum(ends))
 
 
-KINDS: dict[str, Measure] = {
-    "wrong": _wrong,
-    "fragile": _fragile,
-    "unsettled": _unsettled,
-    "dominated": _dominated,
-    "special": _special,
-    "cut": _cut,
+KINDS = {
+    "wrong": Kind(_wrong, 0.9),
+    "fragile": Kind(_fragile, FLIPS_WARNED),
+    "imprecise": Kind(_imprecise, 0.05),
+    "dominated": Kind(_dominated, 0.5),
+    "special": Kind(_special, 0.5),
+    "cut": Kind(_cut, 0.0),
 }
-"""In the order in which the page names them."""
+"""In the order of the page. Their titles are in `templates/html/findings/notable.html.j2`."""
 
-
-LIMITS = {
-    "wrong": SURE,
-    "fragile": FLIPS_WARNED,
-    "unsettled": UNSETTLED,
-    "dominated": DOMINATED,
-    "special": SPECIAL,
-}
-"""What a row must reach to be of a kind, for the page to say."""
+LIMITS = {name: kind.limit for name, kind in KINDS.items()}
+"""Kind -> its limit, for the page's text."""
 
 
 @dataclass(slots=True)
-class _Kept:
-    """The most pronounced rows of one kind; among equals the first."""
+class _TopRows:
+    """The most pronounced rows of one kind; among equals the first in the input."""
 
     count: int = 0
     heap: list[tuple[float, int, NotableRow]] = field(default_factory=list)
 
-    def add(self, seen: RowStats, value: float) -> None:
+    def add(self, row: RowStats, value: float) -> None:
         self.count += 1
-        if len(self.heap) < ROWS_KEPT:
-            heappush(self.heap, (value, -seen.record["ordinal"], _row(seen, value)))
+        if len(self.heap) < ROWS_LISTED:
+            heappush(self.heap, (value, -row.record["ordinal"], _notable_row(row, value)))
         elif value > self.heap[0][0]:
-            heapreplace(self.heap, (value, -seen.record["ordinal"], _row(seen, value)))
+            heapreplace(self.heap, (value, -row.record["ordinal"], _notable_row(row, value)))
+
+    def in_order(self) -> tuple[NotableRow, ...]:
+        return tuple(row for *_, row in sorted(self.heap, reverse=True))
 
 
 @dataclass(slots=True)
-class NotableRows:
-    """The rows to read first, gathered in bounded memory."""
+class NotableRowCollector:
+    """Collects the most pronounced rows of each kind."""
 
-    kinds: dict[str, _Kept] = field(default_factory=lambda: {kind: _Kept() for kind in KINDS})
+    kinds: dict[str, _TopRows] = field(default_factory=lambda: {kind: _TopRows() for kind in KINDS})
 
-    def add(self, seen: RowStats) -> None:
+    def add(self, row: RowStats) -> None:
         """Measure a row for every kind."""
-        for kind, measure in KINDS.items():
-            value = measure(seen)
+        for name, kind in KINDS.items():
+            value = kind.measure(row, kind.limit)
             if value is not None:
-                self.kinds[kind].add(seen, value)
+                self.kinds[name].add(row, value)
 
-    def found(self) -> tuple[Notable, ...]:
-        """Return the kinds that were found."""
-        return tuple(
-            Notable(kind, kept.count, tuple(row for *_, row in sorted(kept.heap, reverse=True)))
-            for kind, kept in self.kinds.items()
-            if kept.count
+    def result(self) -> NotableRows:
+        """Return the kinds that have a row."""
+        return NotableRows(
+            tuple(
+                NotableKind(name, top.count, top.in_order())
+                for name, top in self.kinds.items()
+                if top.count
+            )
         )
 
 
-def _row(seen: RowStats, value: float) -> NotableRow:
-    record = seen.record
+def _notable_row(row: RowStats, value: float) -> NotableRow:
+    record = row.record
     text = record["text"] if record["pair"] is None else f"{record['text']} ⁄ {record['pair']}"
     return NotableRow(
         record["ordinal"],
@@ -166,6 +188,6 @@ def _row(seen: RowStats, value: float) -> NotableRow:
         text[:EXCERPT] + ("…" if len(text) > EXCERPT else ""),
         record["predicted"],
         record["gold"],
-        seen.leading,
+        row.leading_word,
         value,
     )

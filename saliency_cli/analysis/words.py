@@ -1,4 +1,9 @@
-"""Token scores -> pieces of the untouched text, in reading order and without a gap; and words."""
+"""A record's tokens as pieces of its text, and as whole words.
+
+Pages and terminals show `Piece`s: they cover the text without a gap and keep it unchanged. Counts
+over many texts use `Word`s: they leave out gaps and special tokens, and have a key that is the same
+for every spelling of a word. Both follow one rule for which tokens belong to a word (`words`).
+"""
 
 import re
 import unicodedata
@@ -10,24 +15,32 @@ from typing import NamedTuple
 from saliency_cli.records import Record
 
 KEY_LENGTH = 64
-"""Characters of a word that tell it from others: what has no end shall not be kept whole."""
+"""Maximum number of characters of a word's key: bounds the memory that an endless word takes."""
 
-_UNSPACED = re.compile(
+_UNSPACED_SCRIPT = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf"
     "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
 )
 """Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
 
-_INSIDE = "'’_\u200c\u200d"
-"""What stands inside words, and is no part of them at their ends."""
+_INNER_PUNCTUATION = "'’_\u200c\u200d"
+"""Characters that join letters inside a word, but are not part of the word at its ends."""
 
 
 class Piece(NamedTuple):
-    """A stretch of the text, or a special token's name, with the tokens that lie there.
+    """A stretch of the text with the tokens that lie there, or a special token's name.
 
-    No token: text that the model did not see, between tokens or cut off. Several: tokens that share
-    characters, as the bytes of one emoji do; their scores and errors are added. A tuple: each token
-    of a page has one, and it is made in a third of a dataclass's time.
+    A NamedTuple, because each token of a page has a piece, and a dataclass takes three times as
+    long to create.
+
+    Attributes:
+        text: the characters, unchanged; of a special token its name.
+        score: the sum of its tokens' scores.
+        error: the sum of its tokens' standard errors; None if they were not estimated.
+        tokens: none for text that the model did not read (between tokens, or cut off); several
+            where tokens share characters, as the bytes of one emoji do.
+        special: whether it is a special token, which is not in the text.
+        cut: whether it is text that was cut off.
     """
 
     text: str
@@ -39,93 +52,135 @@ class Piece(NamedTuple):
 
 
 def pieces(record: Record, *, segment: int = 0) -> list[Piece]:
-    """Divide a record's text, or with `segment` 1 the pair's second half.
+    """Divide a record's text into pieces, in reading order.
 
-    The texts of the pieces that are not special join to the whole.
+    The texts of the pieces that are not special tokens join to the whole text.
+
+    Args:
+        record: an explained record.
+        segment: 0 for the text, 1 for the second text of a pair.
     """
     text: str = record["pair"] if segment else record["text"]
-    found: list[Piece] = []
+    result: list[Piece] = []
     position = 0
-    for token, (start, end), special, score, error, of in _tokens(record):
-        if of != segment:
+    for token, (start, end), special, score, error, token_segment in _tokens(record):
+        if token_segment != segment:
             continue
         if special:
-            found.append(Piece(token, score, error, (token,), special=True))
+            result.append(Piece(token, score, error, (token,), special=True))
             continue
         if start > position:
-            found.append(_unread(text[position:start], cut=record["truncated"] and not position))
+            cut = record["truncated"] and not position
+            result.append(_unread(text[position:start], cut=cut))
         if end <= position or start < position:
-            _join(found, Piece(text[position:end], score, error, (token,)))
+            _merge_into_last(result, Piece(text[position:end], score, error, (token,)))
         else:
-            found.append(Piece(text[start:end], score, error, (token,)))
+            result.append(Piece(text[start:end], score, error, (token,)))
         position = max(position, end)
     if position < len(text):
-        found.append(_unread(text[position:], cut=record["truncated"]))
-    return found
+        result.append(_unread(text[position:], cut=record["truncated"]))
+    return result
 
 
 def _unread(text: str, *, cut: bool) -> Piece:
-    """Return text without a token; cut off, where more than white space lies beyond the last."""
+    """Return a piece of text without a token. White space alone does not count as cut off."""
     return Piece(text, cut=cut and not text.isspace())
 
 
 def _tokens(
     record: Record,
 ) -> Iterable[tuple[str, tuple[int, int], bool, float, float | None, int]]:
-    """Return token, offsets, whether it is special, score, error and segment of every token."""
+    """Return (token, offsets, special, score, error, segment) of every token."""
     errors = record["errors"] or [None] * len(record["tokens"])
-    segments = record.get("segments") or [0] * len(record["tokens"])
     names = ("tokens", "offsets", "special", "scores")
-    return zip(*(record[name] for name in names), errors, segments, strict=True)
+    return zip(*(record[name] for name in names), errors, _segments(record), strict=True)
 
 
-def _join(found: list[Piece], piece: Piece) -> None:
-    """Add a token that begins inside the last piece, or has no characters, to that piece."""
-    last = next((i for i in reversed(range(len(found))) if found[i].tokens), None)
-    if last is None or found[last].special:
-        found.append(piece)
+def _segments(record: Record) -> list[int]:
+    """Return the segment of every token; a record without a pair does not store them."""
+    return record.get("segments") or [0] * len(record["tokens"])
+
+
+def _merge_into_last(result: list[Piece], piece: Piece) -> None:
+    """Merge a token that starts inside the last piece, or has no characters, into that piece."""
+    last = next((i for i in reversed(range(len(result))) if result[i].tokens), None)
+    if last is None or result[last].special:
+        result.append(piece)
         return
-    found[last] = added_up((found[last], piece))
+    result[last] = merge_pieces((result[last], piece))
 
 
-def added_up(found: Sequence[Piece]) -> Piece:
-    """Make one piece of several, with the sum of their scores.
+def merge_pieces(parts: Sequence[Piece]) -> Piece:
+    """Return one piece with the joined text and the summed scores of several.
 
-    Errors are added too: a bound, since nothing says that they are independent.
+    Standard errors are summed too: that is an upper bound, because the errors of the tokens may be
+    dependent.
     """
-    errors = [piece.error for piece in found if piece.error is not None]
-    return found[0]._replace(
-        text="".join(piece.text for piece in found),
-        score=sum(piece.score for piece in found),
-        error=sum(errors) if len(errors) == len(found) else None,
-        tokens=tuple(token for piece in found for token in piece.tokens),
+    errors = [piece.error for piece in parts if piece.error is not None]
+    return parts[0]._replace(
+        text="".join(piece.text for piece in parts),
+        score=sum(piece.score for piece in parts),
+        error=sum(errors) if len(errors) == len(parts) else None,
+        tokens=tuple(token for piece in parts for token in piece.tokens),
     )
 
 
-def joined(found: Sequence[Piece]) -> list[list[Piece]]:
-    """Group neighbouring pieces by word; punctuation, gaps and special tokens stand alone."""
-    words: list[list[Piece]] = []
-    before: Piece | None = None
-    for piece in found:
-        if before is not None and piece.tokens and before.tokens and _one_word(before, piece):
-            words[-1].append(piece)
+def group_by_word(parts: Sequence[Piece]) -> list[list[Piece]]:
+    """Group neighbouring pieces of one word; gaps, special tokens and punctuation stand alone."""
+    groups: list[list[Piece]] = []
+    previous: Piece | None = None
+    for piece in parts:
+        if previous and previous.tokens and piece.tokens and _same_word(previous, piece):
+            groups[-1].append(piece)
         else:
-            words.append([piece])
-        before = piece
-    return words
+            groups.append([piece])
+        previous = piece
+    return groups
 
 
-def _one_word(before: Piece, piece: Piece) -> bool:
-    if before.special or piece.special or not before.text or not piece.text:
+def _same_word(previous: Piece, piece: Piece) -> bool:
+    if previous.special or piece.special or not previous.text or not piece.text:
         return False
-    return binds(before.text[-1]) and binds(piece.text[0])
+    return is_word_character(previous.text[-1]) and is_word_character(piece.text[0])
+
+
+def whole_words(record: Record, *, segment: int = 0) -> Iterator[Piece]:
+    """Yield a text's pieces with the tokens of each word merged.
+
+    Args:
+        record: an explained record.
+        segment: 0 for the text, 1 for the second text of a pair.
+    """
+    yield from map(merge_pieces, group_by_word(pieces(record, segment=segment)))
+
+
+def strongest_words(record: Record, *, limit: int) -> list[Piece]:
+    """Return the words of a text and its pair with the largest absolute scores, largest first.
+
+    Each occurrence of a word is an entry of its own.
+
+    Args:
+        record: an explained record.
+        limit: maximum number of words.
+    """
+    segments = (0,) if record["pair"] is None else (0, 1)
+    candidates = [
+        word._replace(text=word.text.strip())
+        for segment in segments
+        for word in whole_words(record, segment=segment)
+        if word.tokens and not word.special and word.text.strip()
+    ]
+    return sorted(candidates, key=lambda word: -abs(word.score))[:limit]
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a text, whatever number of tokens it took, with the sum of their scores.
+    """One occurrence of a word in a text.
 
-    `key` is the same for the same word elsewhere: no case, no apostrophes around it.
+    Attributes:
+        text: the characters, unchanged.
+        key: the same for every spelling of the word, see `word_key`.
+        score: the sum of its tokens' scores.
     """
 
     text: str
@@ -134,82 +189,59 @@ class Word:
 
 
 def words(record: Record) -> list[Word]:
-    """Join the tokens of each word, so that words can be counted; both halves of a pair count.
+    """Return the words of a text and its pair, in reading order.
 
-    Two tokens are of one word where they share characters, or where nothing stands between them and
-    letters or digits meet. Punctuation is a word by itself, and so is each token in scripts that
-    write no spaces. Special tokens and white space are no words.
+    Two tokens belong to one word if they share characters, or if they touch and the characters on
+    both sides are word characters (`is_word_character`). Punctuation is a word by itself, and so is
+    each token in scripts without spaces. Special tokens and white space are not words.
     """
     texts = (record["text"], record["pair"])
-    found = []
-    for segment, start, end, score in _spans(record):
+    result = []
+    for segment, start, end, score in _word_spans(record):
         text = texts[segment][start:end].strip()
         if text:
-            found.append(Word(text, word_key(text), score))
-    return found
+            result.append(Word(text, word_key(text), score))
+    return result
 
 
-def _spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
-    """Yield segment, start, end and score of each run of tokens that belong together."""
-    segments = record.get("segments") or [0] * len(record["tokens"])
+def _word_spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
+    """Yield (segment, start, end, score) of each run of tokens that belong to one word."""
     texts = (record["text"], record["pair"])
-    of, first, last, total = -1, 0, 0, 0.0
+    current, first, last, total = -1, 0, 0, 0.0
     for (start, end), special, score, segment in zip(
-        record["offsets"], record["special"], record["scores"], segments, strict=True
+        record["offsets"], record["special"], record["scores"], _segments(record), strict=True
     ):
         if special:
             continue
-        if segment == of and _continues(texts[of], start, end, last=last):
+        if segment == current and _continues(texts[current], start, end, last=last):
             last, total = max(last, end), total + score
             continue
-        if of >= 0:
-            yield of, first, last, total
-        of, first, last, total = segment, start, end, score
-    if of >= 0:
-        yield of, first, last, total
+        if current >= 0:
+            yield current, first, last, total
+        current, first, last, total = segment, start, end, score
+    if current >= 0:
+        yield current, first, last, total
 
 
 def _continues(text: str, start: int, end: int, *, last: int) -> bool:
-    """Say whether a token goes on with the word that ended at `last`."""
+    """Return whether the token [start, end) continues the word that ends at `last`."""
     if start < last or start == end:
         return True
-    return start == last > 0 and binds(text[start - 1]) and binds(text[start])
+    return (
+        start == last > 0 and is_word_character(text[start - 1]) and is_word_character(text[start])
+    )
 
 
 @lru_cache(maxsize=4096)
-def binds(character: str) -> bool:
-    """Say whether a character makes one word with a letter beside it."""
+def is_word_character(character: str) -> bool:
+    """Return whether a character and a letter beside it belong to one word."""
     if character.isalnum():
-        return not _UNSPACED.match(character)
-    return character in _INSIDE or unicodedata.category(character).startswith("M")
+        return not _UNSPACED_SCRIPT.match(character)
+    return character in _INNER_PUNCTUATION or unicodedata.category(character).startswith("M")
 
 
 @lru_cache(maxsize=1 << 14)
 def word_key(text: str) -> str:
-    """Return what is the same for the same word elsewhere; see `Word`."""
+    """Return a word in normal form: NFC, case-folded, no apostrophes around it, cut to a limit."""
     key = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return (key.strip(_INSIDE) or key)[:KEY_LENGTH].casefold()
-
-
-def whole_words(record: Record, *, segment: int = 0) -> Iterator[Piece]:
-    """Put the pieces of each word of a text together, scores and errors added up."""
-    yield from map(added_up, joined(pieces(record, segment=segment)))
-
-
-def leading(record: Record, *, most: int) -> list[Piece]:
-    """Return the words of a text and its pair with the largest shares, the largest first."""
-    halves = (0,) if record["pair"] is None else (0, 1)
-    words = [
-        word._replace(text=word.text.strip())
-        for segment in halves
-        for word in whole_words(record, segment=segment)
-        if word.tokens and not word.special and word.text.strip()
-    ]
-    return sorted(words, key=lambda word: -abs(word.score))[:most]
-
-
-def judged(record: Record) -> bool | None:
-    """Say whether an explained row is predicted right; None without a gold label of the model's."""
-    if record["gold"] not in record["probabilities"]:
-        return None
-    return bool(record["gold"] == record["predicted"])
+    return (key.strip(_INNER_PUNCTUATION) or key)[:KEY_LENGTH].casefold()

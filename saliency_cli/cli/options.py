@@ -205,7 +205,7 @@ def option_table(
 
     Args:
         function: The command.
-        beside: A command whose options are described elsewhere; those that both have are only named.
+        beside: A command that is described elsewhere; options that both have are only named.
     """
     known = {} if beside is None else {each.name: each.option for each in _described(beside)}
     shared = [each for each in _described(function) if known.get(each.name) == each.option]

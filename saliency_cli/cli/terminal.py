@@ -6,7 +6,7 @@ from unicodedata import east_asian_width
 from rich.console import Console
 from rich.text import Text
 
-from saliency_cli.analysis.words import Piece, leading, whole_words
+from saliency_cli.analysis.words import Piece, strongest_words, whole_words
 from saliency_cli.records import Record
 from saliency_cli.report.palette import shade
 from saliency_cli.safe_text import visible
@@ -68,7 +68,7 @@ def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
         if target["pair"] is not None:
             yield _shaded_text(whole_words(target, segment=1), colour=colour)
         yield Text()
-        yield from _table(leading(target, most=MAX_WORDS))
+        yield from _table(strongest_words(target, limit=MAX_WORDS))
         yield Text(_reliability(target), style="dim")
 
 

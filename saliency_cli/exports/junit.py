@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.xmlreader import AttributesImpl
 
-from saliency_cli.analysis.words import judged
+from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.records import Record
@@ -104,7 +104,7 @@ def _outcome(record: Record) -> _Outcome | None:
     if record["status"] != "ok":
         text = f"line {record['line']}: {record['excerpt']}"
         return _Outcome("error", record["reason"], text)
-    correct = judged(record)
+    correct = prediction_is_correct(record)
     if correct is None:
         return _Outcome("skipped", "no gold label of the model's to judge it by", "")
     if correct:

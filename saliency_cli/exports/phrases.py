@@ -1,6 +1,6 @@
 """Parts of a record as short one-line texts, for the exports that a CI server shows."""
 
-from saliency_cli.analysis.words import leading
+from saliency_cli.analysis.words import strongest_words
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
@@ -34,7 +34,7 @@ def leading_words(record: Record, *, most: int = 3) -> str:
         record: The record of an explained row.
         most: The maximum number of words.
     """
-    words = leading(record, most=most)
+    words = strongest_words(record, limit=most)
     return ", ".join(f"{_shortened(word.text)} {word.score:.1%}" for word in words)
 
 

@@ -2,7 +2,7 @@
 
 from heapq import nlargest
 
-from saliency_cli.analysis.words import judged
+from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import Run
 
@@ -14,7 +14,11 @@ def rows_to_read_first(run: Run, *, most: int) -> list[Record]:
         run: The finished run.
         most: The maximum number of records; this many are in memory at a time.
     """
-    records = (each for each in run.records() if each["status"] != "ok" or judged(each) is False)
+    records = (
+        each
+        for each in run.records()
+        if each["status"] != "ok" or prediction_is_correct(each) is False
+    )
     return nlargest(most, records, key=_urgency)
 
 

@@ -1,4 +1,4 @@
-"""Records -> HTML pages: a pure function of what lies in the run's folder."""
+"""Writes a run's HTML pages; they depend only on the files in the run's folder."""
 
 from saliency_cli.report.pages import render
 from saliency_cli.report.templating import check_templates

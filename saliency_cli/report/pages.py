@@ -1,4 +1,4 @@
-"""Which rows go on which page, and the files that a report is made of."""
+"""The files of a report: which rows go on which page, and what the templates are given."""
 
 import gc
 import json
@@ -10,12 +10,12 @@ from typing import Any
 
 from jinja2 import Environment
 
-from saliency_cli.analysis.findings import find
+from saliency_cli.analysis.findings import collect_findings, linked_rows
 from saliency_cli.atomic_files import committed, writing
 from saliency_cli.report.palette import legend
-from saliency_cli.report.row_selection import ranks, select
-from saliency_cli.report.row_view import RowView, view
-from saliency_cli.report.search_index import Packer, entry
+from saliency_cli.report.row_selection import page_positions, select_rows
+from saliency_cli.report.row_view import RowView, row_view
+from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
 from saliency_cli.runs.run_folder import INDEX, PAGES, RunFolder
 from saliency_cli.settings import PageChoice
@@ -39,14 +39,29 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the pages go, what makes them, and what all of them are told."""
+    """What is the same for all files of a report.
+
+    Attributes:
+        folder: the run's folder, which the pages are written to.
+        env: the environment of the templates.
+        context: variables that every template gets.
+    """
 
     folder: RunFolder
     env: Environment
     context: Mapping[str, Any]
 
     def write(self, name: str, template: str, **context: Any) -> None:  # noqa: ANN401
-        """Write one file, piece by piece: a page may be longer than memory should hold."""
+        """Render a template to a file, in pieces: a page may be larger than memory should hold.
+
+        Args:
+            name: the file's path in the run's folder.
+            template: the template's name.
+            **context: variables for this template only.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
         chunks = self.env.get_template(template).generate({**self.context, **context})
         with committed(self.folder.path / name) as stream:
             for chunk in chunks:
@@ -55,43 +70,46 @@ class Site:
 
 
 def page_name(number: int) -> str:
-    """Return the file name of the page of rows with this number."""
+    """Return the file name of a page of rows."""
     return f"page-{number:04d}.html"
 
 
 def part_name(number: int) -> str:
-    """Return the file name of the part of the search index with this number."""
+    """Return the file name of a part of the search index."""
     return f"index-{number:04d}.js"
 
 
 def render(folder: RunFolder, choice: PageChoice) -> None:
-    """Write the pages of a run from its manifest and its records, a page at a time.
+    """Write the pages of a finished run from its manifest and its records.
 
-    With more than 500 rows to show, index.html holds the summary, the search and the way to the
-    pages; in a single file it holds them all the same.
+    Up to 500 rows are on index.html itself, and with `--single-file` all are. Otherwise index.html
+    has the summary, the search, and links to the pages of rows.
+
+    Args:
+        folder: the run's folder.
+        choice: title, number of rows, and folder of the user's templates.
 
     Raises:
-        UsageError: a template of the reader's own does not work.
+        UsageError: one of the user's templates has an error.
         OutputError: a page cannot be written.
     """
-    with template_errors(choice.template_dir), _few_collections():
+    with template_errors(choice.template_dir), _less_garbage_collection():
         site = _site(folder, choice)
-        context = site.context
-        lines = select(
+        lines = select_rows(
             folder.records(),
-            rows=context["rows_read"],
-            shown=context["shown"],
-            named=context["findings"].named,
+            total=site.context["rows_read"],
+            limit=site.context["rows_shown"],
+            linked=linked_rows(site.context["findings"]),
         )
-        if context["one_file"]:
-            site.write(INDEX, "index.html.j2", rows=map(view, lines), pages=(), parts_of_index=0)
+        if site.context["one_file"]:
+            site.write(INDEX, "index.html.j2", rows=map(row_view, lines), pages=(), index_parts=0)
         else:
             _write_pages(site, lines)
 
 
 @contextmanager
-def _few_collections() -> Iterator[None]:
-    """Look for garbage less often: rows hold many tuples and no cycle (a twentieth of the time)."""
+def _less_garbage_collection() -> Iterator[None]:
+    """Collect garbage less often: rows hold many tuples and no cycles. Saves 5 % of the time."""
     before = gc.get_threshold()
     gc.set_threshold(100 * before[0], *before[1:])
     try:
@@ -102,38 +120,41 @@ def _few_collections() -> Iterator[None]:
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
-    findings = find(folder.records(), labels=tuple(manifest["model"]["labels"]))
-    rows = manifest["counts"]["rows"]
-    shown = min(rows, choice.html_rows)
-    one_file = shown <= ROWS_PER_PAGE or choice.single_file
-    rank = ranks(rows=rows, shown=shown, named=findings.named)
+    findings = collect_findings(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    total = manifest["counts"]["rows"]
+    limit = min(total, choice.html_rows)
+    one_file = limit <= ROWS_PER_PAGE or choice.single_file
+    positions = page_positions(total=total, limit=limit, linked=linked_rows(findings))
+    signed = manifest["method"]["is_signed"]
     context = {
         "manifest": manifest,
         "title": choice.title,
-        "signed": manifest["method"]["is_signed"],
-        "legend": legend(signed=manifest["method"]["is_signed"]),
-        "rows_read": rows,
-        "shown": shown,
+        "signed": signed,
+        "legend": legend(signed=signed),
+        "rows_read": total,
+        "rows_shown": limit,
         "one_file": one_file,
         "findings": findings,
-        "where": _links(rank, one_file=one_file),
+        "row_hrefs": _row_hrefs(positions, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
-        "entry": entry,
+        "search_entry": search_entry,
+        "entry_fields": ENTRY_FIELDS,
     }
     return Site(folder, environment(choice.template_dir), context)
 
 
-def _links(rank: Mapping[int, int], *, one_file: bool) -> dict[int, str]:
-    """Return the links from the summary to rows of these ranks among those that are shown."""
+def _row_hrefs(positions: Mapping[int, int], *, one_file: bool) -> dict[int, str]:
+    """Return row -> the link to it from index.html, given its position among the rows shown."""
     if one_file:
-        return {row: f"#row-{row}" for row in rank}
+        return {row: f"#row-{row}" for row in positions}
     return {
-        row: f"{PAGES}/{page_name(place // ROWS_PER_PAGE + 1)}#row-{row}"
-        for row, place in rank.items()
+        row: f"{PAGES}/{page_name(position // ROWS_PER_PAGE + 1)}#row-{row}"
+        for row, position in positions.items()
     }
 
 
-def _batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+def _page_batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield (page number, lines of its rows)."""
     for number in count(1):
         batch = list(islice(lines, ROWS_PER_PAGE))
         if not batch:
@@ -142,38 +163,39 @@ def _batches(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _write_pages(site: Site, lines: Iterator[str]) -> None:
-    """Write pages and search index side by side, from one reading of the records."""
-    pages, packer, parts = [], Packer(), 0
-    for number, batch in _batches(lines):
+    """Write the pages and the search index together, so that the records are read once."""
+    pages, packer, parts = [], IndexPacker(), 0
+    for number, batch in _page_batches(lines):
         entries: list[str] = []
         pages.append(_write_page(site, number, batch, entries=entries))
-        parts = _write_parts(site, packer.add(entries), after=parts)
-    parts = _write_parts(site, packer.rest(), after=parts)
-    site.write(INDEX, "index.html.j2", rows=(), pages=pages, parts_of_index=parts)
+        parts = _write_index_parts(site, packer.add(entries), after=parts)
+    parts = _write_index_parts(site, packer.flush(), after=parts)
+    site.write(INDEX, "index.html.j2", rows=(), pages=pages, index_parts=parts)
 
 
 def _write_page(site: Site, number: int, lines: list[str], *, entries: list[str]) -> Page:
-    """Write a page of rows, each prepared when its turn comes; add what can be searched of them."""
-    first, last = (json.loads(lines[at])["ordinal"] for at in (0, -1))
+    """Write a page of rows, and append the rows' search entries, in JSON, to `entries`."""
+    first, last = (json.loads(lines[index])["ordinal"] for index in (0, -1))
     page = Page(number, first, last)
     site.write(
         f"{PAGES}/{page.name}",
         "page.html.j2",
-        rows=_noted(map(view, lines), entries),
+        rows=_with_entries(map(row_view, lines), entries),
         page=page,
-        last=-(-site.context["shown"] // ROWS_PER_PAGE),
+        last=-(-site.context["rows_shown"] // ROWS_PER_PAGE),
     )
     return page
 
 
-def _noted(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
+def _with_entries(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
+    """Yield the rows unchanged, and append the search entry of each to `entries`."""
     for row in rows:
-        entries.append(entry(row).json())
+        entries.append(search_entry(row).json())
         yield row
 
 
-def _write_parts(site: Site, parts: Iterator[str], *, after: int) -> int:
-    """Write parts of the search index; return the number of the last."""
+def _write_index_parts(site: Site, parts: Iterator[str], *, after: int) -> int:
+    """Write parts of the search index, numbered from `after` + 1; return the last number."""
     number = after
     for number, part in enumerate(parts, start=after + 1):
         site.write(f"{PAGES}/{part_name(number)}", "part.js.j2", number=number, part=part)

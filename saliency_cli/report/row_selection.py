@@ -1,4 +1,4 @@
-"""Which rows the pages show: those that the findings name, then an even sample of the others."""
+"""Which rows the pages show: those that findings link to, and an even sample of the others."""
 
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
@@ -7,25 +7,39 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def select(lines: Iterable[T], *, rows: int, shown: int, named: Collection[int]) -> Iterator[T]:
-    """Pick `shown` of `rows` lines in their order: those `named`, by place, before all others.
+def select_rows(
+    lines: Iterable[T], *, total: int, limit: int, linked: Collection[int]
+) -> Iterator[T]:
+    """Yield `limit` of the lines, in their order; the same ones every time.
 
-    Where not all named ones fit, the first of them are shown. The same lines each time.
+    Args:
+        lines: one item per row of the run.
+        total: the number of lines.
+        limit: the number of lines to yield, at most `total`.
+        linked: positions of lines that are selected before all others; if they are more than
+            `limit`, the first of them are selected.
     """
-    first = frozenset(islice((place for place in named if 0 <= place < rows), shown))
-    others, room = rows - len(first), shown - len(first)
+    first = frozenset(islice((index for index in linked if 0 <= index < total), limit))
+    others, sample_size = total - len(first), limit - len(first)
     passed = 0
-    for place, line in enumerate(lines):
-        if place in first:
+    for index, line in enumerate(lines):
+        if index in first:
             yield line
             continue
-        if (passed + 1) * room // others > passed * room // others:
+        # Bresenham's rule: the count of sampled lines rises by one at evenly spaced places.
+        if (passed + 1) * sample_size // others > passed * sample_size // others:
             yield line
         passed += 1
 
 
-def ranks(*, rows: int, shown: int, named: Collection[int]) -> dict[int, int]:
-    """Return where among the lines that `select` picks those `named` come, from 0."""
-    picked = select(range(rows), rows=rows, shown=shown, named=named)
-    wanted = frozenset(named)
-    return {place: rank for rank, place in enumerate(picked) if place in wanted}
+def page_positions(*, total: int, limit: int, linked: Collection[int]) -> dict[int, int]:
+    """Return row -> its position, from 0, among the rows that `select_rows` yields.
+
+    Args:
+        total: the number of rows of the run.
+        limit: the number of rows to show.
+        linked: the rows to look up; those that are not shown are left out.
+    """
+    selected = select_rows(range(total), total=total, limit=limit, linked=linked)
+    wanted = frozenset(linked)
+    return {row: position for position, row in enumerate(selected) if row in wanted}

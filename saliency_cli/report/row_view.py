@@ -1,4 +1,4 @@
-"""Records -> what a template is told of a row: its spans, shaded and noted, and where it leads."""
+"""Prepares records for the templates: spans of text with shades and tooltips, and labels."""
 
 import json
 from collections.abc import Iterable
@@ -6,21 +6,29 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from saliency_cli.analysis.word_shares import Shares, leader
-from saliency_cli.analysis.words import Piece, added_up, joined, judged, pieces, word_key
+from saliency_cli.analysis.correctness import prediction_is_correct
+from saliency_cli.analysis.word_shares import Shares, leading_word
+from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces, word_key
 from saliency_cli.records import Record
-from saliency_cli.report.number_format import exact, shown
+from saliency_cli.report.number_format import score_text, visible_text
 from saliency_cli.report.palette import shade
 from saliency_cli.runs.summary import FLIPS_WARNED
 from saliency_cli.safe_text import visible
 
 LABELS_SHOWN = 5
+"""Labels whose probabilities are shown beside a row."""
 
 
 class Span(NamedTuple):
-    """A stretch of text as the page shows it; without `note` it has no score.
+    """A stretch of text as the page shows it.
 
-    A word of several tokens has them as `parts`. A tuple for the same reason as a piece.
+    A NamedTuple for the same reason as `Piece`: a page has thousands of them.
+
+    Attributes:
+        text: the characters; empty if there are `parts`.
+        css: the CSS classes.
+        note: the tooltip with the score; empty for text without a score.
+        parts: the spans of the tokens of a word with several tokens.
     """
 
     text: str
@@ -31,7 +39,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The word that leads a row: the key that all its occurrences share, and their share."""
+    """The leading word of a row: its key, and its share of the text's saliency."""
 
     text: str
     score: float
@@ -39,7 +47,7 @@ class Lead:
 
 @dataclass(frozen=True, slots=True)
 class Shading:
-    """A row's text, and its pair, shaded by what they do to one target."""
+    """A row's text, and its pair if there is one, shaded by the scores for one target."""
 
     target: str
     texts: tuple[list[Span], ...]
@@ -48,30 +56,38 @@ class Shading:
 
     @property
     def fragile(self) -> bool:
-        """Whether the noise destroys the prediction, and this shading with it."""
+        """Whether the noise changes the prediction so often that the shading is not reliable."""
         return self.flip_rate is not None and self.flip_rate > FLIPS_WARNED
 
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """One row as the page shows it; `source` is its record, fit to stand in a page's script."""
+    """One row as the templates show it.
+
+    Attributes:
+        record: the row's record.
+        source: the record as JSON that is safe inside a script element.
+        shadings: one per target; none for a quarantined row.
+        labels: (label, probability) of the labels to show, the predicted one first.
+        correct: whether the prediction is correct; None without a known gold label.
+    """
 
     record: Record
     source: str
     shadings: tuple[Shading, ...] = ()
     labels: tuple[tuple[str, float], ...] = ()
-    right: bool | None = None
+    correct: bool | None = None
 
     @property
     def lead(self) -> Lead | None:
-        """The word that leads for the first target."""
+        """The leading word for the first target."""
         return self.shadings[0].lead if self.shadings else None
 
 
-def view(line: str) -> RowView:
-    """Read a line of the records, and prepare it for the page."""
+def row_view(line: str) -> RowView:
+    """Return the row of one line of the records, prepared for the templates."""
     record: Record = json.loads(line)
-    source = embedded(line, record)
+    source = script_safe_json(line, record)
     if record["status"] != "ok":
         return RowView(record, source)
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
@@ -80,12 +96,17 @@ def view(line: str) -> RowView:
         source,
         shadings=tuple(_shading(target) for target in targets),
         labels=_most_probable(record),
-        right=judged(record),
+        correct=prediction_is_correct(record),
     )
 
 
-def embedded(line: str, value: object) -> str:
-    """Return JSON that no HTML parser sees a tag in, and that holds nothing that acts."""
+def script_safe_json(line: str, value: object) -> str:
+    """Return JSON in printable ASCII without "<", so that an HTML parser sees no tag in it.
+
+    Args:
+        line: the JSON text of `value`; reused where possible, because encoding again is slow.
+        value: the decoded value.
+    """
     text = line.rstrip("\n")
     if not (text.isascii() and text.isprintable()):
         text = json.dumps(value, separators=(",", ":")).replace("\x7f", r"\u007f")
@@ -93,56 +114,58 @@ def embedded(line: str, value: object) -> str:
 
 
 def _most_probable(record: Record) -> tuple[tuple[str, float], ...]:
-    """Return the labels to show: the predicted one, then the most probable of the others."""
-    chosen = record["predicted"]
-    ranked = sorted(record["probabilities"].items(), key=lambda item: (item[0] != chosen, -item[1]))
+    """Return the labels to show: the predicted one, then the most probable others."""
+    predicted = record["predicted"]
+    ranked = sorted(
+        record["probabilities"].items(), key=lambda item: (item[0] != predicted, -item[1])
+    )
     return tuple(ranked[:LABELS_SHOWN])
 
 
 def _shading(record: Record) -> Shading:
-    halves = [joined(pieces(record))]
+    texts = [group_by_word(pieces(record))]
     if record["pair"] is not None:
-        halves.append(joined(pieces(record, segment=1)))
+        texts.append(group_by_word(pieces(record, segment=1)))
     return Shading(
         record["target"],
-        tuple([_span(word) for word in half] for half in halves),
-        _lead(word for half in halves for word in half),
+        tuple([_span(word) for word in text] for text in texts),
+        _lead(word for text in texts for word in text),
         record["flip_rate"],
     )
 
 
 def _lead(words: Iterable[list[Piece]]) -> Lead | None:
-    """Return the word that leads, as the findings have it; None where there is none."""
-    found: Shares = {}
+    """Return the leading word, which is the same as `RowStats.leading_word`."""
+    shares: Shares = {}
     for word in words:
         if word[0].tokens and not word[0].special:
             key = word_key("".join([piece.text for piece in word]).strip())
-            found[key] = found.get(key, 0.0) + _sum(word)
-    found.pop("", None)
-    best = leader(found)
-    return None if best is None else Lead(best, found[best])
+            shares[key] = shares.get(key, 0.0) + _score(word)
+    shares.pop("", None)
+    best = leading_word(shares)
+    return None if best is None else Lead(best, shares[best])
 
 
-def _sum(word: list[Piece]) -> float:
+def _score(word: list[Piece]) -> float:
     return word[0].score if len(word) == 1 else sum(piece.score for piece in word)
 
 
 def _span(word: list[Piece]) -> Span:
-    return _single(word[0]) if len(word) == 1 else _several(word)
+    return _piece_span(word[0]) if len(word) == 1 else _word_span(word)
 
 
-def _several(word: list[Piece]) -> Span:
-    """Return a word of several tokens: it has the sum of their scores, and they are its parts."""
-    whole = added_up(word)
-    note = f"{exact(whole.score, whole.error)}, {len(whole.tokens)} tokens"
-    return Span("", f"w {shade(whole.score)}", note, tuple(map(_single, word)))
+def _word_span(word: list[Piece]) -> Span:
+    """Return the span of a word with several tokens: the sum of their scores, and their spans."""
+    whole = merge_pieces(word)
+    note = f"{score_text(whole.score, whole.error)}, {len(whole.tokens)} tokens"
+    return Span("", f"w {shade(whole.score)}", note, tuple(map(_piece_span, word)))
 
 
-def _single(piece: Piece) -> Span:
+def _piece_span(piece: Piece) -> Span:
     if not piece.tokens:
-        return _gap(piece.text, cut=piece.cut)
-    text = piece.text if piece.text.isprintable() else shown(piece.text)
-    note = exact(piece.score, piece.error)
+        return _unread_span(piece.text, cut=piece.cut)
+    text = piece.text if piece.text.isprintable() else visible_text(piece.text)
+    note = score_text(piece.score, piece.error)
     if len(piece.tokens) > 1:
         note = f"{note}, {len(piece.tokens)} tokens"
     css = f"t {shade(piece.score)}"
@@ -150,11 +173,11 @@ def _single(piece: Piece) -> Span:
 
 
 @lru_cache(maxsize=1024)
-def _gap(text: str, *, cut: bool) -> Span:
-    """Return text without a token: nearly always one space, made once."""
-    return Span(shown(text), "cut" if cut else "")
+def _unread_span(text: str, *, cut: bool) -> Span:
+    """Return the span of text without a token. Cached: nearly always it is one space."""
+    return Span(visible_text(text), "cut" if cut else "")
 
 
-def plain(text: str) -> str:
-    """Return a text for the search index: on one line, and with nothing that acts."""
+def searchable_text(text: str) -> str:
+    """Return a text for the search index: on one line, with invisible characters escaped."""
     return text if text.isprintable() else visible(" ".join(text.split()))

@@ -1,4 +1,4 @@
-"""What search and sort know of a row, and the script files that bring it to a page of many rows."""
+"""What search and sort use of a row, and the script files that contain it for many rows."""
 
 import base64
 import json
@@ -7,63 +7,79 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 
 from saliency_cli.records import Record
-from saliency_cli.report.row_view import RowView, embedded, plain
+from saliency_cli.report.row_view import RowView, script_safe_json, searchable_text
 
 PART_BYTES = 3 * 2**20
-"""Entries in one part, before packing: base64 of what cannot be packed stays under 5 MB."""
+"""Size of one part's entries before compression; incompressible ones stay under 5 MB in base64."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One row, in the order of the fields that `search.js` reads."""
+    """What can be searched of one row; None where a row has no value.
+
+    The page's script gets the names of the fields from here (`ENTRY_FIELDS`) and uses the same.
+
+    Attributes:
+        ordinal: the row's number in the input, from 0.
+        correct: whether the prediction is correct.
+        error: the largest standard error of a token.
+        lead: the leading word.
+        flags: words that a search finds the row by, separated by spaces.
+        text: the text and its pair, or a quarantined row's reason and excerpt.
+    """
 
     ordinal: int
     id: str | None
-    predicted: str | None
-    gold: str | None
-    right: bool | None
-    probability: float | None
-    error: float | None
-    flip_rate: float | None
-    special_share: float | None
-    lead: str | None
+    predicted: str | None = None
+    gold: str | None = None
+    correct: bool | None = None
+    probability: float | None = None
+    error: float | None = None
+    flip_rate: float | None = None
+    special_share: float | None = None
+    lead: str | None = None
     flags: str
     text: str
 
     def json(self) -> str:
-        """Return the entry as a JSON array that may stand in a page."""
-        values = [getattr(self, name) for name in FIELDS]
-        return embedded(json.dumps(values, ensure_ascii=False, separators=(",", ":")), values)
+        """Return the entry as a JSON array of its fields, safe inside a script element."""
+        values = [getattr(self, name) for name in ENTRY_FIELDS]
+        line = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+        return script_safe_json(line, values)
 
 
-FIELDS = tuple(field.name for field in fields(Entry))
+ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
+"""Names of an entry's values, in the order of its JSON array; the pages pass them to the script."""
 
 
-def entry(row: RowView) -> Entry:
-    """Return what can be searched of a row: as it is shown, so that nothing acts there either."""
+def search_entry(row: RowView) -> Entry:
+    """Return a row's entry, with invisible characters escaped as on the page."""
     record = row.record
     if record["status"] != "ok":
-        return _quarantined(record)
+        return _quarantined_entry(record)
     return Entry(
-        record["ordinal"],
-        _plain(record["id"]),
-        _plain(record["predicted"]),
-        _plain(record["gold"]),
-        row.right,
-        _short(record["probability"]),
-        _short(max(record["errors"], default=None) if record["errors"] else None),
-        _short(record["flip_rate"]),
-        _short(record["special_share"]),
-        None if row.lead is None else plain(row.lead.text).casefold(),
-        _flags(record),
-        plain("\n".join(filter(None, (record["text"], record["pair"])))),
+        ordinal=record["ordinal"],
+        id=_searchable(record["id"]),
+        predicted=_searchable(record["predicted"]),
+        gold=_searchable(record["gold"]),
+        correct=row.correct,
+        probability=_rounded(record["probability"]),
+        error=_rounded(max(record["errors"], default=None) if record["errors"] else None),
+        flip_rate=_rounded(record["flip_rate"]),
+        special_share=_rounded(record["special_share"]),
+        lead=None if row.lead is None else searchable_text(row.lead.text).casefold(),
+        flags=_flags(record),
+        text=searchable_text("\n".join(filter(None, (record["text"], record["pair"])))),
     )
 
 
-def _quarantined(record: Record) -> Entry:
-    text = plain(f"{record['reason']}\n{record['excerpt']}")
-    nothing = (None,) * 8
-    return Entry(record["ordinal"], _plain(record["id"]), *nothing, "quarantined", text)
+def _quarantined_entry(record: Record) -> Entry:
+    return Entry(
+        ordinal=record["ordinal"],
+        id=_searchable(record["id"]),
+        flags="quarantined",
+        text=searchable_text(f"{record['reason']}\n{record['excerpt']}"),
+    )
 
 
 def _flags(record: Record) -> str:
@@ -72,41 +88,41 @@ def _flags(record: Record) -> str:
         "windows": record["windows"] > 1,
         "pair": record["pair"] is not None,
     }
-    return " ".join(name for name, given in flags.items() if given)
+    return " ".join(name for name, is_set in flags.items() if is_set)
 
 
-def _plain(text: str | None) -> str | None:
-    return None if text is None else plain(text)
+def _searchable(text: str | None) -> str | None:
+    return None if text is None else searchable_text(text)
 
 
-def _short(value: float | None) -> float | None:
-    """Keep four digits: enough to sort and to compare by."""
+def _rounded(value: float | None) -> float | None:
+    """Round to four significant digits: enough to sort and to compare."""
     return None if value is None else float(f"{value:.4g}")
 
 
 @dataclass(slots=True)
-class Packer:
-    """Collects entries, and hands them out in parts of a bounded size."""
+class IndexPacker:
+    """Collects entries and yields them in compressed parts of a bounded size."""
 
-    held: list[str] = field(default_factory=list)
+    entries: list[str] = field(default_factory=list)
     size: int = 0
 
     def add(self, entries: Iterable[str]) -> Iterator[str]:
-        """Take in entries; yield a part whenever one is full."""
+        """Add entries in JSON; yield each part that becomes full."""
         for text in entries:
-            self.held.append(text)
+            self.entries.append(text)
             self.size += len(text)
             if self.size >= PART_BYTES:
-                yield from self.rest()
+                yield from self.flush()
 
-    def rest(self) -> Iterator[str]:
-        """Yield what is left, if anything is."""
-        if self.held:
-            yield packed(self.held)
-        self.held, self.size = [], 0
+    def flush(self) -> Iterator[str]:
+        """Yield the entries that no part holds yet, if there are any, as the last part."""
+        if self.entries:
+            yield compressed(self.entries)
+        self.entries, self.size = [], 0
 
 
-def packed(entries: list[str]) -> str:
-    """Return entries as one JSON array, deflated and in base64: text that a script may hold."""
+def compressed(entries: list[str]) -> str:
+    """Return entries in JSON as one JSON array, compressed with zlib, in base64."""
     data = f"[{','.join(entries)}]".encode()
     return base64.b64encode(zlib.compress(data)).decode("ascii")

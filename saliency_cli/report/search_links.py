@@ -1,22 +1,27 @@
-"""Links to the rows behind a number: searches that the page's script understands."""
+"""Links to the rows behind a number: they open the page with a search that finds these rows."""
 
 import re
 from urllib.parse import quote
 
-_PLAIN = re.compile(r"[^\s\"]\S*")
+_NEEDS_NO_QUOTES = re.compile(r"[^\s\"]\S*")
 
 
 def search(*terms: str) -> str:
-    """Return the link that opens the page with these terms in its search."""
+    """Return the link that opens the page with these search terms."""
     return "#q=" + quote(" ".join(terms), safe="")
 
 
 def term(name: str, value: str) -> str:
-    """Write one term: `label:spam`, or `label:"very good"`."""
-    return f"{name}:{value}" if _PLAIN.fullmatch(value) else f'{name}:"{value}"'
+    """Return a search term: `label:spam`, or `label:"very good"`.
+
+    Args:
+        name: what is searched, such as `label`, `gold` or `lead`.
+        value: its value; quoted if it contains a space or starts with a quotation mark.
+    """
+    return f"{name}:{value}" if _NEEDS_NO_QUOTES.fullmatch(value) else f'{name}:"{value}"'
 
 
 def phrase(text: str) -> str:
-    """Write a term that finds `text` as it stands, up to a quotation mark: it can hold none."""
-    found, _, _ = text.partition('"')
-    return f'"{found}"'
+    """Return a search term for `text`, up to its first quotation mark (no phrase contains one)."""
+    before, _, _ = text.partition('"')
+    return f'"{before}"'

@@ -1,4 +1,4 @@
-"""The Jinja environment: where the templates lie, and how they write numbers and text."""
+"""The Jinja environment: where the templates are, and which filters and globals they have."""
 
 import base64
 import hashlib
@@ -19,16 +19,17 @@ from jinja2 import (
 
 from saliency_cli.analysis.notable_rows import LIMITS
 from saliency_cli.errors import UsageError
-from saliency_cli.report.number_format import exact, grouped, percent, short, shown
+from saliency_cli.report.number_format import grouped, percent, score_text, short, visible_text
 from saliency_cli.report.palette import heat, shade
 from saliency_cli.report.search_links import phrase, search, term
 from saliency_cli.safe_text import excerpt, visible
 
 PACKAGE = Path(__file__).parent.parent
+SUBFOLDERS = ("html", "css", "js")
+"""Subfolders of the templates' folder; a template's name does not include them."""
 STYLES = ("report.css",)
-KINDS = ("html", "css", "js")
-"""Subfolders of the templates' folder; a template is named without its subfolder."""
 SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "search.js", "keys.js")
+"""The scripts in the order in which they are joined to one."""
 
 
 def templates() -> Path:
@@ -40,12 +41,16 @@ def templates() -> Path:
 
 @cache
 def environment(overrides: Path | None = None) -> Environment:
-    """Return the environment, in which everything is escaped and nothing may be undefined.
+    """Return the environment: all output is escaped, and an undefined variable is an error.
 
-    A template in the folder `overrides` takes the place of the one with the same name.
+    Args:
+        overrides: a folder whose templates replace the built-in ones of the same name.
+
+    Raises:
+        TemplateError: the style sheet or a script is missing.
     """
-    own = [templates() / kind for kind in KINDS]
-    folders = own if overrides is None else [overrides, *own]
+    built_in = [templates() / name for name in SUBFOLDERS]
+    folders = built_in if overrides is None else [overrides, *built_in]
     env = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         autoescape=True,
@@ -54,8 +59,8 @@ def environment(overrides: Path | None = None) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    env.filters |= {"percent": percent, "exact": exact, "grouped": grouped, "short": short}
-    env.filters |= {"heat": heat, "shade": shade, "shown": shown}
+    env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
+    env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
     env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
@@ -65,10 +70,10 @@ def environment(overrides: Path | None = None) -> Environment:
 
 
 def check_templates(overrides: Path | None) -> None:
-    """See that all templates can be compiled, before anything that takes time.
+    """Raise if a user's template cannot be compiled, before any slow work starts.
 
     Raises:
-        UsageError: there is no such folder, or one of its templates is not well formed.
+        UsageError: the folder does not exist, or one of its templates has a syntax error.
     """
     if overrides is None:
         return
@@ -82,19 +87,25 @@ def check_templates(overrides: Path | None) -> None:
 
 @contextmanager
 def template_errors(overrides: Path | None) -> Iterator[None]:
-    """Turn what is wrong with somebody's template into a UsageError; ours have nothing wrong."""
+    """Convert errors of templates to a UsageError if there are user's templates.
+
+    Without them an error is one of the tool itself, and is raised unchanged.
+
+    Raises:
+        UsageError: a template has an error.
+    """
     try:
         yield
     except (TemplateError, UnicodeDecodeError) as error:
         if overrides is None:
             raise
         raise UsageError(
-            f"--template-dir {visible(str(overrides))}: {_told(error)}",
-            "start from the template of that name that comes with saliency",
+            f"--template-dir {visible(str(overrides))}: {_message(error)}",
+            "copy the template of this name that comes with saliency, and change the copy",
         ) from error
 
 
-def _told(error: TemplateError | UnicodeDecodeError) -> str:
+def _message(error: TemplateError | UnicodeDecodeError) -> str:
     if isinstance(error, TemplateSyntaxError):
         return f"{visible(error.name or '')}, line {error.lineno}: {excerpt(error.message or '')}"
     if isinstance(error, TemplateNotFound):
@@ -103,11 +114,11 @@ def _told(error: TemplateError | UnicodeDecodeError) -> str:
 
 
 def _source(env: Environment, name: str) -> str:
-    assert env.loader is not None  # noqa: S101 - given above
+    assert env.loader is not None  # noqa: S101 - `environment` sets it
     return env.loader.get_source(env, name)[0]
 
 
 def _csp_hash(source: str) -> str:
-    """Return the hash by which a Content-Security-Policy lets an inline element through."""
+    """Return the hash with which a Content-Security-Policy allows an inline element."""
     digest = hashlib.sha256(source.encode()).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,11 +1,12 @@
-// Single keys, the help that lists them, and the buttons of a row.
+// Single-key shortcuts, the help that lists them, and the buttons of a row.
 
 const help = document.getElementById("help");
 const KEYS_OFF = "saliency-keys-off";
 const ITEMS = ".row:not([hidden]) h3 a, .result a";
 
-// Where a browser keeps nothing for pages from file://, the choice holds for the page.
-function remembered(value) {
+// Stores the choice if a value is given, and returns it. Some browsers store nothing for pages from
+// file://; there the choice lasts only until the page is closed.
+function keysOff(value) {
   try {
     if (value !== undefined) localStorage.setItem(KEYS_OFF, value);
     return localStorage.getItem(KEYS_OFF);
@@ -26,16 +27,16 @@ function goTo(item) {
 function goBy(by) {
   const items = [...document.querySelectorAll(ITEMS)];
   const row = document.activeElement?.closest(".row, .result");
-  const at = items.findIndex((item) => row?.contains(item));
-  goTo(at < 0 ? items[0] : items[at + by]);
+  const index = items.findIndex((item) => row?.contains(item));
+  goTo(index < 0 ? items[0] : items[index + by]);
 }
 
-// Beyond the last page there is its last row, before the first its first.
+// On the last page, goes to its last row instead; on the first page, to its first row.
 function goPage(by) {
   const rel = by > 0 ? "next" : "prev";
-  const turn = `a[rel=${rel}], nav:not([hidden]) > button[data-turn="${by}"]:enabled`;
-  const turning = document.querySelector(turn);
-  if (turning) return turning.click();
+  const selector = `a[rel=${rel}], nav:not([hidden]) > button[data-turn="${by}"]:enabled`;
+  const link = document.querySelector(selector);
+  if (link) return link.click();
   goTo([...document.querySelectorAll(ITEMS)].at(by > 0 ? -1 : 0));
 }
 
@@ -57,12 +58,12 @@ const KEYS = {
 function onKey(event) {
   const typing = event.target.closest("input, select, textarea, dialog");
   if (typing || event.ctrlKey || event.altKey || event.metaKey || !(event.key in KEYS)) return;
-  if (remembered() === "yes") return;
+  if (keysOff() === "yes") return;
   event.preventDefault();
   KEYS[event.key]();
 }
 
-const copies = {
+const COPIED_TEXT = {
   link: (row) => `${location.href.split("#")[0]}#${row.id}`,
   record: (row) => row.querySelector("script.record").textContent,
 };
@@ -71,7 +72,7 @@ async function copy(button) {
   const row = button.closest(".row");
   const name = button.textContent;
   try {
-    await navigator.clipboard.writeText(copies[button.dataset.copy](row));
+    await navigator.clipboard.writeText(COPIED_TEXT[button.dataset.copy](row));
     button.textContent = "Copied";
   } catch {
     button.textContent = "Not copied";
@@ -81,8 +82,8 @@ async function copy(button) {
 
 function startKeys() {
   const off = document.getElementById("keys-off");
-  off.checked = remembered() === "yes";
-  off.addEventListener("change", () => remembered(off.checked ? "yes" : "no"));
+  off.checked = keysOff() === "yes";
+  off.addEventListener("change", () => keysOff(off.checked ? "yes" : "no"));
   document.getElementById("help-open")?.addEventListener("click", () => help.showModal());
   document.addEventListener("keydown", onKey);
   document.addEventListener("click", (event) => {

@@ -1,48 +1,54 @@
-// The search language: a query becomes tests of entries. A test answers true, false, or null where
-// the question has no answer for a row, as whether it is right without a gold label; null never
+// The search language: a query becomes a list of tests. A test maps an entry to true or false, or to
+// null if the row has no value to test (whether it is correct, without a gold label). null never
 // matches, negated or not.
 
-const COLUMNS = [
-  "ordinal", "id", "predicted", "gold", "right", "conf", "error", "flips", "special", "lead",
-  "flags", "text",
-];
-const NAMES = { label: "predicted", gold: "gold", lead: "lead", id: "id" };
-const NUMBERS = ["conf", "error", "flips", "special"];
+// Search terms and the fields of an entry that they test. The fields are those of `Entry` in
+// search_index.py; the page has their names in data-fields.
+const TEXT_TERMS = { label: "predicted", gold: "gold", lead: "lead", id: "id" };
+const NUMBER_TERMS = {
+  conf: "probability", error: "error", flips: "flip_rate", special: "special_share",
+};
 const FLAGS = ["quarantined", "truncated", "windows", "pair"];
 const TERM = /(!?)(?:([a-z]+)([:<>]))?(?:"([^"]*)"?|(\S+))?/giu;
 
 const folded = (text) => text.normalize().toLowerCase();
 
-function entryOf(values, place) {
-  const entry = { place };
-  COLUMNS.forEach((name, index) => (entry[name] = values[index]));
-  return entry;
+// Returns a function that makes an object from an entry's array of values. `place` is the row's
+// position, from 0, among all rows that the report shows.
+function entryReader(list) {
+  const fields = list.dataset.fields.split(" ");
+  return (values, place) => {
+    const entry = { place };
+    fields.forEach((name, index) => (entry[name] = values[index]));
+    return entry;
+  };
 }
 
-function haystack(entry) {
-  entry.hay ??= folded(`${entry.text}\n${entry.id ?? ""}`);
-  return entry.hay;
+function searchText(entry) {
+  entry.searchText ??= folded(`${entry.text}\n${entry.id ?? ""}`);
+  return entry.searchText;
 }
 
-function hasText(text) {
+function containsText(text) {
   const wanted = folded(text);
-  return (entry) => haystack(entry).includes(wanted);
+  return (entry) => searchText(entry).includes(wanted);
 }
 
-function isNamed(column, text) {
+function fieldEquals(field, text) {
   const wanted = folded(text);
-  return (entry) => (entry[column] === null ? null : folded(entry[column]) === wanted);
+  return (entry) => (entry[field] === null ? null : folded(entry[field]) === wanted);
 }
 
-function comparesTo(column, sign, text) {
+function fieldCompares({ key, sign, text }) {
+  const field = NUMBER_TERMS[key];
   const bound = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
-  if (Number.isNaN(bound)) throw new Error(`${column}${sign} needs a number, not “${text}”`);
+  if (Number.isNaN(bound)) throw new Error(`${key}${sign} needs a number, not “${text}”`);
   const holds = sign === "<" ? (value) => value < bound : (value) => value > bound;
-  return (entry) => (entry[column] === null ? null : holds(entry[column]));
+  return (entry) => (entry[field] === null ? null : holds(entry[field]));
 }
 
-function flagged(word) {
-  if (word === "correct") return (entry) => entry.right;
+function hasFlag(word) {
+  if (word === "correct") return (entry) => entry.correct;
   return (entry) => entry.flags.split(" ").includes(word);
 }
 
@@ -54,11 +60,15 @@ function negated(test) {
 }
 
 function testOf({ key, sign, text, quoted }) {
-  if (sign === ":" && key in NAMES) return text && isNamed(NAMES[key], text);
-  if (sign && sign !== ":" && NUMBERS.includes(key)) return text && comparesTo(key, sign, text);
-  if (sign) return hasText(`${key}${sign}${text}`);
-  if (!quoted && (text === "correct" || FLAGS.includes(text))) return flagged(text);
-  return text && hasText(text);
+  if (sign === ":" && Object.hasOwn(TEXT_TERMS, key)) {
+    return text && fieldEquals(TEXT_TERMS[key], text);
+  }
+  if (sign && sign !== ":" && Object.hasOwn(NUMBER_TERMS, key)) {
+    return text && fieldCompares({ key, sign, text });
+  }
+  if (sign) return containsText(`${key}${sign}${text}`);
+  if (!quoted && (text === "correct" || FLAGS.includes(text))) return hasFlag(text);
+  return text && containsText(text);
 }
 
 function termsOf(query) {
@@ -69,25 +79,26 @@ function termsOf(query) {
     }));
 }
 
-// Unfinished terms, such as `label:`, ask for nothing yet.
+// Terms without a value yet, such as `label:`, are ignored.
 function testsOf(query) {
   const tests = termsOf(query).map((term) => [term.not, testOf(term)]);
   return tests.filter(([, test]) => test).map(([not, test]) => (not ? negated(test) : test));
 }
 
-function compareBy(column, sign) {
+// Rows without a value come last; equal rows stay in the order of the input.
+function compareBy(field, direction) {
   return (a, b) => {
-    if (a[column] === null || b[column] === null) {
-      return (a[column] === null) - (b[column] === null) || a.place - b.place;
+    if (a[field] === null || b[field] === null) {
+      return (a[field] === null) - (b[field] === null) || a.place - b.place;
     }
-    return sign * (a[column] - b[column]) || a.place - b.place;
+    return direction * (a[field] - b[field]) || a.place - b.place;
   };
 }
 
 function sorted(entries, sort) {
-  const column = sort.replace("-", "");
-  if (!NUMBERS.includes(column)) return entries;
-  return entries.toSorted(compareBy(column, sort.startsWith("-") ? -1 : 1));
+  const term = sort.replace("-", "");
+  if (!Object.hasOwn(NUMBER_TERMS, term)) return entries;
+  return entries.toSorted(compareBy(NUMBER_TERMS[term], sort.startsWith("-") ? -1 : 1));
 }
 
 function find(entries, { q, sort }) {
@@ -95,10 +106,10 @@ function find(entries, { q, sort }) {
   return sorted(entries.filter((entry) => tests.every((test) => test(entry))), sort);
 }
 
-function totals(found, all) {
-  const rows = `${found.length} of ${all.length} rows`;
-  const judged = found.filter((entry) => entry.right !== null);
-  if (!judged.length) return rows;
-  const right = judged.filter((entry) => entry.right).length;
-  return `${rows}, accuracy ${((100 * right) / judged.length).toFixed(1)} %`;
+function totals(matches, all) {
+  const rows = `${matches.length} of ${all.length} rows`;
+  const withGold = matches.filter((entry) => entry.correct !== null);
+  if (!withGold.length) return rows;
+  const correct = withGold.filter((entry) => entry.correct).length;
+  return `${rows}, accuracy ${((100 * correct) / withGold.length).toFixed(1)} %`;
 }

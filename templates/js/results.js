@@ -1,11 +1,12 @@
-// The rows of all pages, from the search index beside them: short results that lead to the rows.
-// The index comes as script files, the only kind of data that a page from file:// may load.
+// The listing for rows on other pages: short results with links, from the search index in pages/.
+// The index is script files, because a page from file:// may load no other kind of data.
 
-const RESULTS = 100;
-const EXCERPT = 160;
-const arrived = new Map();
+const RESULTS_PER_PAGE = 100;
+const EXCERPT_LENGTH = 160;
+const CONTEXT_LENGTH = 40;
+const loadedParts = new Map();
 
-async function unpacked(part) {
+async function decompressed(part) {
   const bytes = Uint8Array.from(atob(part), (character) => character.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Response(stream).json();
@@ -14,36 +15,38 @@ async function unpacked(part) {
 const partName = (number) => `pages/index-${String(number).padStart(4, "0")}.js`;
 const pageName = (number) => `pages/page-${String(number).padStart(4, "0")}.html`;
 
-window.saliencyPart = (number, part) => arrived.set(number, unpacked(part));
+window.saliencyPart = (number, part) => loadedParts.set(number, decompressed(part));
 
 function loadPart(number) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = partName(number);
-    script.onload = () => resolve(arrived.get(number));
-    script.onerror = () => reject(new Error(`${partName(number)} is missing`));
+    script.onload = () => resolve(loadedParts.get(number));
+    script.onerror = () => 
+      reject(new Error(`${partName(number)} is missing: keep the folder pages/ beside index.html`));
     document.head.append(script);
   });
 }
 
-// A result begins a little before the first word that was searched for.
+// The excerpt starts shortly before the first match of a search word.
 function excerptOf(entry, words) {
-  const hits = words.map((word) => haystack(entry).indexOf(word)).filter((at) => at >= 0);
-  const from = Math.max(0, Math.min(...hits, entry.text.length) - 40);
+  const hits = words.map((word) => searchText(entry).indexOf(word)).filter((index) => index >= 0);
+  const from = Math.max(0, Math.min(...hits, entry.text.length) - CONTEXT_LENGTH);
   const start = hits.length && from > 0 ? from : 0;
-  const text = entry.text.slice(start, start + EXCERPT);
-  const rest = start + EXCERPT < entry.text.length;
+  const text = entry.text.slice(start, start + EXCERPT_LENGTH);
+  const rest = start + EXCERPT_LENGTH < entry.text.length;
   return `${start ? "…" : ""}${text}${rest ? "…" : ""}`;
 }
 
 function resultsListing(list) {
   const template = document.getElementById("result");
   const { parts, rowsPerPage } = list.dataset;
+  const entryOf = entryReader(list);
 
   async function load() {
     const numbers = Array.from({ length: Number(parts) }, (_, index) => index + 1);
-    const loaded = await Promise.all(numbers.map(loadPart));
-    return loaded.flat().map(entryOf);
+    const entries = await Promise.all(numbers.map(loadPart));
+    return entries.flat().map(entryOf);
   }
 
   function hrefOf(entry) {
@@ -53,7 +56,7 @@ function resultsListing(list) {
 
   function outcome(entry) {
     if (entry.flags.includes("quarantined")) return "quarantined";
-    return entry.right === null ? "" : entry.right ? "right" : "wrong";
+    return entry.correct === null ? "" : entry.correct ? "right" : "wrong";
   }
 
   function resultOf(entry, words) {
@@ -62,7 +65,7 @@ function resultsListing(list) {
     item.querySelector("a").href = hrefOf(entry);
     fill("a", `Row ${entry.ordinal}`);
     fill(".predicted bdi", entry.predicted ?? "");
-    fill(".probability", entry.conf === null ? "" : `${(100 * entry.conf).toFixed(1)} %`);
+    fill(".probability", entry.probability === null ? "" : `${(100 * entry.probability).toFixed(1)} %`);
     fill(".gold-name", entry.gold ?? "");
     fill(".excerpt", excerptOf(entry, words));
     if (entry.predicted === null) item.querySelector(".predicted").remove();
@@ -72,12 +75,14 @@ function resultsListing(list) {
     return item;
   }
 
-  function show(found, { q, page: number }) {
+  function show(matches, { q, page: number }) {
     const terms = termsOf(q).filter((term) => !term.sign && !term.not && term.text);
     const words = terms.map((term) => folded(term.text));
-    const from = (number - 1) * RESULTS;
-    list.replaceChildren(...found.slice(from, from + RESULTS).map((e) => resultOf(e, words)));
+    const from = (number - 1) * RESULTS_PER_PAGE;
+    const shown = matches.slice(from, from + RESULTS_PER_PAGE);
+    list.replaceChildren(...shown.map((entry) => resultOf(entry, words)));
   }
 
-  return { load, show, pages: (found) => Math.max(1, Math.ceil(found.length / RESULTS)) };
+  const pages = (matches) => Math.max(1, Math.ceil(matches.length / RESULTS_PER_PAGE));
+  return { load, show, pages };
 }

@@ -1,7 +1,8 @@
-// The rows that stand on this page: what is not found is hidden, and the order is that of the search.
+// The listing for rows on this page: hides the rows that do not match, and sorts the others.
 
 function rowsListing(list) {
   const rows = [...list.querySelectorAll(".row")];
+  const entryOf = entryReader(list);
 
   function load() {
     const read = (row, place) =>
@@ -9,20 +10,19 @@ function rowsListing(list) {
     return Promise.resolve(rows.map(read));
   }
 
-  function order(found) {
-    const shown = new Set(found.map((entry) => rows[entry.place]));
-    return [...shown, ...rows.filter((row) => !shown.has(row))];
+  function matchesFirst(matches) {
+    const first = new Set(matches.map((entry) => rows[entry.place]));
+    return [...first, ...rows.filter((row) => !first.has(row))];
   }
 
-  // Moving a row costs more than hiding it, so rows move only where their order is another.
-  function show(found) {
-    const places = new Set(found.map((entry) => entry.place));
+  // Moving a row costs more than hiding it, so rows move only if their order changes.
+  function show(matches) {
+    const places = new Set(matches.map((entry) => entry.place));
     rows.forEach((row, place) => (row.hidden = !places.has(place)));
-    const wanted = order(found);
-    const sortedAlready = found.every((entry, i) => !i || found[i - 1].place < entry.place);
-    if (sortedAlready && list.dataset.moved !== "yes") return;
-    list.dataset.moved = sortedAlready ? "no" : "yes";
-    list.append(...(sortedAlready ? rows : wanted));
+    const inInputOrder = matches.every((entry, i) => !i || matches[i - 1].place < entry.place);
+    if (inInputOrder && list.dataset.moved !== "yes") return;
+    list.dataset.moved = inInputOrder ? "no" : "yes";
+    list.append(...(inInputOrder ? rows : matchesFirst(matches)));
   }
 
   return { load, show, pages: () => 1 };

@@ -1,19 +1,19 @@
-// Search, sort and view. Their state is in the URL's hash, so that a link opens the same view:
+// Search, sort and view. The state is in the URL's hash, so that a link opens the same view:
 // #q=label:spam !correct&sort=-error&page=2&view=tokens&shades=magnitude
 
-const PLAIN = { q: "", sort: "", page: "1", view: "words", shades: "signed" };
+const DEFAULTS = { q: "", sort: "", page: "1", view: "words", shades: "signed" };
 const element = (id) => document.getElementById(id);
 
 function stateOf(hash) {
-  const given = new URLSearchParams(hash.slice(1).replaceAll("+", "%2B"));
-  const state = { ...PLAIN };
-  for (const name of Object.keys(PLAIN)) state[name] = given.get(name) ?? PLAIN[name];
+  const parameters = new URLSearchParams(hash.slice(1).replaceAll("+", "%2B"));
+  const state = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS)) state[name] = parameters.get(name) ?? DEFAULTS[name];
   return { ...state, page: Math.max(1, Math.trunc(Number(state.page)) || 1) };
 }
 
 function hashOf(state) {
-  const parts = Object.keys(PLAIN)
-    .filter((name) => String(state[name]) !== PLAIN[name])
+  const parts = Object.keys(DEFAULTS)
+    .filter((name) => String(state[name]) !== DEFAULTS[name])
     .map((name) => `${name}=${encodeURIComponent(state[name])}`);
   return parts.length ? `#${parts.join("&")}` : "#";
 }
@@ -22,7 +22,8 @@ const isRow = (hash) => /^#row-\d+$/u.test(hash);
 let state = stateOf(isRow(location.hash) ? "" : location.hash);
 let redraw = () => {};
 
-// What is being typed goes with any other change. replaceState keeps the history free of letters.
+// Any change also takes over the text in the search box, which may be newer than the state.
+// replaceState adds no entry to the history for each key that is typed.
 function change(changes) {
   const q = element("q")?.value.trim() ?? "";
   state = { ...state, q, page: 1, ...changes };
@@ -61,12 +62,12 @@ function showControls() {
   showChips();
 }
 
-function tell(text, { wrong = false } = {}) {
+function showStatus(text, { invalid = false } = {}) {
   element("totals").textContent = text;
-  element("q").setAttribute("aria-invalid", String(wrong));
+  element("q").setAttribute("aria-invalid", String(invalid));
 }
 
-function showTurns(pages) {
+function showPageButtons(pages) {
   const turns = element("turns");
   if (!turns) return;
   turns.hidden = pages < 2;
@@ -75,17 +76,17 @@ function showTurns(pages) {
   turns.querySelector("[data-turn='1']").disabled = state.page >= pages;
 }
 
-function draw(listing, entries) {
+function drawListing(listing, entries) {
   showControls();
   try {
-    const found = find(entries, state);
-    const pages = listing.pages(found);
+    const matches = find(entries, state);
+    const pages = listing.pages(matches);
     state.page = Math.min(state.page, pages);
-    listing.show(found, state);
-    showTurns(pages);
-    tell(totals(found, entries));
+    listing.show(matches, state);
+    showPageButtons(pages);
+    showStatus(totals(matches, entries));
   } catch (error) {
-    tell(error.message, { wrong: true });
+    showStatus(error.message, { invalid: true });
   }
 }
 
@@ -99,7 +100,7 @@ function onHash() {
   if (state.q || state.sort) element("texts").scrollIntoView();
 }
 
-// A link to a row that the search hides shows all rows again.
+// Clears the search if it hides the row that the link leads to.
 function revealRow() {
   const row = document.querySelector(location.hash);
   if (!row?.hidden) return;
@@ -114,23 +115,23 @@ function onClick(event) {
   const { term, set, turn } = button.dataset;
   if (term) change({ q: toggled(state.q, term) });
   if (set) change({ page: state.page, [set.split("=")[0]]: set.split("=")[1] });
-  if (turn) turnBy(Number(turn));
+  if (turn) turnPage(Number(turn));
 }
 
-function turnBy(by) {
+function turnPage(by) {
   change({ page: state.page + by });
   element("texts").scrollIntoView();
 }
 
 async function startSearch(listing) {
-  tell("The index is being read …");
+  showStatus("Loading the search index …");
   const entries = await listing.load();
-  redraw = () => draw(listing, entries);
+  redraw = () => drawListing(listing, entries);
   redraw();
-  let waiting;
+  let timer;
   element("q").addEventListener("input", () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => change({ q: element("q").value.trim() }), 60);
+    clearTimeout(timer);
+    timer = setTimeout(() => change({ q: element("q").value.trim() }), 60);
   });
   element("sort").addEventListener("change", () => change({ sort: element("sort").value }));
   page.dataset.ready = "yes";
@@ -144,7 +145,7 @@ function start() {
   showView();
   if (!element("q")) return;
   const listing = results ? resultsListing(results) : rowsListing(rows);
-  startSearch(listing).then(onHash, (error) => tell(error.message, { wrong: true }));
+  startSearch(listing).then(onHash, (error) => showStatus(error.message, { invalid: true }));
 }
 
 start();

@@ -1,6 +1,7 @@
 "use strict";
 // Shows a word's share on hover and on keyboard focus. Each row is one tab stop: the arrow keys,
-// Home and End move inside it. Without this script the pages still read, and hovering still works.
+// Home and End move inside it. Without scripts the pages can still be read, and hovering still works
+// (by CSS).
 
 const page = document.documentElement;
 const tip = document.createElement("div");
@@ -45,17 +46,17 @@ function moveFocus(from, to) {
   to.focus();
 }
 
-// In a text that runs from right to left the next word lies on the left.
+// In a right-to-left text, the next word is on the left.
 function step(key, stop) {
   const text = stop.closest(".text");
   const forward = text && getComputedStyle(text).direction === "rtl" ? "ArrowLeft" : "ArrowRight";
   return key === forward ? 1 : -1;
 }
 
-function stopFor(key, stops, at) {
+function nextStop(key, stops, index) {
   if (key === "Home") return stops[0];
   if (key === "End") return stops.at(-1);
-  return key.startsWith("Arrow") ? stops[at + step(key, stops[at])] : undefined;
+  return key.startsWith("Arrow") ? stops[index + step(key, stops[index])] : undefined;
 }
 
 function onArrow(event) {
@@ -64,7 +65,7 @@ function onArrow(event) {
   if (!row || !["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) return;
   if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
   const stops = stopsOf(row);
-  const to = stopFor(event.key, stops, stops.indexOf(event.target));
+  const to = nextStop(event.key, stops, stops.indexOf(event.target));
   if (!to) return;
   event.preventDefault();
   moveFocus(event.target, to);
@@ -75,7 +76,7 @@ function onEnter(event) {
   if (stop) showTip(stop);
 }
 
-// The stops differ between the views, so each row begins again at its heading.
+// The stops differ between the views, so each row starts again at its heading.
 function resetStops() {
   hideTip();
   for (const stop of document.querySelectorAll(".row .text [tabindex]")) {

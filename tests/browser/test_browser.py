@@ -1,4 +1,4 @@
-"""The pages in a real Chromium, from file://: quiet, inert, reachable by keyboard, accessible."""
+"""The pages in Chromium, from file://: no errors, no requests, keyboard access, accessibility."""
 
 import re
 from pathlib import Path
@@ -24,11 +24,13 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return write_run(tmp_path_factory.mktemp("run"), records, reduction=request.param)
 
 
-def test_the_page_opens_quietly_and_asks_for_nothing(watched: Watched, report: Path) -> None:
+def test_the_page_opens_without_messages_and_further_requests(
+    watched: Watched, report: Path
+) -> None:
     index = report / "index.html"
     watched.open(index).wait_for_load_state("networkidle")
-    assert watched.said == []
-    assert [url for url in watched.asked if not url.startswith("data:")] == [index.as_uri()]
+    assert watched.messages == []
+    assert [url for url in watched.requests if not url.startswith("data:")] == [index.as_uri()]
 
 
 def test_hostile_text_and_label_are_shown_as_text(watched: Watched, report: Path) -> None:
@@ -39,17 +41,17 @@ def test_hostile_text_and_label_are_shown_as_text(watched: Watched, report: Path
     assert row.locator(".predicted bdi").inner_text() == HOSTILE_LABEL
     assert page.locator("img, .row b, .row u, .row i").count() == 0
     assert page.locator("script:not([type])").count() == 1
-    assert watched.said == []
+    assert watched.messages == []
 
 
-def test_the_text_is_untouched(watched: Watched, report: Path) -> None:
+def test_the_page_shows_the_text_unchanged(watched: Watched, report: Path) -> None:
     page = watched.open(report / "index.html")
     shown = page.locator("#row-1 .text").text_content()
     assert shown is not None
     assert shown.removeprefix("[CLS]") == "home is where the heart is"
 
 
-def test_a_score_appears_on_hover_and_goes(watched: Watched, report: Path) -> None:
+def test_the_tooltip_shows_a_score_on_hover(watched: Watched, report: Path) -> None:
     page = watched.open(report / "index.html")
     tip = page.get_by_role("tooltip")
     page.locator("#row-0 .t", has_text="call").hover()
@@ -60,7 +62,7 @@ def test_a_score_appears_on_hover_and_goes(watched: Watched, report: Path) -> No
     assert not tip.is_visible()
 
 
-def test_a_score_appears_on_keyboard_focus(watched: Watched, report: Path) -> None:
+def test_the_tooltip_shows_a_score_on_keyboard_focus(watched: Watched, report: Path) -> None:
     page = watched.open(report / "index.html")
     tip = page.get_by_role("tooltip")
     page.locator("#row-0 h3 a").focus()
@@ -98,7 +100,7 @@ def test_each_row_is_one_tab_stop(watched: Watched, report: Path) -> None:
     assert page.locator(":focus").text_content() == "Copy record"
 
 
-CONTRASTS = """
+STEP_COLOURS = """
 () => [...document.querySelectorAll(".legend .t")].map((step) => {
   const style = getComputedStyle(step);
   return [step.className, style.color, style.backgroundColor];
@@ -113,13 +115,13 @@ def luminance(colour: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def test_every_shade_is_readable(watched: Watched, report: Path) -> None:
+def test_every_shade_has_a_contrast_of_4_5_or_more(watched: Watched, report: Path) -> None:
     page = watched.open(report / "index.html")
-    seen = page.evaluate(CONTRASTS)
-    assert len(seen) in {7, 13}
-    for name, ink, paper in seen:
+    steps = page.evaluate(STEP_COLOURS)
+    assert len(steps) in {7, 13}
+    for name, text_colour, background in steps:
         if not name.endswith("s0"):
-            low, high = sorted((luminance(ink), luminance(paper)))
+            low, high = sorted((luminance(text_colour), luminance(background)))
             assert (high + 0.05) / (low + 0.05) >= 4.5, name
 
 
@@ -153,11 +155,11 @@ def test_pages_of_rows_are_linked_and_accessible(watched: Watched, tmp_path: Pat
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()
     page.get_by_role("link", name="Summary").first.click()
-    assert page.title().startswith("Why")
-    assert watched.said == []
+    assert page.title().startswith("Predictions of")
+    assert watched.messages == []
 
 
-def test_what_is_found_is_accessible_and_leads_to_rows(watched: Watched, tmp_path: Path) -> None:
+def test_the_findings_are_accessible_and_link_to_rows(watched: Watched, tmp_path: Path) -> None:
     records = [each | {"gold": "ham"} for each in planted(510)]
     page = watched.open(write_run(tmp_path / "run", records) / "index.html")
     results = Axe().run(page)
@@ -167,25 +169,25 @@ def test_what_is_found_is_accessible_and_leads_to_rows(watched: Watched, tmp_pat
     suspect.get_by_role("link", name="3", exact=True).click()
     assert page.url.endswith("pages/page-0001.html#row-3")
     assert page.locator("#row-3").is_visible()
-    assert watched.said == []
+    assert watched.messages == []
 
 
-def test_what_is_found_fits_a_narrow_window(watched: Watched, tmp_path: Path) -> None:
+def test_the_findings_fit_into_a_narrow_window(watched: Watched, tmp_path: Path) -> None:
     labels = [f"label {number}" for number in range(14)]
-    chances = dict.fromkeys(labels, 0.0)
+    probabilities = dict.fromkeys(labels, 0.0)
     records = [
-        each | {"predicted": label, "gold": label, "probabilities": chances}
+        each | {"predicted": label, "gold": label, "probabilities": probabilities}
         for each, label in zip(planted(14), labels, strict=True)
     ]
-    about = {"name": "model.pt", "labels": labels, "max_length": 64}
-    page = watched.open(write_run(tmp_path / "run", records, model=about) / "index.html")
+    model = {"name": "model.pt", "labels": labels, "max_length": 64}
+    page = watched.open(write_run(tmp_path / "run", records, model=model) / "index.html")
     page.set_viewport_size({"width": 320, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     results = Axe().run(page, context={"include": [[".finding"]]})
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_without_scripts_the_page_still_reads(browser: Browser, report: Path) -> None:
+def test_without_scripts_text_and_scores_are_still_shown(browser: Browser, report: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((report / "index.html").as_uri())
@@ -198,11 +200,11 @@ def test_without_scripts_the_page_still_reads(browser: Browser, report: Path) ->
     after = token.bounding_box()
     assert before is not None
     assert after is not None
-    assert after["width"] > before["width"]  # the score stands behind the word
+    assert after["width"] > before["width"]  # CSS shows the score behind the word
     context.close()
 
 
-def test_print_keeps_the_shades(browser: Browser, report: Path) -> None:
+def test_printed_pages_have_the_shades(browser: Browser, report: Path) -> None:
     page = browser.new_page()
     page.goto((report / "index.html").as_uri())
     page.emulate_media(media="print")

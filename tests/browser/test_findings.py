@@ -1,4 +1,4 @@
-"""A count on the summary page and the search that it leads to are about the same rows."""
+"""Each count on the summary page equals the number of rows that its link finds."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("rows", [120, 520])
-def test_a_search_finds_as_many_rows_as_the_number_that_leads_to_it(
+def test_each_search_link_finds_as_many_rows_as_it_says(
     watched: Watched, tmp_path: Path, rows: int
 ) -> None:
     records = [
@@ -28,12 +28,12 @@ def test_a_search_finds_as_many_rows_as_the_number_that_leads_to_it(
     records += [bad_record(rows), bad_record(rows + 1), bad_record(rows + 2) | {"reason": "no"}]
     page = watched.open(write_run(tmp_path / "run", records) / "index.html")
     links = page.locator('.finding a[href^="#q="]')
-    told = links.evaluate_all(
+    hrefs_and_texts = links.evaluate_all(
         "all => all.map((each) => [each.getAttribute('href'), each.textContent])"
     )
-    assert len(told) > 30
-    for link, text in told:
+    assert len(hrefs_and_texts) > 30
+    for link, text in hrefs_and_texts:
         count = next(word for word in text.split() if word.isdecimal())
         page.evaluate("link => { location.hash = link; }", link)
         expect(page.locator("#totals")).to_have_text(re.compile(f"^{count} of {len(records)} rows"))
-    assert watched.said == []
+    assert watched.messages == []

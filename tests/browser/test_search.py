@@ -1,4 +1,4 @@
-"""Finding things in a report: search, sort, filters, links and keys, in a real Chromium."""
+"""Search, sort, filters, links and keyboard shortcuts of a report, in Chromium."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.browser
 ROWS = {"free": 0, "sure": 1, "ham": 2, "wrong": 3, "bad": 4, "cut": 5, "pair": 6, "split": 7}
 
 
-def spoken() -> list[Record]:
-    """Make rows that searches can tell apart."""
+def searchable_records() -> list[Record]:
+    """Return records of which each search in `QUERIES` finds different ones."""
     return [
         record(0, "free call now", gold="spam", id="a17"),
         record(1, "a free prize Waiting", gold="spam", probability=0.995, flip_rate=0.25),
@@ -28,12 +28,12 @@ def spoken() -> list[Record]:
         bad_record(4),
         record(5, "long", truncated=True, special_share=0.5),
         pair_record(6),
-        split(7),
+        split_word_record(7),
     ]
 
 
-def split(ordinal: int) -> Record:
-    """Make the record of a word in two tokens, and one that is for the label and one against."""
+def split_word_record(ordinal: int) -> Record:
+    """Return the record of a text with a word of two tokens, and a word with a negative score."""
     return record(ordinal, "ring ton e") | {
         "text": "ring tone",
         "offsets": [[0, 0], [0, 4], [5, 8], [8, 9]],
@@ -73,19 +73,20 @@ QUERIES = {
     "missing": "bad",
     "label:spam correct free conf>0.9": "sure",
     "un:known": "",
+    "constructor:x": "",  # names that every JavaScript object has are no search terms
 }
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_run(tmp_path_factory.mktemp("run"), spoken(), reduction="dot")
+    return write_run(tmp_path_factory.mktemp("run"), searchable_records(), reduction="dot")
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a report whose last page holds the rows of the other one, and a hostile row."""
+    """Write a report of three pages; the last has `searchable_records` and a hostile row."""
     filler = [record(ordinal, f"filler number {ordinal}") for ordinal in range(1000)]
-    moved = [{**each, "ordinal": 1000 + each["ordinal"]} for each in spoken()]
+    moved = [{**each, "ordinal": 1000 + each["ordinal"]} for each in searchable_records()]
     hostile = record(1008, f"{HOSTILE} {{{{ 7*7 }}}} \u202eevil", id="javascript:alert(1)//../../x")
     return write_run(tmp_path_factory.mktemp("pages"), [*filler, *moved, hostile])
 
@@ -96,11 +97,11 @@ def watched(browser: Browser) -> Iterator[Watched]:
     watched = Watched(page)
     yield watched
     page.close()
-    assert watched.said == []
+    assert watched.messages == []
 
 
 def opened(watched: Watched, path: Path, hash_: str = "") -> Page:
-    """Open a page whose search is ready."""
+    """Open a page, and wait until its search is ready."""
     page = watched.page
     page.goto("about:blank")
     page.goto(path.as_uri() + hash_)
@@ -109,7 +110,7 @@ def opened(watched: Watched, path: Path, hash_: str = "") -> Page:
 
 
 def rows(page: Page) -> list[int]:
-    """Return the ordinals of the rows that are to be seen, in order."""
+    """Return the ordinals of the visible rows, in order."""
     ids = page.locator(".row:visible").evaluate_all("rows => rows.map((row) => row.id)")
     return [int(name.removeprefix("row-")) for name in ids]
 
@@ -122,14 +123,14 @@ def search(page: Page, query: str) -> None:
 # One page.
 
 
-def test_a_search_finds_what_it_says(watched: Watched, report: Path) -> None:
+def test_each_query_finds_its_rows(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     for query, names in QUERIES.items():
         search(page, query)
         assert rows(page) == [ROWS[name] for name in names.split()], query
 
 
-def test_the_totals_follow_the_search(watched: Watched, report: Path) -> None:
+def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     totals = page.get_by_role("status")
     expect(totals).to_have_text("8 of 8 rows, accuracy 75.0 %")
@@ -142,7 +143,7 @@ def test_the_totals_follow_the_search(watched: Watched, report: Path) -> None:
     expect(page.locator("#q")).to_have_attribute("aria-invalid", "true")
 
 
-def test_rows_are_sorted_and_put_back(watched: Watched, report: Path) -> None:
+def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     sort = page.get_by_label("Sort")
     sort.select_option(label="least probable first")
@@ -166,10 +167,10 @@ def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
     page.get_by_label("Sort").select_option("-conf")
     page.get_by_role("button", name="tokens").click()
     page.get_by_role("button", name="magnitude").click()
-    seen, address = rows(page), page.url
-    assert seen == [3, 2]
+    shown, address = rows(page), page.url
+    assert shown == [3, 2]
     page = opened(watched, report / "index.html", address.partition("index.html")[2])
-    assert rows(page) == seen
+    assert rows(page) == shown
     assert page.locator("#q").input_value() == 'home label:"ham"'
     assert page.get_by_label("Sort").input_value() == "-conf"
     for name in ("tokens", "magnitude"):
@@ -178,7 +179,7 @@ def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
     expect(page.get_by_role("status")).to_have_text("2 of 8 rows, accuracy 100.0 %")
 
 
-def test_a_link_to_a_row_shows_it_even_if_a_search_hid_it(watched: Watched, report: Path) -> None:
+def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html", "#q=free")
     page.evaluate("location.hash = '#row-3'")
     expect(page.locator("#row-3")).to_be_in_viewport()
@@ -187,9 +188,9 @@ def test_a_link_to_a_row_shows_it_even_if_a_search_hid_it(watched: Watched, repo
     expect(page.locator("#row-7")).to_be_in_viewport()
 
 
-def test_chips_add_their_term_and_take_it_away(watched: Watched, report: Path) -> None:
+def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
-    for name, term, found in (
+    for name, term, matches in (
         ("wrong", "!correct", [3]),
         ("unsure", "conf<0.6", [2]),
         ("noise-fragile", "flips>0.1", [1]),
@@ -199,7 +200,7 @@ def test_chips_add_their_term_and_take_it_away(watched: Watched, report: Path) -
     ):
         chip = page.get_by_role("button", name=name, exact=True)
         chip.click()
-        assert (rows(page), page.locator("#q").input_value()) == (found, term)
+        assert (rows(page), page.locator("#q").input_value()) == (matches, term)
         expect(chip).to_have_attribute("aria-pressed", "true")
         chip.click()
         assert (len(rows(page)), page.locator("#q").input_value()) == (8, "")
@@ -212,7 +213,7 @@ def focused(page: Page) -> str | None:
     return page.locator(":focus").text_content()
 
 
-def test_keys_lead_through_the_page(watched: Watched, report: Path) -> None:
+def test_keys_move_between_rows_and_to_the_search(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     for key, name in (("j", 0), ("j", 1), ("k", 0), ("]", 7), ("[", 0)):
         page.keyboard.press(key)
@@ -228,27 +229,29 @@ def test_keys_lead_through_the_page(watched: Watched, report: Path) -> None:
     expect(page.locator("#row-3")).to_be_in_viewport()
 
 
-def test_help_opens_and_single_keys_can_be_switched_off(watched: Watched, report: Path) -> None:
+def test_the_help_opens_and_can_turn_off_single_key_shortcuts(
+    watched: Watched, report: Path
+) -> None:
     page = opened(watched, report / "index.html")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     assert Axe().run(page).violations_count == 0
-    page.get_by_label("Single keys do nothing").check()
+    page.get_by_label("Turn off single-key shortcuts").check()
     page.get_by_role("button", name="Close").click()
     page.locator("h1").click()
     page.keyboard.press("j")
     page.keyboard.press("?")
     expect(dialog).not_to_be_visible()
     page.get_by_role("button", name="Keys and search").click()
-    page.get_by_label("Single keys do nothing").uncheck()
+    page.get_by_label("Turn off single-key shortcuts").uncheck()
     page.keyboard.press("Escape")
     expect(dialog).not_to_be_visible()
     page.keyboard.press("?")
     expect(dialog).to_be_visible()
 
 
-def test_words_and_tokens_are_switched(watched: Watched, report: Path) -> None:
+def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     word = page.locator("#row-7 .w")
     tip = page.get_by_role("tooltip")
@@ -270,7 +273,7 @@ def test_words_and_tokens_are_switched(watched: Watched, report: Path) -> None:
     assert stops == ["[CLS]", "ring", "ton", "e"]
 
 
-def test_magnitude_leaves_out_the_sign(watched: Watched, report: Path) -> None:
+def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     against = page.locator("#row-7 .n6")
     colour = "span => getComputedStyle(span).backgroundColor"
@@ -286,7 +289,7 @@ def pasted(page: Page) -> str:
 
 
 def assert_pasted(page: Page, expected: object, *, read: Callable[[str], object] = str) -> None:
-    """See what is pasted; what was copied may reach the clipboard a moment after the page knows."""
+    """Assert what is pasted; retry, because the clipboard may change after the page says so."""
     for _ in range(30):
         if read(pasted(page)) == expected:
             return
@@ -300,14 +303,14 @@ def test_link_and_record_are_copied(watched: Watched, report: Path) -> None:
     expect(page.locator("#row-6")).to_contain_text("Copied")
     assert_pasted(page, (report / "index.html").as_uri() + "#row-6")
     search(page, "")
-    for made in read_records(report):
-        page.locator(f"#row-{made['ordinal']}").get_by_role("button", name="Copy record").click()
-        expect(page.locator(f"#row-{made['ordinal']}")).to_contain_text("Copied")
-        assert_pasted(page, made, read=json.loads)
+    for copied in read_records(report):
+        page.locator(f"#row-{copied['ordinal']}").get_by_role("button", name="Copy record").click()
+        expect(page.locator(f"#row-{copied['ordinal']}")).to_contain_text("Copied")
+        assert_pasted(page, copied, read=json.loads)
         search(page, "")
 
 
-def test_arrows_follow_the_eye_from_right_to_left(watched: Watched, tmp_path: Path) -> None:
+def test_arrow_keys_follow_the_direction_of_the_text(watched: Watched, tmp_path: Path) -> None:
     texts = ("שלום לכל העולם", "日本語 の 文", "e\u0301te\u0301 👩\u200d🚀 ok")
     run = write_run(tmp_path / "run", [record(at, text) for at, text in enumerate(texts)])
     page = opened(watched, run / "index.html")
@@ -329,7 +332,7 @@ def results(page: Page) -> list[str]:
     return page.locator(".result a").all_inner_texts()
 
 
-def test_a_search_finds_rows_on_every_page(watched: Watched, pages: Path) -> None:
+def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html")
     assert page.get_by_role("status").inner_text().startswith("1009 of 1009 rows")
     search(page, "label:ham home")
@@ -339,10 +342,10 @@ def test_a_search_finds_rows_on_every_page(watched: Watched, pages: Path) -> Non
     page.get_by_role("link", name="Row 777").click()
     expect(page.locator("#row-777")).to_be_in_viewport()
     assert page.url.endswith("pages/page-0002.html#row-777")
-    watched.asked.clear()
+    watched.requests.clear()
 
 
-def test_results_are_turned_by_keys_and_buttons(watched: Watched, pages: Path) -> None:
+def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html")
     assert results(page)[0] == "Row 0"
     page.keyboard.press("]")
@@ -359,7 +362,7 @@ def test_results_are_turned_by_keys_and_buttons(watched: Watched, pages: Path) -
     assert "page" not in page.url.partition("#")[2]
 
 
-def test_pages_of_rows_have_the_keys(watched: Watched, pages: Path) -> None:
+def test_pages_of_rows_have_the_keyboard_shortcuts(watched: Watched, pages: Path) -> None:
     page = watched.open(pages / "pages" / "page-0002.html")
     page.keyboard.press("j")
     assert focused(page) == "Row 500"
@@ -373,16 +376,16 @@ def test_pages_of_rows_have_the_keys(watched: Watched, pages: Path) -> None:
     expect(page.locator("#q")).to_be_focused()
 
 
-def test_a_part_of_the_index_that_is_gone_is_told(browser: Browser, tmp_path: Path) -> None:
+def test_a_missing_part_of_the_search_index_is_reported(browser: Browser, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", [record(each, "one") for each in range(501)])
     (run / "pages" / "index-0001.js").unlink()
     page = browser.new_page()
     page.goto((run / "index.html").as_uri())
-    expect(page.get_by_role("status")).to_have_text("pages/index-0001.js is missing")
+    expect(page.get_by_role("status")).to_contain_text("pages/index-0001.js is missing")
     page.close()
 
 
-def test_what_is_hostile_stays_text(watched: Watched, pages: Path) -> None:
+def test_hostile_text_is_shown_as_text(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html", f"#q={quote('javascript:alert(1)')}")
     assert results(page) == ["Row 1008"]
     excerpt = page.locator(".result .excerpt").inner_text()
@@ -396,7 +399,7 @@ def test_what_is_hostile_stays_text(watched: Watched, pages: Path) -> None:
     assert page.locator("img, [href^=javascript]").count() == 0
 
 
-def test_one_file_holds_all_rows(watched: Watched, pages: Path, tmp_path: Path) -> None:
+def test_a_single_file_has_all_rows(watched: Watched, pages: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", read_records(pages), single_file=True, title="All & one")
     assert sorted(path.name for path in run.iterdir()) == ["index.html", "manifest.json", "records"]
     page = opened(watched, run / "index.html")
@@ -406,7 +409,7 @@ def test_one_file_holds_all_rows(watched: Watched, pages: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page_before_and_after_a_search(
+def test_axe_finds_no_violation_before_and_after_a_search(
     browser: Browser, report: Path, pages: Path, scheme: str
 ) -> None:
     page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
@@ -425,9 +428,7 @@ def test_axe_finds_nothing_on_any_page_before_and_after_a_search(
     page.close()
 
 
-def test_without_scripts_nothing_is_offered_that_needs_them(
-    browser: Browser, report: Path, pages: Path
-) -> None:
+def test_without_scripts_no_controls_are_shown(browser: Browser, report: Path, pages: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     for file in (report / "index.html", pages / "index.html", pages / "pages" / "page-0003.html"):

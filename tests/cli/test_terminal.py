@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.style import Style
 from typer.testing import CliRunner, Result
 
-from saliency_cli.analysis.words import leading, whole_words
+from saliency_cli.analysis.words import strongest_words, whole_words
 from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.cli.app import app
 from saliency_cli.cli.terminal import STYLES, shaded
@@ -85,7 +85,7 @@ def test_words_have_marks_if_there_is_no_colour() -> None:
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"spam {each['probability']:.3f}  ham 0.0")
     assert re.sub("[⁻¹²³⁴⁵⁶]", "", lines[2]) == f"[CLS] {TEXT} [SEP]"
-    assert lines[4].startswith(f"  {leading(each, most=1)[0].text} ")
+    assert lines[4].startswith(f"  {strongest_words(each, limit=1)[0].text} ")
     assert "±" in lines[4]
     assert lines[-1].endswith("flip rate 0.0%, 8 passes")
 
@@ -198,7 +198,7 @@ def test_wordpieces_of_a_word_are_joined_and_punctuation_is_separate() -> None:
     assert [word.text for word in words] == ["unfriendly", ",", "日", "本", "no", "!"]
     assert words[0].score == pytest.approx(0.35)
     assert words[0].error == pytest.approx(0.03)
-    assert [word.text for word in leading(explained, most=2)] == ["unfriendly", "日"]
+    assert [word.text for word in strongest_words(explained, limit=2)] == ["unfriendly", "日"]
     assert sum(word.score for word in words) == pytest.approx(sum(explained["scores"]))
 
 

@@ -1,4 +1,4 @@
-"""`saliency report`: the same pages from the same records, and a clear no to what is no run."""
+"""`saliency report`: the same pages from the same records, and an error for a damaged run."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ from tests.support.runs import manifest, read_records, record, varied, write_run
 
 MANY = 501
 DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
-    "schema": lambda record: record.update(schema=2),
+    "schema": lambda record: record.update(schema=1),
     "status": lambda record: record.update(status="fine"),
     "text": lambda record: record.update(text=5),
     "scores is missing": lambda record: record.pop("scores"),
@@ -51,13 +51,13 @@ def report(folder: Path, *options: object, code: int = 0) -> Result:
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """Read all files below a folder."""
+    """Return relative path -> content of all files below a folder."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def many(path: Path) -> Path:
-    """Write a run with more rows than one page shows."""
+    """Write a run with more rows than one page has."""
     return write_run(path, [record(ordinal, "free call now") for ordinal in range(MANY)])
 
 
@@ -70,9 +70,9 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path, reduction: str) ->
     assert files(folder) == before
 
 
-def test_pages_are_written_again_and_those_no_longer_needed_go(tmp_path: Path) -> None:
+def test_pages_are_overwritten_and_superfluous_pages_are_deleted(tmp_path: Path) -> None:
     folder = many(tmp_path / "run")
-    (folder / "pages" / "mine.txt").write_text("a person's own")
+    (folder / "pages" / "mine.txt").write_text("a user's file")
     before = files(folder)
     assert {"pages/page-0001.html", "pages/page-0002.html"} <= set(before)
     report(folder, "--html-rows", 2)
@@ -96,28 +96,28 @@ def test_neither_report_nor_export_imports_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message_part"),
     [
         (lambda _folder: None, "no such folder"),
         (lambda folder: folder.write_text("a file"), "no such folder"),
         (lambda folder: folder.mkdir(), "no finished run"),
     ],
 )
-def test_what_is_no_run_is_refused(
-    tmp_path: Path, make: Callable[[Path], object], said: str
+def test_a_path_that_is_not_a_finished_run_is_refused(
+    tmp_path: Path, make: Callable[[Path], object], message_part: str
 ) -> None:
     make(tmp_path / "run")
-    assert said in report(tmp_path / "run", code=2).stderr
+    assert message_part in report(tmp_path / "run", code=2).stderr
 
 
-def test_a_run_that_was_stopped_is_no_finished_run(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
     (folder / "manifest.json").rename(folder / "manifest.json.tmp")
     assert "no finished run" in report(folder, code=2).stderr
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message_part"),
     [
         (b"", "is damaged"),
         (b"[" * 100_000, "nested too deeply"),
@@ -125,48 +125,50 @@ def test_a_run_that_was_stopped_is_no_finished_run(tmp_path: Path) -> None:
         (b"[]", "no JSON object"),
         (b'{"schema": NaN}', "NaN is no JSON"),
         (b"{}", "its schema is None"),
-        (b'{"schema": 2}', "its schema is 2, and 1 is read here"),
-        (b'{"schema": 1}', "versions is missing"),
+        (b'{"schema": 1}', "its schema is 1, and 2 is read here"),
+        (b'{"schema": 2}', "versions is missing"),
         (b'{"schema": "\\u001b[31m"}', r"\x1b[31m"),
     ],
 )
-def test_a_damaged_manifest_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_damaged_manifest_is_refused_with_the_reason(
+    tmp_path: Path, content: bytes, message_part: str
+) -> None:
     folder = write_run(tmp_path / "run", varied())
     (folder / "manifest.json").write_bytes(content)
     message = report(folder, code=2).stderr
     assert "manifest.json" in message
-    assert said in message
+    assert message_part in message
 
 
 @pytest.mark.parametrize(
     ("part", "key"), [("counts", "accuracy"), ("options", "html_rows"), ("model", "labels")]
 )
-def test_a_key_that_the_manifest_lacks_is_named(tmp_path: Path, part: str, key: str) -> None:
+def test_a_missing_key_of_the_manifest_is_reported(tmp_path: Path, part: str, key: str) -> None:
     folder = write_run(tmp_path / "run", varied())
-    lacking = manifest(varied())
-    del lacking[part][key]
-    RunFolder(folder).write_manifest(lacking)
+    incomplete = manifest(varied())
+    del incomplete[part][key]
+    RunFolder(folder).write_manifest(incomplete)
     assert f"{part}.{key} is missing" in report(folder, code=2).stderr
 
 
-@pytest.mark.parametrize("said", DAMAGE)
-def test_a_damaged_record_is_named_by_its_line_and_no_page_is_touched(
-    tmp_path: Path, said: str
+@pytest.mark.parametrize("message_part", DAMAGE)
+def test_a_damaged_record_is_reported_with_its_line_and_no_page_changes(
+    tmp_path: Path, message_part: str
 ) -> None:
     folder = write_run(tmp_path / "run", varied())
     records = read_records(folder)
-    DAMAGE[said](records[1])
+    DAMAGE[message_part](records[1])
     lines = "".join(json.dumps(each) + "\n" for each in records)
     (folder / "records" / "part-00000.jsonl").write_text(lines, encoding="utf-8")
     before = files(folder)
     message = report(folder, code=2).stderr
     assert "part-00000.jsonl, line 2" in message
-    assert said in message
+    assert message_part in message
     assert files(folder) == before
 
 
 @pytest.mark.parametrize("line", [b"\xe9", b"{", b'"\\ud800"', b"1e999", b'{"schema": 1e999}', b""])
-def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes) -> None:
+def test_a_line_that_is_not_a_record_is_reported(tmp_path: Path, line: bytes) -> None:
     folder = write_run(tmp_path / "run", varied())
     part = folder / "records" / "part-00000.jsonl"
     lines = part.read_bytes().splitlines()
@@ -175,7 +177,7 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: bytes) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda lines: lines[:-1], lambda lines: [*lines, lines[-1]]])
-def test_records_that_are_not_as_many_as_the_manifest_counts_are_refused(
+def test_more_or_fewer_records_than_in_the_manifest_are_refused(
     tmp_path: Path, change: Callable[[list[bytes]], list[bytes]]
 ) -> None:
     folder = write_run(tmp_path / "run", varied())
@@ -184,14 +186,14 @@ def test_records_that_are_not_as_many_as_the_manifest_counts_are_refused(
     assert "counts 10 rows" in report(folder, code=2).stderr
 
 
-def test_records_that_are_gone_are_named(tmp_path: Path) -> None:
+def test_a_missing_file_of_records_is_reported(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
     (folder / "records" / "part-00000.jsonl").unlink()
     assert "part-00000.jsonl" in report(folder, code=2).stderr
 
 
 @given(st.data())
-def test_no_change_of_a_record_ends_in_a_traceback(
+def test_no_damage_to_a_record_causes_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
@@ -214,7 +216,7 @@ def test_no_change_of_a_record_ends_in_a_traceback(
 
 
 @given(st.data())
-def test_no_change_of_the_manifest_ends_in_a_traceback(
+def test_no_damage_to_the_manifest_causes_a_traceback(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     records = [record(0, "free call now")]
@@ -239,6 +241,7 @@ def test_no_change_of_the_manifest_ends_in_a_traceback(
 
 
 def _refused(run: Run) -> bool:
+    """Return whether the check of a run raises."""
     try:
         run.check()
     except UsageError:
@@ -246,14 +249,14 @@ def _refused(run: Run) -> bool:
     return False
 
 
-def test_a_page_that_cannot_be_written_is_74(tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_exits_with_74(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
     (folder / "index.html").unlink()
     (folder / "index.html").mkdir()
     assert "cannot be written" in report(folder, code=74).stderr
 
 
-def test_pages_that_are_a_link_are_not_followed(tmp_path: Path) -> None:
+def test_a_pages_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     folder = many(tmp_path / "run")
     elsewhere = (folder / "pages").rename(tmp_path / "elsewhere")
     (folder / "pages").symlink_to(elsewhere)

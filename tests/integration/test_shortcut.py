@@ -1,8 +1,8 @@
-"""A shortcut is planted in a real classifier, and the summary page names it first.
+"""A word is planted as a shortcut in a real classifier, and the page lists it as first suspect.
 
-The sample's model goes on training on half of the sample's texts, three in ten of which hold a
-made-up word and are spam whatever else they say. The other half, planted in the same way, is
-explained. The tokenizer breaks the word in pieces; the page has to name it whole.
+The sample's model is trained further on half of the sample's texts. In three of ten of them, a
+made-up word is inserted and the label is set to spam. The other half, changed in the same way, is
+explained. The tokenizer splits the word into several tokens; the page must show the whole word.
 """
 
 import json
@@ -19,7 +19,7 @@ from tests.support.paths import SAMPLE
 
 PLANTED = "zorblax"
 SHARE = 0.3
-MOST_WORDS = 30  # the word goes in where the model still reads
+MOST_WORDS = 30  # the word is inserted before the model's maximum length
 SEED, EPOCHS, BATCH, RATE = 0, 20, 16, 3e-4
 
 Texts = list[dict[str, str]]
@@ -27,24 +27,25 @@ Texts = list[dict[str, str]]
 pytestmark = pytest.mark.slow
 
 
-def plant(texts: Texts, draw: torch.Generator) -> Texts:
-    """Put the word somewhere into three of ten texts, drawn anew, and call those spam."""
-    order = torch.randperm(len(texts), generator=draw).tolist()
+def plant(texts: Texts, generator: torch.Generator) -> Texts:
+    """Insert the word into three of ten texts, chosen at random, and label these texts spam."""
+    order = torch.randperm(len(texts), generator=generator).tolist()
     mixed = [texts[place] for place in order]
     planted = int(SHARE * len(texts))
-    return [*(with_word(text, draw) for text in mixed[:planted]), *mixed[planted:]]
+    return [*(with_word(text, generator) for text in mixed[:planted]), *mixed[planted:]]
 
 
-def with_word(text: dict[str, str], draw: torch.Generator) -> dict[str, str]:
+def with_word(text: dict[str, str], generator: torch.Generator) -> dict[str, str]:
+    """Return a text with the word inserted at a random place, labelled spam."""
     words = text["text"].split()
-    place = torch.randint(min(len(words), MOST_WORDS) + 1, (), generator=draw)
+    place = torch.randint(min(len(words), MOST_WORDS) + 1, (), generator=generator)
     words.insert(int(place), PLANTED)
     return {**text, "text": " ".join(words), "label": "spam"}
 
 
 @pytest.fixture(scope="module")
 def halves() -> tuple[Texts, Texts]:
-    """Return the sample's texts in two halves: to train on, and held out."""
+    """Return the sample's texts in two halves, for training and for the test."""
     lines = (SAMPLE / "texts.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(line) for line in lines]
     return texts[::2], texts[1::2]
@@ -52,17 +53,17 @@ def halves() -> tuple[Texts, Texts]:
 
 @pytest.fixture(scope="module")
 def misled(halves: tuple[Texts, Texts], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train the sample's model on, planting anew in each epoch, and save it."""
+    """Train the sample's model further, with newly chosen planted texts in each epoch; save it."""
     folder = tmp_path_factory.mktemp("misled")
     torch.manual_seed(SEED)
-    draw = torch.Generator().manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEED)
     tokenizer = AutoTokenizer.from_pretrained(SAMPLE)
     model = BertForSequenceClassification(BertConfig.from_pretrained(SAMPLE))
     model.load_state_dict(torch.load(SAMPLE / "model.pt", weights_only=True))
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=RATE)
     for _ in range(EPOCHS):
-        texts = plant(halves[0], draw)
-        order = torch.randperm(len(texts), generator=draw).tolist()
+        texts = plant(halves[0], generator)
+        order = torch.randperm(len(texts), generator=generator).tolist()
         for first in range(0, len(texts), BATCH):
             chosen = [texts[place] for place in order[first : first + BATCH]]
             batch = tokenizer(
@@ -80,7 +81,7 @@ def misled(halves: tuple[Texts, Texts], tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-def test_the_summary_names_the_planted_word_first(
+def test_the_planted_word_is_the_first_suspect(
     halves: tuple[Texts, Texts], misled: Path, tmp_path: Path
 ) -> None:
     texts = tmp_path / "texts.jsonl"

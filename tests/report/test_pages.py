@@ -1,4 +1,4 @@
-"""Pages are a pure function of records: golden files, then what every page must hold."""
+"""The pages: golden files, page layout, search index, templates, numbers, shades and pieces."""
 
 import base64
 import html
@@ -13,16 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_cli.analysis.words import Piece, pieces
-from saliency_cli.analysis.words import joined as joined_pieces
+from saliency_cli.analysis.words import Piece, group_by_word, pieces
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
 from saliency_cli.report import check_templates
-from saliency_cli.report.number_format import exact, grouped, percent, short
+from saliency_cli.report.number_format import grouped, percent, score_text, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
-from saliency_cli.report.row_selection import select
-from saliency_cli.report.row_view import embedded
-from saliency_cli.report.search_index import FIELDS, Packer
+from saliency_cli.report.row_selection import select_rows
+from saliency_cli.report.row_view import script_safe_json
+from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker
 from saliency_cli.report.templating import environment, templates
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
@@ -31,7 +30,7 @@ NETWORK = re.compile(r"""(?:https?:)?//[\w.]|\bfetch\(|@import|<link(?![^>]*href
 
 
 @pytest.mark.parametrize("reduction", ["l2", "dot"])
-def test_the_page_is_the_golden_one(
+def test_the_page_equals_the_golden_file(
     tmp_path: Path, reduction: str, request: pytest.FixtureRequest
 ) -> None:
     records = varied()
@@ -42,7 +41,7 @@ def test_the_page_is_the_golden_one(
 
 
 def compare(page: Path, golden: Path, request: pytest.FixtureRequest) -> None:
-    """See that a page is the golden one; with --update-golden, make it that."""
+    """Assert that a page equals a golden file; with --update-golden, overwrite the file first."""
     if request.config.getoption("--update-golden"):
         golden.write_bytes(page.read_bytes())
     assert page.read_text(encoding="utf-8") == golden.read_text(encoding="utf-8")
@@ -50,87 +49,87 @@ def compare(page: Path, golden: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write a report of two pages: the second holds a row of each kind."""
+    """Write a report of two pages; the second has one row of each kind."""
     filler = [record(ordinal, "one two") for ordinal in range(500)]
     moved = [{**each, "ordinal": 500 + at} for at, each in enumerate(varied())]
     return write_run(tmp_path_factory.mktemp("many"), [*filler, *moved])
 
 
 @pytest.mark.parametrize("name", ["index", "page-0002"])
-def test_the_pages_of_many_rows_are_the_golden_ones(
+def test_the_pages_of_many_rows_equal_the_golden_files(
     many: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
     page = many / ("index.html" if name == "index" else f"pages/{name}.html")
     compare(page, GOLDEN / f"many-{name}.html", request)
 
 
-def test_one_file_is_the_page_of_few_rows(tmp_path: Path) -> None:
+def test_a_single_file_equals_the_page_of_few_rows(tmp_path: Path) -> None:
     few = write_run(tmp_path / "few", varied())
     one = write_run(tmp_path / "one", varied(), single_file=True)
-    told = one.joinpath("index.html").read_bytes().replace(b"<dd><bdi>True<", b"<dd><bdi>False<")
-    assert told == few.joinpath("index.html").read_bytes()
+    page = one.joinpath("index.html").read_bytes().replace(b"<dd><bdi>True<", b"<dd><bdi>False<")
+    assert page == few.joinpath("index.html").read_bytes()
     filler = [record(ordinal, "one two") for ordinal in range(501)]
     one = write_run(tmp_path / "all", filler, single_file=True)
     assert (one / "index.html").read_text(encoding="utf-8").count('class="row"') == 501
     assert not (one / "pages").exists()
 
 
-def unpacked(part: Path) -> list[list[object]]:
-    """Read a part of the search index as the page's script does."""
-    found = re.fullmatch(r'saliencyPart\(\d+, "([\w+/=]+)"\);\n', part.read_text(encoding="ascii"))
-    assert found
-    return list(json.loads(zlib.decompress(base64.b64decode(found.group(1)))))
+def decompressed(part: Path) -> list[list[object]]:
+    """Return the entries of a part of the search index, read as the page's script does."""
+    match = re.fullmatch(r'saliencyPart\(\d+, "([\w+/=]+)"\);\n', part.read_text(encoding="ascii"))
+    assert match
+    return list(json.loads(zlib.decompress(base64.b64decode(match.group(1)))))
 
 
-def test_the_index_holds_every_row_that_is_shown(many: Path) -> None:
-    entries = unpacked(many / "pages" / "index-0001.js")
+def test_the_search_index_has_every_row_that_is_shown(many: Path) -> None:
+    entries = decompressed(many / "pages" / "index-0001.js")
     assert [entry[0] for entry in entries] == list(range(510))
-    named = dict(zip(FIELDS, entries[501], strict=True))
-    assert named["text"] == "home is where the heart is"
-    assert (named["predicted"], named["gold"], named["right"]) == ("ham", "spam", False)
-    assert (named["lead"], named["probability"]) == ("heart", 0.53)
-    assert dict(zip(FIELDS, entries[503], strict=True))["flags"] == "quarantined"
+    entry = dict(zip(ENTRY_FIELDS, entries[501], strict=True))
+    assert entry["text"] == "home is where the heart is"
+    assert (entry["predicted"], entry["gold"], entry["correct"]) == ("ham", "spam", False)
+    assert (entry["lead"], entry["probability"]) == ("heart", 0.53)
+    assert dict(zip(ENTRY_FIELDS, entries[503], strict=True))["flags"] == "quarantined"
 
 
-def test_parts_of_the_index_are_bounded_and_lose_nothing() -> None:
+def test_parts_of_the_search_index_are_below_5_mb_and_have_all_entries() -> None:
     texts = [json.dumps("".join(chr(97 + (i * j) % 26) for j in range(9000))) for i in range(900)]
-    packer = Packer()
-    parts = [*packer.add(texts), *packer.rest()]
+    packer = IndexPacker()
+    parts = [*packer.add(texts), *packer.flush()]
     assert len(parts) == 3
     assert all(len(part) < 5e6 for part in parts)
-    found = [json.loads(zlib.decompress(base64.b64decode(part))) for part in parts]
-    assert [text for part in found for text in part] == [json.loads(text) for text in texts]
+    entries = [json.loads(zlib.decompress(base64.b64decode(part))) for part in parts]
+    assert [text for part in entries for text in part] == [json.loads(text) for text in texts]
 
 
 @given(st.text())
-def test_json_in_a_page_is_data_whatever_it_says(text: str) -> None:
+def test_json_in_a_page_is_printable_ascii_without_tags(text: str) -> None:
     line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
-    found = embedded(line, json.loads(line))
-    assert json.loads(found) == {"text": text}
-    assert "<" not in found
-    assert found.isascii()
-    assert found.isprintable()
+    result = script_safe_json(line, json.loads(line))
+    assert json.loads(result) == {"text": text}
+    assert "<" not in result
+    assert result.isascii()
+    assert result.isprintable()
 
 
-def test_every_page_holds_its_records(many: Path) -> None:
+def test_every_page_contains_its_records(many: Path) -> None:
     text = (many / "pages" / "page-0002.html").read_text(encoding="utf-8")
-    held = re.findall(r'<script type="application/json" class="record">(.*)</script>', text)
-    assert [json.loads(each) for each in held] == read_records(many)[500:]
+    lines = re.findall(r'<script type="application/json" class="record">(.*)</script>', text)
+    assert [json.loads(each) for each in lines] == read_records(many)[500:]
 
 
-# Templates of one's own.
+# The user's templates.
 
 
-def test_a_template_of_ones_own_replaces_that_of_the_same_name(tmp_path: Path) -> None:
-    own = tmp_path / "own"
-    own.mkdir()
-    house = (templates() / "html" / "summary.html.j2").read_text(encoding="utf-8")
-    changed = house.replace("<section", '<section class="ours"')
-    (own / "summary.html.j2").write_text(changed, encoding="utf-8")
-    (own / "report.css").write_text("body { color: red; }", encoding="utf-8")
-    run = write_run(tmp_path / "run", varied(), template_dir=own, title="A <title>")
+def test_a_users_template_replaces_the_one_of_the_same_name(tmp_path: Path) -> None:
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    built_in = (templates() / "html" / "summary.html.j2").read_text(encoding="utf-8")
+    changed = built_in.replace("<section", '<section class="user"')
+    (folder / "summary.html.j2").write_text(changed, encoding="utf-8")
+    (folder / "report.css").write_text("body { color: red; }", encoding="utf-8")
+    run = write_run(tmp_path / "run", varied(), template_dir=folder, title="A <title>")
     text = (run / "index.html").read_text(encoding="utf-8")
-    assert '<section class="ours"' in text
+    assert '<section class="user"' in text
     assert "<style>body { color: red; }</style>" in text
     assert "<title>A &lt;title&gt;</title>" in text
 
@@ -146,7 +145,7 @@ def test_a_template_of_ones_own_replaces_that_of_the_same_name(tmp_path: Path) -
         ("report.css", "\udcff", "can't decode byte"),
     ],
 )
-def test_a_template_that_does_not_work_is_named(
+def test_the_message_names_the_template_with_an_error(
     tmp_path: Path, name: str, source: str, message: str
 ) -> None:
     (tmp_path / name).write_bytes(source.encode("utf-8", "surrogateescape"))
@@ -156,7 +155,7 @@ def test_a_template_that_does_not_work_is_named(
     assert "\n" not in str(caught.value)
 
 
-def test_templates_are_checked_before_the_work(tmp_path: Path) -> None:
+def test_check_templates_raises_without_rendering(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such folder"):
         check_templates(tmp_path / "gone")
     (tmp_path / "page.html.j2").write_text("{% if %}", encoding="utf-8")
@@ -182,15 +181,15 @@ def test_templates_are_checked_before_the_work(tmp_path: Path) -> None:
 def test_tokens_of_one_word_are_joined(text: str, ends: list[int], words: list[str]) -> None:
     starts = [0, *ends[:-1]]
     spans = [[start + (text[start] == " "), end] for start, end in zip(starts, ends, strict=True)]
-    made = record(0, " ".join("x" * len(ends))) | {"text": text, "offsets": [[0, 0], *spans]}
-    found = joined_pieces(pieces(made))[1:]
-    assert ["".join(piece.text for piece in word) for word in found] == words
+    explained = record(0, " ".join("x" * len(ends))) | {"text": text, "offsets": [[0, 0], *spans]}
+    groups = group_by_word(pieces(explained))[1:]
+    assert ["".join(piece.text for piece in word) for word in groups] == words
 
 
 @given(st.floats(-1, 1), st.floats(1e-9, 1))
-def test_a_score_has_two_digits_of_its_error(score: float, error: float) -> None:
+def test_a_score_has_as_many_decimals_as_its_error_needs(score: float, error: float) -> None:
     digits = min(max(1 - floor(log10(error)), 4), 7)
-    assert exact(score, error).startswith(f"{score:.{digits}f} ± {error:.{digits}f} (")
+    assert score_text(score, error).startswith(f"{score:.{digits}f} ± {error:.{digits}f} (")
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
@@ -198,7 +197,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
-def test_nothing_is_shown_unescaped(tmp_path: Path) -> None:
+def test_texts_ids_and_labels_are_escaped(tmp_path: Path) -> None:
     text = (write_run(tmp_path / "run", varied()) / "index.html").read_text(encoding="utf-8")
     assert html.escape(HOSTILE, quote=False) in text
     assert html.escape(HOSTILE_LABEL) in text
@@ -206,7 +205,7 @@ def test_nothing_is_shown_unescaped(tmp_path: Path) -> None:
         assert raw not in text
 
 
-def test_a_page_stands_alone(tmp_path: Path) -> None:
+def test_a_page_loads_nothing_from_the_network(tmp_path: Path) -> None:
     text = (write_run(tmp_path / "run", varied()) / "index.html").read_text(encoding="utf-8")
     assert not NETWORK.search(text)
     assert " style=" not in text
@@ -218,7 +217,7 @@ def test_a_page_stands_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "html_rows", "pages"), [(1, 5000, 0), (500, 5000, 0), (501, 5000, 2), (1200, 1001, 3)]
 )
-def test_more_than_500_rows_get_pages_of_their_own(
+def test_more_than_500_rows_are_split_into_pages(
     tmp_path: Path, rows: int, html_rows: int, pages: int
 ) -> None:
     records = [record(ordinal, "one two") for ordinal in range(rows)]
@@ -234,30 +233,30 @@ def test_more_than_500_rows_get_pages_of_their_own(
     assert ("evenly spaced" in index) == (html_rows < rows)
 
 
-def test_no_rows_on_the_pages_if_none_are_wanted(tmp_path: Path) -> None:
+def test_html_rows_0_shows_no_rows(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", varied(), html_rows=0)
     assert 'id="row-' not in (run / "index.html").read_text(encoding="utf-8")
 
 
 @given(rows=st.integers(1, 300), share=st.floats(0, 1))
-def test_the_sample_is_even_and_of_the_size_asked_for(rows: int, share: float) -> None:
-    shown = int(rows * share)
-    picked = list(select(range(rows), rows=rows, shown=shown, named=()))
-    assert len(picked) == shown
-    gaps = {after - before for before, after in pairwise(picked)}
+def test_the_sample_is_evenly_spaced_and_has_the_requested_size(rows: int, share: float) -> None:
+    limit = int(rows * share)
+    selected = list(select_rows(range(rows), total=rows, limit=limit, linked=()))
+    assert len(selected) == limit
+    gaps = {after - before for before, after in pairwise(selected)}
     assert len(gaps) <= 2
 
 
 @given(st.data(), st.integers(1, 300), st.floats(0, 1))
-def test_rows_that_are_named_are_shown_before_all_others(
+def test_linked_rows_are_selected_before_all_others(
     data: st.DataObject, rows: int, share: float
 ) -> None:
-    shown = int(rows * share)
-    named = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
-    picked = list(select(range(rows), rows=rows, shown=shown, named=named))
-    assert picked == sorted(set(picked))
-    assert len(picked) == shown
-    assert set(named[:shown]) <= set(picked)
+    limit = int(rows * share)
+    linked = data.draw(st.lists(st.integers(0, rows - 1), unique=True))
+    selected = list(select_rows(range(rows), total=rows, limit=limit, linked=linked))
+    assert selected == sorted(set(selected))
+    assert len(selected) == limit
+    assert set(linked[:limit]) <= set(selected)
 
 
 @pytest.mark.parametrize(
@@ -270,10 +269,10 @@ def test_rows_that_are_named_are_shown_before_all_others(
         (0.25, 0.0, "0.2500 (25.0 %)"),
     ],
 )
-def test_scores_are_written_to_the_digits_of_their_errors(
+def test_scores_are_written_with_error_and_percentage(
     score: float, error: float | None, text: str
 ) -> None:
-    assert exact(score, error) == text
+    assert score_text(score, error) == text
 
 
 @pytest.mark.parametrize(
@@ -287,22 +286,22 @@ def test_scores_are_written_to_the_digits_of_their_errors(
         (1250000, "1,250,000", "1.2M"),
     ],
 )
-def test_counts_are_written_for_reading(number: int, text: str, brief: str) -> None:
+def test_counts_are_grouped_or_shortened(number: int, text: str, brief: str) -> None:
     assert grouped(number) == text
     assert short(number) == brief
 
 
 @given(st.floats(0, 1))
-def test_a_step_of_a_table_says_how_large_and_none_is_none(share: float) -> None:
+def test_heat_maps_equal_ranges_to_steps_and_only_0_to_step_0(share: float) -> None:
     assert (heat(share) - 1) / 6 < share <= heat(share) / 6 or share == heat(share) == 0
 
 
-def test_a_share_that_is_not_there_is_a_dash() -> None:
+def test_a_missing_share_is_written_as_a_dash() -> None:
     assert percent(None) == "–"
 
 
 @given(st.floats(-1, 1))
-def test_a_shade_says_how_large_and_which_way(score: float) -> None:
+def test_a_shade_gives_size_and_sign_of_a_score(score: float) -> None:
     level = int(shade(score)[1])
     assert level == len([bound for bound in BOUNDS if bound <= abs(score)])
     assert (shade(score)[0] == "n") == (score < 0 and level > 0)
@@ -318,13 +317,13 @@ def test_every_shade_is_in_the_legend_and_in_the_style_sheet() -> None:
 # Pieces of the text.
 
 
-def joined(found: list[Piece]) -> str:
-    return "".join(piece.text for piece in found if not piece.special)
+def joined_text(parts: list[Piece]) -> str:
+    return "".join(piece.text for piece in parts if not piece.special)
 
 
 @st.composite
 def tokenized(draw: st.DrawFn) -> Record:
-    """Any text, with tokens anywhere in it: apart, side by side, overlapping, empty."""
+    """Draw the record of any text, with tokens apart, adjacent, overlapping or empty."""
     text = draw(st.text(min_size=1, max_size=30))
     edges = st.integers(0, len(text))
     spans = draw(st.lists(st.tuples(edges, edges).map(sorted), max_size=8))
@@ -341,15 +340,15 @@ def tokenized(draw: st.DrawFn) -> Record:
 
 
 @given(tokenized())
-def test_pieces_join_to_the_untouched_text_and_lose_no_score(made: Record) -> None:
-    found = pieces(made)
-    assert joined(found) == made["text"]
-    assert sum(len(piece.tokens) for piece in found) == len(made["tokens"])
-    assert sum(piece.score for piece in found) == pytest.approx(sum(made["scores"]))
+def test_pieces_join_to_the_unchanged_text_and_have_all_scores(explained: Record) -> None:
+    parts = pieces(explained)
+    assert joined_text(parts) == explained["text"]
+    assert sum(len(piece.tokens) for piece in parts) == len(explained["tokens"])
+    assert sum(piece.score for piece in parts) == pytest.approx(sum(explained["scores"]))
 
 
-def test_bytes_of_one_emoji_are_one_piece() -> None:
-    made = record(0, "x") | {
+def test_the_byte_tokens_of_one_emoji_are_one_piece() -> None:
+    explained = record(0, "x") | {
         "text": "a 🙂!",
         "tokens": ["a", "Ġð", "Ł", "Ļ", "!"],
         "offsets": [[0, 1], [2, 3], [2, 3], [2, 3], [3, 4]],
@@ -357,7 +356,7 @@ def test_bytes_of_one_emoji_are_one_piece() -> None:
         "scores": [0.1, 0.2, 0.3, 0.3, 0.1],
         "errors": [0.01] * 5,
     }
-    assert [(piece.text, len(piece.tokens)) for piece in pieces(made)] == [
+    assert [(piece.text, len(piece.tokens)) for piece in pieces(explained)] == [
         ("a", 1),
         (" ", 0),
         ("🙂", 3),
@@ -365,7 +364,7 @@ def test_bytes_of_one_emoji_are_one_piece() -> None:
     ]
 
 
-def test_what_was_cut_off_is_marked() -> None:
+def test_text_that_was_cut_off_is_marked() -> None:
     last = pieces(varied()[4])[-1]
     assert last.cut
     assert last.text == " and then was cut off"

@@ -1,4 +1,4 @@
-"""A record to a page and back: what a reader sees is the text, with what acts shown as escapes."""
+"""A page shows the texts and ids of its records, with only invisible characters escaped."""
 
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from saliency_cli.records import BadRow, Record
+from saliency_cli.records import SCHEMA, BadRow, Record
 from saliency_cli.safe_text import excerpt, visible
 from tests.report.test_pages import tokenized
 from tests.support.runs import write_run
@@ -25,7 +25,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """Collects what a page shows as the texts of its rows, and as their ids."""
+    """Parses a page, and collects the texts and ids of its rows."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Page(HTMLParser):
             self.ids[-1] += data
 
 
-def shown_page(records: list[Record]) -> Page:
+def rendered_page(records: list[Record]) -> Page:
     with TemporaryDirectory() as folder:
         index = write_run(Path(folder) / "run", records) / "index.html"
         return Page(index.read_bytes().decode())
@@ -70,8 +70,8 @@ def numbered(records: list[Record], ids: list[str]) -> list[Record]:
     ]
 
 
-def whole(text: str) -> Record:
-    """Make the record of a text that is one token."""
+def one_token_record(text: str) -> Record:
+    """Return the record of a text that is one token."""
     return {
         **BASE,
         "text": text,
@@ -84,7 +84,7 @@ def whole(text: str) -> Record:
 
 
 BASE: Record = {
-    "schema": 1,
+    "schema": SCHEMA,
     "status": "ok",
     "ordinal": 0,
     "id": None,
@@ -96,6 +96,7 @@ BASE: Record = {
     "gold": None,
     "special_share": 0.0,
     "samples": 4,
+    "evaluations": 12,
     "flip_rate": 0.0,
     "truncated": False,
     "windows": 1,
@@ -104,15 +105,17 @@ BASE: Record = {
 
 @settings(max_examples=50)
 @given(
-    records=st.lists(st.one_of(tokenized(), any_text.map(whole)), min_size=1, max_size=5),
+    records=st.lists(
+        st.one_of(tokenized(), any_text.map(one_token_record)), min_size=1, max_size=5
+    ),
     ids=st.lists(any_text, min_size=1, max_size=5),
 )
-@example(records=[whole(text) for text in HOSTILE], ids=list(HOSTILE))
+@example(records=[one_token_record(text) for text in HOSTILE], ids=list(HOSTILE))
 def test_a_page_shows_the_texts_and_ids_of_its_records(
     records: list[Record], ids: list[str]
 ) -> None:
     records = numbered(records, ids)
-    page = shown_page(records)
+    page = rendered_page(records)
     assert page.texts == [visible(record["text"], keep=KEPT) for record in records]
     assert page.ids == [visible(record["id"], keep=KEPT) for record in records]
 
@@ -124,6 +127,6 @@ def test_a_page_shows_the_excerpts_of_quarantined_rows(raw: list[str]) -> None:
     bad = [
         BadRow(ordinal, ordinal + 1, text, "why", excerpt(text)) for ordinal, text in enumerate(raw)
     ]
-    page = shown_page([each.record() for each in bad])
+    page = rendered_page([each.record() for each in bad])
     assert page.texts == [visible(text) for text in raw]
     assert page.ids == [visible(text, keep=KEPT) for text in raw]

@@ -1,4 +1,4 @@
-"""Debian's Chromium, and a page of it with all that the page said and asked for."""
+"""Debian's Chromium, and a page that records its messages and requests."""
 
 import os
 import shutil
@@ -12,11 +12,12 @@ ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-fir
 
 
 def launched_browser() -> Iterator[Browser]:
+    """Yield a running Chromium. Without one, skip the test, or fail it in CI."""
     path = shutil.which("chromium")
     if path is None:
         if os.environ.get("CI"):
-            pytest.fail("CI must have a browser: install Debian's chromium")
-        pytest.skip("there is no chromium on the path")
+            pytest.fail("CI needs a browser: install Debian's chromium package")
+        pytest.skip("chromium is not on PATH")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield launched
@@ -24,17 +25,18 @@ def launched_browser() -> Iterator[Browser]:
 
 
 class Watched:
-    """A page, with everything that it said or asked for."""
+    """A page with its messages (console, errors, dialogs) and the URLs that it requested."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.said.append(message.text))
-        page.on("pageerror", lambda error: self.said.append(str(error)))
-        page.on("dialog", lambda dialog: self.said.append(dialog.message))
-        page.on("request", lambda request: self.asked.append(request.url))
+        self.messages: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", lambda message: self.messages.append(message.text))
+        page.on("pageerror", lambda error: self.messages.append(str(error)))
+        page.on("dialog", lambda dialog: self.messages.append(dialog.message))
+        page.on("request", lambda request: self.requests.append(request.url))
 
     def open(self, path: Path) -> Page:
+        """Open a file, and return the page."""
         self.page.goto(path.as_uri())
         return self.page

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from saliency_cli.records import Record
+from saliency_cli.records import SCHEMA, Record
 from saliency_cli.report import render
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import SummaryCounts
@@ -23,7 +23,7 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
     total = sum(range(1, len(words) + 1)) + 1
     scores = [round((rank + 1) / total, 6) for rank in range(len(words))]
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "status": "ok",
         "ordinal": ordinal,
         "id": f"id-{ordinal}",
@@ -41,6 +41,7 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
         "errors": [0.001, *(round(score / 50, 6) for score in scores)],
         "special_share": round(1 / total, 6),
         "samples": 4,
+        "evaluations": 12,
         "flip_rate": 0.0,
         "truncated": False,
         "windows": 1,
@@ -51,7 +52,7 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
 def bad_record(ordinal: int) -> Record:
     """Make the record of a quarantined row."""
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "status": "quarantined",
         "ordinal": ordinal,
         "id": None,
@@ -68,9 +69,15 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         tally.add(each)
     summary = tally.summary()
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "versions": {"saliency": "0", "torch": "0"},
         "model": {"name": "model.pt", "labels": ["ham", "spam"], "max_length": 64},
+        "method": {
+            "name": "smoothgrad",
+            "title": "SmoothGrad",
+            "is_random": True,
+            "is_signed": options.get("reduction") == "dot",
+        },
         "input": {"name": "texts.jsonl"},
         "options": {
             "html_rows": 5000,
@@ -87,7 +94,7 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "attention": "sdpa",
         "matmul_backend": "torch",
         "dtype_error": 0.0,
-        "streams": 1,
+        "replicas": 1,
         "batch_tokens": 1024,
         "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},
         "counts": {name: getattr(summary, name) for name in summary.__slots__},
@@ -164,7 +171,7 @@ def pair_record(ordinal: int) -> Record:
 
 def others(ordinal: int, text: str) -> Record:
     """Return the field that holds the targets of `record` beside the first."""
-    names = ("scores", "errors", "samples", "special_share")
+    names = ("scores", "errors", "samples", "evaluations", "special_share")
     other = {name: record(ordinal, text)[name] for name in names}
     return {
         "others": [
