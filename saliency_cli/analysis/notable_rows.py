@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 
 from saliency_cli.analysis.word_shares import RowStats
-from saliency_cli.runs.summary import FLIPS_WARNED
+from saliency_cli.runs.summary import FLIP_RATE_WARNING
 
 ROWS_KEPT = 25
 """Rows that are named for each kind."""
@@ -64,7 +64,7 @@ def _wrong(seen: RowStats) -> float | None:
 
 def _fragile(seen: RowStats) -> float | None:
     rate: float = seen.record["flip_rate"]
-    return rate if rate > FLIPS_WARNED else None
+    return rate if rate > FLIP_RATE_WARNING else None
 
 
 def _unsettled(seen: RowStats) -> float | None:
@@ -112,7 +112,7 @@ KINDS: dict[str, Measure] = {
 
 LIMITS = {
     "wrong": SURE,
-    "fragile": FLIPS_WARNED,
+    "fragile": FLIP_RATE_WARNING,
     "unsettled": UNSETTLED,
     "dominated": DOMINATED,
     "special": SPECIAL,

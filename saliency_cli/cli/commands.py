@@ -6,7 +6,7 @@ from saliency_cli.cli.choices import MathsGiven, choose_maths
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import boundary
 from saliency_cli.runs.finished_run import open_run
-from saliency_cli.safe_text import harmless_json
+from saliency_cli.safe_text import escape_json
 from saliency_cli.settings import Compute, ModelChoice, Question, TargetChoice
 from saliency_cli.stdout import write_data
 
@@ -23,18 +23,18 @@ def report(
     """Write the pages of DIR again, from its records and manifest alone."""
     with boundary(debug=debug):
         from saliency_cli.report import check_templates, render  # noqa: PLC0415 - brings Jinja
-        from saliency_cli.runs.finalize import finish_if_begun  # noqa: PLC0415 - brings torch
+        from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415 - brings torch
         from saliency_cli.runs.run_folder import INDEX, RunFolder  # noqa: PLC0415
 
         signals.unwind()
         console = Console(quiet=quiet)
-        finish_if_begun(RunFolder(folder))
+        finish_if_unfinished(RunFolder(folder))
         run = open_run(folder)
         given = {"html_rows": html_rows, "title": title, "single_file": single_file}
-        pages = run.pages(given, template_dir=template_dir)
+        pages = run.page_choice(given, template_dir=template_dir)
         check_templates(pages.template_dir)
         with console.waiting("reading the records"):
-            run.check()
+            run.check_records()
         with console.waiting("writing the pages"):
             run.folder.clear_pages()
             render(run.folder, pages)
@@ -134,5 +134,5 @@ def show(
 
         signals.unwind()
         record = answer(question, Console(quiet=quiet))
-        shown = harmless_json(record_line(record)) if as_json else shaded(record)
+        shown = escape_json(record_line(record)) if as_json else shaded(record)
         write_data([shown.encode()])

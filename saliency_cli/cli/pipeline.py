@@ -32,7 +32,7 @@ def run(request: Request, console: Console) -> Summary:
     output, share = request.output, request.division.share
     check_templates(output.pages.template_dir)
     folder = RunFolder(output.folder)
-    folder.check(overwrite=output.overwrite, going_on=output.resume or share is not None)
+    folder.check(overwrite=output.overwrite, resume=output.resume or share is not None)
     with ExitStack() as stack:
         with console.waiting("getting ready"):
             explainer = stack.enter_context(EXECUTORS[request.engine.name](request.engine))
@@ -92,7 +92,7 @@ def _shared(job: RunContext, numbers: range, *, console: Console) -> Summary:
     tally = SummaryCounts(job.engine.classifier.labels)
     receipts = [read_receipt(job.folder, job.manifest, number) for number in numbers]
     for receipt in filter(None, receipts):
-        tally.join(receipt.sums)
+        tally.add_sums(receipt.sums)
     summary = tally.summary()
     for warning in warnings(summary, unconverged=tally.unconverged):
         console.warn(warning)

@@ -9,9 +9,9 @@ from saliency_cli.exports.github import annotations, step_summary
 from saliency_cli.exports.instances import instances
 from saliency_cli.exports.junit import junit
 from saliency_cli.exports.tables import csv_table, parquet_table
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
-Export: TypeAlias = Callable[[Run], Iterator[bytes]]
+Export: TypeAlias = Callable[[FinishedRun], Iterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 HALF = 0.5
 """Share of a row's evidence that the words of a hard rationale hold together."""
@@ -29,7 +29,7 @@ class _Document:
     shares: Sequence[float]
 
 
-def eraser(run: Run) -> Iterator[bytes]:
+def eraser(run: FinishedRun) -> Iterator[bytes]:
     """Write one JSON object a line for each explained row, of its first target.
 
     Annotation and document are known by the row's id, or without one by its ordinal; the documents

@@ -8,7 +8,7 @@ from heapq import nlargest
 from saliency_cli.analysis.words import judged
 from saliency_cli.exports.phrases import leaders, named, prediction
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt
 
 MOST_ANNOTATIONS = 10
@@ -18,7 +18,7 @@ MOST_ROWS = 50
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def annotations(run: Run) -> Iterator[bytes]:
+def annotations(run: FinishedRun) -> Iterator[bytes]:
     """Write the run in a notice, and the rows to read first as warnings: ten lines at most."""
     first = flagged(run, most=MOST_ANNOTATIONS - 1)
     yield _command("notice", _overview(run), title="saliency")
@@ -27,7 +27,7 @@ def annotations(run: Run) -> Iterator[bytes]:
         yield _command("warning", _sentence(record), title=title)
 
 
-def flagged(run: Run, *, most: int) -> list[Record]:
+def flagged(run: FinishedRun, *, most: int) -> list[Record]:
     """Return wrong predictions, the most confident first, and then quarantined rows in order."""
     records = (each for each in run.records() if each["status"] != "ok" or judged(each) is False)
     return nlargest(most, records, key=_urgency)
@@ -52,7 +52,7 @@ def property_value(text: str) -> str:
     return data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _overview(run: Run) -> str:
+def _overview(run: FinishedRun) -> str:
     summary = run.summary
     accuracy = "" if summary.accuracy is None else f", accuracy {summary.accuracy:.1%}"
     return f"{summary.rows} rows, {summary.quarantined} quarantined{accuracy}"
@@ -65,7 +65,7 @@ def _sentence(record: Record) -> str:
     return f"{named(record)}: {prediction(record)}. Leading: {leaders(record)}. Text: {text}"
 
 
-def step_summary(run: Run) -> Iterator[bytes]:
+def step_summary(run: FinishedRun) -> Iterator[bytes]:
     """Write the run's numbers and the rows to read first as Markdown, well under 1 MiB."""
     yield f"# saliency: {markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
     numbers = (

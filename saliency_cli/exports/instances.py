@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 
-def instances(run: Run) -> Iterator[bytes]:
+def instances(run: FinishedRun) -> Iterator[bytes]:
     """Write one JSON object with an instance for each explained row, named by its place from 1.
 
     A pair is one input, as the model reads it; of several targets the first is given.

@@ -13,7 +13,7 @@ from xml.sax.xmlreader import AttributesImpl
 from saliency_cli.analysis.words import judged
 from saliency_cli.exports.phrases import leaders, named, prediction
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt, visible
 
 Outcome: TypeAlias = tuple[str, str, str]
@@ -21,7 +21,7 @@ Outcome: TypeAlias = tuple[str, str, str]
 _ELEMENTS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 
-def junit(run: Run) -> Iterator[bytes]:
+def junit(run: FinishedRun) -> Iterator[bytes]:
     """Write a suite of a test case a row; the records are read twice, since totals come first."""
     found: Counter[str] = Counter()
     rows = 0

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 Line: TypeAlias = dict[str, Any]
 
@@ -36,7 +36,7 @@ GROUP = 65_536
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
-def csv_table(run: Run) -> Iterator[bytes]:
+def csv_table(run: FinishedRun) -> Iterator[bytes]:
     """Write a line a token, by RFC 4180; no text of a cell can be taken for a formula."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
@@ -95,7 +95,7 @@ def _cell(value: object) -> object:
     return value
 
 
-def parquet_table(run: Run) -> Iterator[bytes]:
+def parquet_table(run: FinishedRun) -> Iterator[bytes]:
     """Write a line a token as Parquet, a row group at a time.
 
     Raises:

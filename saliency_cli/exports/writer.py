@@ -5,15 +5,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from saliency_cli.atomic_files import committed_bytes, writing
+from saliency_cli.atomic_files import open_atomic_bytes, output_errors
 from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.settings import ExportName
 from saliency_cli.stdout import write_data
 
 
-def write(run: Run, name: ExportName, *, output: Path | None) -> None:
+def write(run: FinishedRun, name: ExportName, *, output: Path | None) -> None:
     """Write a run in a format, a few records at a time.
 
     Raises:
@@ -29,7 +29,7 @@ def write(run: Run, name: ExportName, *, output: Path | None) -> None:
         return
     with _opened(output) as stream:
         for chunk in chunks:
-            with writing(output):
+            with output_errors(output):
                 stream.write(chunk)
 
 
@@ -37,15 +37,15 @@ def write(run: Run, name: ExportName, *, output: Path | None) -> None:
 def _opened(output: Path) -> Iterator[IO[bytes]]:
     """Open what was named: a pipe or a device is written into, and never replaced by a file."""
     if output.is_file() or not output.exists():
-        with committed_bytes(output) as stream:
+        with open_atomic_bytes(output) as stream:
             yield stream
         return
-    with writing(output):
+    with output_errors(output):
         device = output.open("wb")
-    with writing(output), device:
+    with output_errors(output), device:
         yield device
 
 
-def left_out(run: Run, name: ExportName) -> int:
+def left_out(run: FinishedRun, name: ExportName) -> int:
     """Count the quarantined rows that a format has no place for."""
     return 0 if EXPORTS[name].quarantined else run.summary.quarantined

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from saliency_cli.atomic_files import writing
+from saliency_cli.atomic_files import output_errors
 
 START = 2
 """Bytes that tell what a stream is, and are there before it is read."""
@@ -110,7 +110,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with writing(path):
+        with output_errors(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self.descriptor = os.open(path, flags, 0o666)
 
@@ -120,11 +120,11 @@ class Spool:
         Raises:
             OutputError: the disk is full, or gone.
         """
-        with writing(self._path):
+        with output_errors(self._path):
             while data:
                 data = data[os.write(self.descriptor, data) :]
 
     def sync(self) -> None:
         """See that what was written is on the disk."""
-        with writing(self._path):
+        with output_errors(self._path):
             os.fsync(self.descriptor)

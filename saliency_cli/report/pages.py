@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from saliency_cli.analysis.findings import find
-from saliency_cli.atomic_files import committed, writing
+from saliency_cli.atomic_files import open_atomic, output_errors
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import ranks, select
 from saliency_cli.report.row_view import RowView, view
@@ -49,9 +49,9 @@ class Site:
     def write(self, name: str, template: str, **context: Any) -> None:  # noqa: ANN401
         """Write one file, piece by piece: a page may be longer than memory should hold."""
         chunks = self.env.get_template(template).generate({**self.context, **context})
-        with committed(self.folder.path / name) as stream:
+        with open_atomic(self.folder.path / name) as stream:
             for chunk in chunks:
-                with writing(self.folder.path / name):
+                with output_errors(self.folder.path / name):
                     stream.write(chunk)
 
 

@@ -11,7 +11,7 @@ from saliency_cli.analysis.words import Piece, added_up, joined, judged, pieces,
 from saliency_cli.records import Record
 from saliency_cli.report.number_format import exact, shown
 from saliency_cli.report.palette import shade
-from saliency_cli.runs.summary import FLIPS_WARNED
+from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import visible
 
 LABELS_SHOWN = 5
@@ -49,7 +49,7 @@ class Shading:
     @property
     def fragile(self) -> bool:
         """Whether the noise destroys the prediction, and this shading with it."""
-        return self.flip_rate > FLIPS_WARNED
+        return self.flip_rate > FLIP_RATE_WARNING
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from saliency_cli.cli.console import Console
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.model.devices import WINDOW_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.model.heads import check_targets
-from saliency_cli.runs.finished_run import read_plan
-from saliency_cli.runs.folder_lock import Lock, locked, sharing
+from saliency_cli.runs.finished_run import read_checked_manifest
+from saliency_cli.runs.folder_lock import Lock, lock_folder, open_shard_locks
 from saliency_cli.runs.manifest import as_begun, check_same, describe, lay_down
 from saliency_cli.runs.run_folder import MANIFEST, RunFolder
 from saliency_cli.runs.shard_plan import Plan
@@ -37,7 +37,7 @@ def begun(request: Request, console: Console) -> Iterator[tuple[RunContext, Lock
     spooled = None if request.output.overwrite else _spooled(folder)
     with open_texts(request.texts, spooled=spooled) as source:
         fresh = not folder.path.exists()
-        with locked(folder.lock, shared=shared) as lock:
+        with lock_folder(folder.lock, shared=shared) as lock:
             try:
                 with lock.planning():
                     job = _planned(request, source, folder=folder, console=console)
@@ -56,11 +56,11 @@ def joined(request: Request) -> Iterator[tuple[RunContext, Lock]]:
     manifest = folder.read_manifest()
     with (
         open_texts(request.texts, spooled=_spooled(folder)) as source,
-        sharing(folder.lock) as lock,
+        open_shard_locks(folder.lock) as lock,
     ):
         engine = build_engine(as_begun(request, manifest))
         with _settled():
-            yield RunContext(folder, manifest, Plan.of(manifest), source, engine), lock
+            yield RunContext(folder, manifest, Plan.from_manifest(manifest), source, engine), lock
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def _planned(
     request: Request, source: Source, *, folder: RunFolder, console: Console
 ) -> RunContext:
     """Return the job of a run that is begun here, or gone on with; others are kept waiting."""
-    before = None if request.output.overwrite else read_plan(folder)
+    before = None if request.output.overwrite else read_checked_manifest(folder)
     if before is not None:
         request = as_begun(request, before)
     elif (threads := request.engine.threads(torch.get_num_threads())) != torch.get_num_threads():
@@ -91,7 +91,7 @@ def _planned(
         else:
             check_same(before, now, folder=folder, source=source)
             manifest = {**before, "options": now["options"]}
-    return RunContext(folder, manifest, Plan.of(manifest), source, engine)
+    return RunContext(folder, manifest, Plan.from_manifest(manifest), source, engine)
 
 
 def _spooled(folder: RunFolder) -> Path | None:

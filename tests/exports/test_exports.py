@@ -29,7 +29,7 @@ from saliency_cli.exports.github import data, markdown, property_value
 from saliency_cli.exports.junit import legal
 from saliency_cli.exports.tables import COLUMNS
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run, open_run
+from saliency_cli.runs.finished_run import FinishedRun, open_run
 from saliency_cli.runs.run_folder import RunFolder
 from tests.support.paths import GOLDEN, ROOT
 from tests.support.runs import bad_record, manifest, pair_record, record, varied, write_run
@@ -45,7 +45,7 @@ some_text = any_text.filter(lambda text: text.split() == [text.strip()])
 def exported(records: list[Record], name: str) -> bytes:
     """Export records that were made by hand."""
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(RunFolder(Path(folder)), manifest(records))
+        run = FinishedRun(RunFolder(Path(folder)), manifest(records))
         run.folder.clear()
         with run.folder.record_writer() as writer:
             for each in records:

@@ -17,7 +17,7 @@ from saliency_cli.cli.app import app
 from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
 from saliency_cli.report import render
-from saliency_cli.runs.finished_run import Run, open_run
+from saliency_cli.runs.finished_run import FinishedRun, open_run
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 from tests.support.paths import ROOT
@@ -122,10 +122,10 @@ def test_a_run_that_was_stopped_is_no_finished_run(tmp_path: Path) -> None:
         (b"", "is damaged"),
         (b"[" * 100_000, "nested too deeply"),
         (b"\xff\xfe", "is damaged"),
-        (b"[]", "no JSON object"),
-        (b'{"schema": NaN}', "NaN is no JSON"),
+        (b"[]", "not a JSON object"),
+        (b'{"schema": NaN}', "NaN is not valid JSON"),
         (b"{}", "its schema is None"),
-        (b'{"schema": 2}', "its schema is 2, and 1 is read here"),
+        (b'{"schema": 2}', "its schema is 2, but this version reads schema 1"),
         (b'{"schema": 1}', "versions is missing"),
         (b'{"schema": "\\u001b[31m"}', r"\x1b[31m"),
     ],
@@ -205,7 +205,7 @@ def test_no_change_of_a_record_ends_in_a_traceback(
     run = open_run(folder)
     if _refused(run):
         with pytest.raises(UsageError, match="line 1"):
-            run.check()
+            run.check_records()
     else:
         render(run.folder, PageChoice())
         for name, each in EXPORTS.items():
@@ -238,9 +238,9 @@ def test_no_change_of_the_manifest_ends_in_a_traceback(
     shutil.rmtree(folder.path)
 
 
-def _refused(run: Run) -> bool:
+def _refused(run: FinishedRun) -> bool:
     try:
-        run.check()
+        run.check_records()
     except UsageError:
         return True
     return False
@@ -257,6 +257,6 @@ def test_pages_that_are_a_link_are_not_followed(tmp_path: Path) -> None:
     folder = many(tmp_path / "run")
     elsewhere = (folder / "pages").rename(tmp_path / "elsewhere")
     (folder / "pages").symlink_to(elsewhere)
-    assert "in the way" in report(folder, code=2).stderr
+    assert "is not a folder that saliency made" in report(folder, code=2).stderr
     names = {path.name for path in elsewhere.iterdir()}
     assert names == {"page-0001.html", "page-0002.html", "index-0001.js"}
