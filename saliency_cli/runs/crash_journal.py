@@ -1,7 +1,8 @@
 """The crash journal of a shard: which rows were in work when a process died.
 
 A native crash or the system's OOM killer raises no exception. All that remains is an attempt in the
-journal that never ended: a crash. The next process reads the journal and follows `next_step`:
+journal that never ended. It is called a crash here, whatever ended the process. The next process
+reads the journal and follows `next_step`:
 
 1. After two crashes of the whole shard, the rows that were in flight at both are suspects.
 2. The suspects are tried by themselves, half by half, until one row is left.

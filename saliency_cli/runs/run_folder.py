@@ -61,10 +61,10 @@ class RunFolder:
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise UsageError(f"{name} is not a folder", "use another folder with --out")
         existing = self._existing_files()
-        foreign = [file for file in existing if not RUN_FILES.fullmatch(file)]
-        if foreign:
+        unknown = [file for file in existing if not RUN_FILES.fullmatch(file)]
+        if unknown:
             raise UsageError(
-                f"{name} holds files that saliency did not write: {listed(foreign)}",
+                f"{name} holds files that saliency did not write: {listed(unknown)}",
                 "use another folder with --out",
             )
         if existing and not (overwrite or resume):

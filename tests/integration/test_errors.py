@@ -111,11 +111,11 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(shell: Shell, content: bytes
     assert str(path) in shell.refused(CHECKPOINT, model=path)
 
 
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
-def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, share: float) -> None:
     path = shell.as_state_dict(shell.weights())
     content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     assert "cannot be read" in shell.refused(CHECKPOINT, model=path)
 
 
@@ -362,14 +362,14 @@ def test_a_report_is_replaced_only_with_overwrite(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--overwrite"]])
-@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "foreign"])
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "unknown file"])
 def test_files_that_no_run_wrote_are_never_overwritten(
     shell: Shell, kind: str, options: list[str]
 ) -> None:
     target = shell.home / "target"
     if kind == "file":
         shell.out.write_text("mine")
-    elif kind == "foreign":
+    elif kind == "unknown file":
         shell.out.mkdir()
         (shell.out / "thesis.txt").write_text("mine")
     else:
@@ -381,7 +381,7 @@ def test_files_that_no_run_wrote_are_never_overwritten(
     assert str(shell.out) in outcome.refusal()
     if kind == "file":
         assert shell.out.read_text() == "mine"
-    elif kind == "foreign":
+    elif kind == "unknown file":
         assert "thesis.txt" in outcome.stderr
         assert (shell.out / "thesis.txt").read_text() == "mine"
         assert len(list(shell.out.iterdir())) == 1

@@ -1,4 +1,4 @@
-"""The run folder: files are complete or absent, foreign files are kept, output is deterministic."""
+"""The run folder: files are complete or absent, unknown files are kept, output is deterministic."""
 
 import errno
 import hashlib
@@ -218,22 +218,22 @@ def dangling_link(out: Path) -> None:
     out.symlink_to("nowhere")
 
 
-def foreign(out: Path) -> None:
+def unknown_file(out: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
 
 
-def foreign_beside_a_report(out: Path) -> None:
+def unknown_file_beside_a_report(out: Path) -> None:
     report(out)
     (out / ".thesis.tmp").write_text("mine")
 
 
-def foreign_among_the_records(out: Path) -> None:
+def unknown_file_among_the_records(out: Path) -> None:
     report(out)
     (out / "records" / "thesis.jsonl").write_text("mine")
 
 
-def foreign_among_the_pages(out: Path) -> None:
+def unknown_file_among_the_pages(out: Path) -> None:
     report(out)
     (out / "pages" / "figures").mkdir(parents=True)
     (out / "pages" / "figures" / "thesis.html").write_text("mine")
@@ -257,10 +257,10 @@ def linked_records(out: Path) -> None:
         (file, False, False),
         (link, False, False),
         (dangling_link, False, False),
-        (foreign, False, False),
-        (foreign_beside_a_report, False, False),
-        (foreign_among_the_records, False, False),
-        (foreign_among_the_pages, False, False),
+        (unknown_file, False, False),
+        (unknown_file_beside_a_report, False, False),
+        (unknown_file_among_the_records, False, False),
+        (unknown_file_among_the_pages, False, False),
         (linked_records, False, False),
     ],
 )
