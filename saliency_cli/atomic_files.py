@@ -1,4 +1,4 @@
-"""Files that take their name only when they were written whole, and are on the disk."""
+"""Files that appear under their name only once they are complete and synced to the disk."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,48 +9,52 @@ from typing import IO, AnyStr
 from saliency_cli.errors import OutputError
 from saliency_cli.safe_text import visible
 
-PARTIAL = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"
+"""Suffix of a file that is still being written."""
 
 
-def committed(path: Path) -> AbstractContextManager[IO[str]]:
-    """Open a text file that takes its name only when it was written whole, and is on the disk.
+def open_atomic(path: Path) -> AbstractContextManager[IO[str]]:
+    """Open a text file for writing, and give it its name when the block ends without an exception.
 
-    Raises:
-        OutputError: it cannot be written.
-    """
-    return _committed(path, lambda file: file.open("x", encoding="utf-8", newline="\n"))
-
-
-def committed_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Open a binary file that takes its name only when it was written whole, and is on the disk.
+    The content is written to a temporary file next to `path`, synced to the disk and renamed. If
+    the block raises, the temporary file is removed and `path` does not change.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: If the file cannot be written.
     """
-    return _committed(path, lambda file: file.open("xb"))
+    return _open_atomic(path, lambda file: file.open("x", encoding="utf-8", newline="\n"))
+
+
+def open_atomic_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a binary file for writing in the same way as `open_atomic`.
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    return _open_atomic(path, lambda file: file.open("xb"))
 
 
 @contextmanager
-def _committed(path: Path, opened: Callable[[Path], IO[AnyStr]]) -> Iterator[IO[AnyStr]]:
-    temporary = path.with_name(path.name + PARTIAL)
+def _open_atomic(path: Path, open_new: Callable[[Path], IO[AnyStr]]) -> Iterator[IO[AnyStr]]:
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     with ExitStack() as stack:
-        stack.callback(_abandon, temporary.unlink)
-        with writing(path):
+        stack.callback(_ignore_os_error, temporary.unlink)
+        with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.unlink(missing_ok=True)  # of a run that died
-            stream = opened(temporary)  # made anew ("x"): never through a link that someone planted
-        stack.callback(_abandon, stream.close)
+            temporary.unlink(missing_ok=True)  # of a process that died while it was writing
+            stream = open_new(temporary)  # mode "x": never writes through a planted symbolic link
+        stack.callback(_ignore_os_error, stream.close)
         yield stream
-        with writing(path):
+        with output_errors(path):
             stream.flush()
             os.fsync(stream.fileno())
             stream.close()
             temporary.replace(path)
-            _sync(path.parent)
+            _sync_folder(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    """See to it that the names in a folder are on the disk."""
+def _sync_folder(folder: Path) -> None:
+    """Sync a folder's entries to the disk, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -58,15 +62,15 @@ def _sync(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _abandon(step: Callable[[], object]) -> None:
-    """Clean up after what failed, or find it clean: that a step cannot be done is no news."""
+def _ignore_os_error(cleanup: Callable[[], object]) -> None:
+    """Call `cleanup`, and ignore an OSError: there may be nothing to clean up."""
     with suppress(OSError):
-        step()
+        cleanup()
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the system says of a failed write into an OutputError."""
+def output_errors(path: Path) -> Iterator[None]:
+    """Convert an OSError of the block into an OutputError that names `path`."""
     try:
         yield
     except OSError as error:

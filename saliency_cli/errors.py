@@ -1,20 +1,26 @@
-"""Everything that can go wrong, as one tree; each branch knows its exit code.
+"""The exceptions of this package, each with the exit code of the process.
 
 SaliencyError
-├── UsageError        2   a path, an option or an input that cannot be used as asked
-├── CheckpointError   3   the checkpoint or the tokenizer is refused or does not fit
-└── OutputError      74   what was computed could not be written (EX_IOERR of sysexits.h)
+├── UsageError        2   a path, an option or an input that cannot be used as requested
+├── CheckpointError   3   the checkpoint or the tokenizer is refused, or they do not fit together
+└── OutputError      74   a result cannot be written (EX_IOERR of sysexits.h)
 
-Beside it stands Interrupted: 130 for SIGINT, 143 for SIGTERM, and 141 where whoever read standard
-output went away (SIGPIPE). `boundary` turns errors into messages, and `__main__` what interrupts
-them; a traceback is for whoever asks for it with --debug.
+Interrupted is not part of the tree. Its exit codes are 130 (SIGINT), 143 (SIGTERM) and 141
+(SIGPIPE: the reader of standard output has closed it). `cli/error_boundary` prints an error as one
+line and a hint, `__main__` handles Interrupted. The traceback is shown only with --debug.
 """
 
 import signal
 
 
 class SaliencyError(Exception):
-    """A failure with a message for the person at the shell and, where there is one, a way out."""
+    """Base class of the errors that are reported to the user.
+
+    Attributes:
+        message: One line that says what is wrong.
+        hint: What the user can type or do next, or None.
+        exit_code: Exit code of the process.
+    """
 
     exit_code = 1
 
@@ -25,7 +31,7 @@ class SaliencyError(Exception):
 
 
 class UsageError(SaliencyError):
-    """A path, an option or an input that cannot be used as asked."""
+    """A path, an option or an input that cannot be used as requested."""
 
     exit_code = 2
 
@@ -37,19 +43,23 @@ class CheckpointError(SaliencyError):
 
 
 class OutputError(SaliencyError):
-    """What was computed could not be written."""
+    """A result cannot be written."""
 
     exit_code = 74
 
 
 class Interrupted(BaseException):
-    """A signal asked the run to stop; no `except Exception` on the way up may swallow it.
+    """A signal asked the process to stop.
 
-    The exit code is the shell's own: 128 plus the signal's number.
+    It is a BaseException so that no `except Exception` catches it.
+
+    Attributes:
+        exit_code: 128 plus the signal's number, as in a shell.
+        silent: Whether no message is printed. This is so for SIGPIPE: the user has ended the reader
+            of the pipe, for example with `head`.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}")
         self.exit_code = 128 + number
         self.silent = number == signal.SIGPIPE
-        """Whoever ended the reader of a pipe, as `head` does, knows; it is no news."""

@@ -1,18 +1,23 @@
-"""Text from anywhere, made fit to be shown: what acts instead of being read becomes an escape."""
+r"""Make text from files and options safe to show: control characters become escapes like ``\x1b``.
+
+A terminal then gets no escape sequence, and a log no forged line (Unicode TR 36, section 2).
+"""
 
 import json
 import unicodedata
 from collections.abc import Sequence
 
-_ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_CONTROL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories: control, format, surrogate, line separator, paragraph separator."""
 _JOINERS = {"\u200c", "\u200d"}  # zero-width (non-)joiners shape Persian, Hindi and emoji
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Show what acts instead of being read, of `text`, as an escape: ``\x1b``, ``\u202e``.
+    r"""Return `text` with control characters written as escapes: ``\x1b``, ``\u202e``.
 
-    A terminal then sees no escape sequence and a log no second line (Unicode TR 36, section 2).
-    Characters in `keep` stay.
+    Args:
+        text: Any text.
+        keep: Control characters that are left as they are.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -20,32 +25,44 @@ def visible(text: str, *, keep: str = "") -> str:
 
 
 def _escape(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii") if _acts(character) else character
+    if _is_control(character):
+        return character.encode("unicode_escape").decode("ascii")
+    return character
 
 
-def _acts(character: str) -> bool:
-    return unicodedata.category(character) in _ACTING and character not in _JOINERS
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in _CONTROL_CATEGORIES and character not in _JOINERS
 
 
-def harmless_json(line: str) -> str:
-    """Spell what acts, of a line of JSON, as JSON does: the same value, and fit for a terminal."""
+def escape_json(line: str) -> str:
+    """Return a line of JSON with control characters written as JSON escapes; the value is equal."""
     if line.removesuffix("\n").isprintable():
         return line
-    return "".join(json.dumps(c)[1:-1] if c != "\n" and _acts(c) else c for c in line)
+    return "".join(json.dumps(c)[1:-1] if c != "\n" and _is_control(c) else c for c in line)
 
 
 def encodable(text: str) -> bool:
-    """Say whether UTF-8 can write `text`: JSON and file names can spell lone surrogates."""
+    """Whether `text` can be encoded as UTF-8: JSON and file names can hold lone surrogates."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def excerpt(text: str, *, limit: int = 200) -> str:
-    """Shorten `text` to `limit` characters and make it visible, for a message or a record."""
+    """Return the beginning of `text`, made visible, for a message or a record.
+
+    Args:
+        text: Any text.
+        limit: Maximum number of characters of `text`. An ellipsis follows where more were cut off.
+    """
     return visible(text[:limit]) + ("…" if len(text) > limit else "")
 
 
 def listed(names: Sequence[str], *, most: int = 8) -> str:
-    """Write out the first few of `names`, made visible, and how many more there are."""
-    shown = ", ".join(visible(name) for name in names[:most])
+    """Return names as one comma-separated text, made visible: `a, b and 3 more`.
+
+    Args:
+        names: The names, in the order in which they are listed.
+        most: Maximum number of names that are written out.
+    """
+    text = ", ".join(visible(name) for name in names[:most])
     rest = len(names) - most
-    return f"{shown} and {rest} more" if rest > 0 else shown
+    return f"{text} and {rest} more" if rest > 0 else text

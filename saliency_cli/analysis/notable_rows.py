@@ -6,7 +6,7 @@ from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 from saliency_cli.analysis.word_shares import RowStats
-from saliency_cli.runs.summary import FLIPS_WARNED
+from saliency_cli.runs.summary import FLIP_RATE_WARNING
 
 ROWS_LISTED = 25
 """Rows that are listed for each kind."""
@@ -125,7 +125,7 @@ def _cut(row: RowStats, _limit: float) -> float | None:
 
 KINDS = {
     "wrong": Kind(_wrong, 0.9),
-    "fragile": Kind(_fragile, FLIPS_WARNED),
+    "fragile": Kind(_fragile, FLIP_RATE_WARNING),
     "imprecise": Kind(_imprecise, 0.05),
     "dominated": Kind(_dominated, 0.5),
     "special": Kind(_special, 0.5),

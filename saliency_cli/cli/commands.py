@@ -9,7 +9,7 @@ from saliency_cli.cli.console import Console
 from saliency_cli.cli.options import Given, MethodParameters, Only, command
 from saliency_cli.exports import EXPORTS
 from saliency_cli.runs.request import Question
-from saliency_cli.safe_text import harmless_json
+from saliency_cli.safe_text import escape_json
 from saliency_cli.settings import (
     Compute,
     ConsoleChoice,
@@ -48,18 +48,18 @@ def inspect_model(
 def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
     from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
-    from saliency_cli.runs.finalize import finish_if_begun  # noqa: PLC0415
+    from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
     from saliency_cli.runs.run_folder import INDEX, RunFolder  # noqa: PLC0415
 
     shown = Console(quiet=console.quiet)
-    finish_if_begun(RunFolder(folder))
+    finish_if_unfinished(RunFolder(folder))
     run = open_run(folder)
     given = {**pages.values}
-    choice = run.pages(given, template_dir=given.pop("template_dir"))
+    choice = run.page_choice(given, template_dir=given.pop("template_dir"))
     check_templates(choice.template_dir)
     with shown.waiting("reading the records"):
-        run.check()
+        run.check_records()
     with shown.waiting("writing the pages"):
         run.folder.clear_pages()
         render(run.folder, choice)
@@ -131,5 +131,5 @@ def show(
     from saliency_cli.runs.run_folder import record_line  # noqa: PLC0415
 
     record = answer(question, Console(quiet=console.quiet))
-    shown = harmless_json(record_line(record)) if as_json else shaded(record)
+    shown = escape_json(record_line(record)) if as_json else shaded(record)
     write_data([shown.encode()])

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from saliency_cli.progress import Advance
-from saliency_cli.runs.summary import FLIPS_WARNED, Summary
+from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
 from saliency_cli.safe_text import visible
 
 
@@ -141,7 +141,7 @@ def warnings(summary: Summary, *, unconverged: int) -> Iterator[str]:
     """
     if summary.quarantined:
         yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
-    if summary.flip_rate is not None and summary.flip_rate > FLIPS_WARNED:
+    if summary.flip_rate is not None and summary.flip_rate > FLIP_RATE_WARNING:
         yield (
             f"the noise changes the prediction in {summary.flip_rate:.1%} of passes, "
             "so the explanations are unreliable; use a smaller --noise"

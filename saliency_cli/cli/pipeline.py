@@ -38,7 +38,7 @@ def run(request: Request, console: Console) -> Summary:
     output, share = request.output, request.sharding.share
     check_templates(output.pages.template_dir)
     folder = RunFolder(output.folder)
-    folder.check(overwrite=output.overwrite, going_on=output.resume or share is not None)
+    folder.check(overwrite=output.overwrite, resume=output.resume or share is not None)
     with ExitStack() as stack:
         with console.waiting("getting ready"):
             executor = EXECUTORS[request.execution.name](request.execution)
@@ -99,7 +99,7 @@ def _sum_up(context: RunContext, numbers: range, *, console: Console) -> Summary
     counts = SummaryCounts(context.engine.classifier.labels)
     receipts = [read_receipt(context.folder, context.manifest, number) for number in numbers]
     for receipt in filter(None, receipts):
-        counts.join(receipt.sums)
+        counts.add_sums(receipt.sums)
     summary = counts.summary()
     for warning in warnings(summary, unconverged=int(counts.unconverged)):
         console.warn(warning)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.token_lines import COLUMNS, lines_of
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Beginnings of a cell that a spreadsheet may run as a formula (OWASP, "CSV Injection")."""
 
 
-def csv_table(run: Run) -> Iterator[bytes]:
+def csv_table(run: FinishedRun) -> Iterator[bytes]:
     """Yield the table as CSV (RFC 4180), the lines of one record at a time."""
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)

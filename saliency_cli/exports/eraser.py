@@ -13,7 +13,7 @@ from typing import Any
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 EVIDENCE_SHARE = 0.5
 """Share of a row's positive scores that the words of its hard rationale hold together."""
@@ -36,7 +36,7 @@ class _Document:
     shares: Sequence[float]
 
 
-def eraser(run: Run) -> Iterator[bytes]:
+def eraser(run: FinishedRun) -> Iterator[bytes]:
     """Yield one JSON object per line for each explained row, of its first target.
 
     The id of an annotation and of its document is the row's id, or its ordinal if it has none.

@@ -10,14 +10,14 @@ from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt
 
 MAX_ANNOTATIONS = 10
 """GitHub shows so many annotations of one kind for a step and drops the others silently."""
 
 
-def annotations(run: Run) -> Iterator[bytes]:
+def annotations(run: FinishedRun) -> Iterator[bytes]:
     """Yield one notice about the run, and one warning for each of the rows to read first."""
     first = rows_to_read_first(run, most=MAX_ANNOTATIONS - 1)
     yield _command("notice", _overview(run), title="saliency")
@@ -40,7 +40,7 @@ def escape_property(text: str) -> str:
     return escape_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _overview(run: Run) -> str:
+def _overview(run: FinishedRun) -> str:
     """Return the run's counts and its accuracy, if that is known, in one line."""
     summary = run.summary
     accuracy = "" if summary.accuracy is None else f", accuracy {summary.accuracy:.1%}"

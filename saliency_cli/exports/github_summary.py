@@ -8,7 +8,7 @@ from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
@@ -16,7 +16,7 @@ MAX_ROWS = 50
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
-def step_summary(run: Run) -> Iterator[bytes]:
+def step_summary(run: FinishedRun) -> Iterator[bytes]:
     """Yield the run's numbers, and a table of the rows to read first, as Markdown."""
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
     numbers = (

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 
-def instances(run: Run) -> Iterator[bytes]:
+def instances(run: FinishedRun) -> Iterator[bytes]:
     """Yield one JSON object with an instance for each explained row, in pieces.
 
     The key of an instance is `instance_` and the row's ordinal plus one. A pair is one input, as

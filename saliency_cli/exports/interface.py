@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,6 @@ class Export:
 
     name: str
     help: str
-    encode: Callable[[Run], Iterator[bytes]]
+    encode: Callable[[FinishedRun], Iterator[bytes]]
     binary: bool = False
     includes_quarantined: bool = True

@@ -14,7 +14,7 @@ from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt, visible
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class _Outcome(NamedTuple):
     text: str
 
 
-def junit(run: Run) -> Iterator[bytes]:
+def junit(run: FinishedRun) -> Iterator[bytes]:
     """Yield a suite with one test case per row.
 
     The records are read twice, because the suite's totals come before its test cases.
@@ -58,7 +58,7 @@ def junit(run: Run) -> Iterator[bytes]:
     yield _take(buffer)
 
 
-def _totals(run: Run) -> dict[str, str]:
+def _totals(run: FinishedRun) -> dict[str, str]:
     """Return the suite's attributes that count its test cases."""
     counts: Counter[str] = Counter()
     rows = 0

@@ -8,13 +8,13 @@ from typing import Any
 from saliency_cli.errors import UsageError
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.token_lines import COLUMNS, Line, lines_of
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 ROW_GROUP_LINES = 65_536
 """Lines in a row group of the file; this many are in memory at a time."""
 
 
-def parquet_table(run: Run) -> Iterator[bytes]:
+def parquet_table(run: FinishedRun) -> Iterator[bytes]:
     """Yield the table as Parquet, one row group at a time.
 
     Raises:

@@ -4,10 +4,10 @@ from heapq import nlargest
 
 from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 
 
-def rows_to_read_first(run: Run, *, most: int) -> list[Record]:
+def rows_to_read_first(run: FinishedRun, *, most: int) -> list[Record]:
     """Return the wrong predictions, most confident first, then the quarantined rows in order.
 
     Args:

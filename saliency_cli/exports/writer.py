@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from saliency_cli.atomic_files import committed_bytes, writing
+from saliency_cli.atomic_files import open_atomic_bytes, output_errors
 from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.stdout import write_data
 
 
-def write_export(run: Run, name: str, *, output: Path | None) -> None:
+def write_export(run: FinishedRun, name: str, *, output: Path | None) -> None:
     """Write a run in one format, a few records at a time.
 
     Args:
@@ -33,7 +33,7 @@ def write_export(run: Run, name: str, *, output: Path | None) -> None:
         return
     with _open_output(output) as stream:
         for chunk in chunks:
-            with writing(output):
+            with output_errors(output):
                 stream.write(chunk)
 
 
@@ -41,16 +41,16 @@ def write_export(run: Run, name: str, *, output: Path | None) -> None:
 def _open_output(output: Path) -> Iterator[IO[bytes]]:
     """Open a file that is replaced when it is whole; write into a pipe or a device directly."""
     if output.is_file() or not output.exists():
-        with committed_bytes(output) as stream:
+        with open_atomic_bytes(output) as stream:
             yield stream
         return
-    with writing(output):
+    with output_errors(output):
         device = output.open("wb")
-    with writing(output), device:
+    with output_errors(output), device:
         yield device
 
 
-def omitted_rows(run: Run, name: str) -> int:
+def omitted_rows(run: FinishedRun, name: str) -> int:
     """Return the number of quarantined rows that a format leaves out.
 
     Args:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from saliency_cli.atomic_files import writing
+from saliency_cli.atomic_files import output_errors
 
 MAGIC_SIZE = 2
 """Bytes read at opening, to tell gzip from other content."""
@@ -146,7 +146,7 @@ class Spool:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with writing(path):
+        with output_errors(path):
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self.descriptor = os.open(path, flags, 0o666)
 
@@ -156,7 +156,7 @@ class Spool:
         Raises:
             OutputError: The file cannot be written, for instance because the disk is full.
         """
-        with writing(self._path):
+        with output_errors(self._path):
             while data:
                 data = data[os.write(self.descriptor, data) :]
 
@@ -166,5 +166,5 @@ class Spool:
         Raises:
             OutputError: The file cannot be flushed.
         """
-        with writing(self._path):
+        with output_errors(self._path):
             os.fsync(self.descriptor)

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment
 
 from saliency_cli.analysis.findings import collect_findings, linked_rows
-from saliency_cli.atomic_files import committed, writing
+from saliency_cli.atomic_files import open_atomic, output_errors
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
@@ -63,9 +63,9 @@ class Site:
             OutputError: the file cannot be written.
         """
         chunks = self.env.get_template(template).generate({**self.context, **context})
-        with committed(self.folder.path / name) as stream:
+        with open_atomic(self.folder.path / name) as stream:
             for chunk in chunks:
-                with writing(self.folder.path / name):
+                with output_errors(self.folder.path / name):
                     stream.write(chunk)
 
 

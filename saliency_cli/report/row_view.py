@@ -12,7 +12,7 @@ from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, piec
 from saliency_cli.records import Record
 from saliency_cli.report.number_format import score_text, visible_text
 from saliency_cli.report.palette import shade
-from saliency_cli.runs.summary import FLIPS_WARNED
+from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import visible
 
 LABELS_SHOWN = 5
@@ -57,7 +57,7 @@ class Shading:
     @property
     def fragile(self) -> bool:
         """Whether the noise changes the prediction so often that the shading is not reliable."""
-        return self.flip_rate is not None and self.flip_rate > FLIPS_WARNED
+        return self.flip_rate is not None and self.flip_rate > FLIP_RATE_WARNING
 
 
 @dataclass(frozen=True, slots=True)

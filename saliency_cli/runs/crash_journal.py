@@ -1,9 +1,16 @@
-"""Which row kills the process: a journal for each shard, read by whoever comes after a death.
+"""The crash journal of a shard: which rows were in work when a process died.
 
-A native crash or the system's OOM killer leaves no exception, only an attempt that never ended. Two
-such deaths over common rows bisect those rows; two more on a row by itself, seen by the process
-that started the dead one, quarantine it. A run that was itself killed (a machine taken away) is no
-proof against a row: its deaths make rows suspect, and no more.
+A native crash or the system's OOM killer raises no exception. All that remains is an attempt in the
+journal that never ended. It is called a crash here, whatever ended the process. The next process
+reads the journal and follows `next_step`:
+
+1. After two crashes of the whole shard, the rows that were in flight at both are suspects.
+2. The suspects are tried by themselves, half by half, until one row is left.
+3. A row that crashes twice by itself is a crashing row, and is quarantined.
+
+Step 3 counts only crashes that a parent process observed and recorded (`record_crash`). A process
+that was killed from outside, or whose machine was lost, can make rows suspects but never
+quarantines one.
 """
 
 import json
@@ -15,107 +22,126 @@ from pathlib import Path
 from threading import get_native_id
 from typing import Any, TypeAlias
 
-from saliency_cli.atomic_files import writing
+from saliency_cli.atomic_files import output_errors
 from saliency_cli.errors import CheckpointError, OutputError
 
-MOST_DEATHS = 5
-"""Deaths of a whole shard that were seen; with more, and no row to blame, it is given up."""
+MAX_RECORDED_CRASHES = 5
+"""Recorded crashes of a whole shard after which it is no longer tried."""
 Entry: TypeAlias = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """An attempt at some rows by themselves, or at the whole shard (`rows` is None).
+    """An attempt to explain a whole shard, or some of its rows by themselves.
 
-    It ended if the process lived on, and passed if it also came to its end; a death was seen if
-    another process waited for this one. `in_flight` has, for each thread, the rows it was at last.
+    Attributes:
+        rows: Ordinals of the rows that were tried by themselves; None for the whole shard.
+        ended: Whether the process survived the attempt, with or without an exception.
+        passed: Whether the attempt ended without an exception.
+        crash_recorded: Whether a parent process saw the process die.
+        in_flight: The rows that each thread worked on last, by the thread's native id.
     """
 
     rows: tuple[int, ...] | None
     ended: bool = False
     passed: bool = False
-    seen: bool = False
+    crash_recorded: bool = False
     in_flight: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def suspects(self) -> set[int]:
-        """Rows that may have killed it."""
+        """The rows that were in flight last, one of which may have crashed the process."""
         return {row for rows in self.in_flight.values() for row in rows}
 
 
 @dataclass(slots=True)
 class History:
-    """What a journal tells: the rows found guilty, and the attempts since the last of them."""
+    """The content of a journal.
+
+    Attributes:
+        quarantined: Ordinals of the crashing rows found so far.
+        attempts: All attempts since the last crashing row was found, oldest first.
+    """
 
     quarantined: list[int] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
 
     @property
-    def deaths(self) -> list[Attempt]:
-        """Attempts at the whole shard that never ended."""
-        return [each for each in self.attempts if each.rows is None and not each.ended]
+    def crashes(self) -> list[Attempt]:
+        """The attempts at the whole shard that never ended."""
+        return [attempt for attempt in self.attempts if attempt.rows is None and not attempt.ended]
 
     @property
     def suspects(self) -> tuple[int, ...]:
-        """Rows that were in flight at both of the last two deaths."""
-        last = self.deaths[-2:]
+        """The rows that were in flight at both of the last two crashes, sorted."""
+        last = self.crashes[-2:]
         return tuple(sorted(last[0].suspects & last[1].suspects)) if len(last) == 2 else ()
 
     @property
     def probes(self) -> list[Attempt]:
-        """Attempts at rows by themselves since the last death of the whole shard."""
+        """The attempts at rows by themselves since the last crash of the whole shard."""
         probes: list[Attempt] = []
-        for each in self.attempts:
-            if each.rows is not None:
-                probes.append(each)
-            elif not each.ended:
+        for attempt in self.attempts:
+            if attempt.rows is not None:
+                probes.append(attempt)
+            elif not attempt.ended:
                 probes = []
         return probes
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do next: try the whole shard (None) or rows alone, or convict a row."""
+    """What to do next with a shard.
+
+    Attributes:
+        rows: Ordinals of the rows to try by themselves; None for the whole shard.
+        crashing_row: The row to quarantine. If it is not None, nothing is tried in this step.
+    """
 
     rows: tuple[int, ...] | None = None
     crashing_row: int | None = None
 
 
 def next_step(history: History) -> Step:
-    """Return what follows from a history; the same whoever reads it."""
-    rows, probes = history.suspects, history.probes
-    fatal = [probe.rows for probe in probes if probe.rows and not probe.ended]
+    """Return the next step of the search; it depends on the history alone."""
+    suspects, probes = history.suspects, history.probes
+    crashed = [probe.rows for probe in probes if probe.rows and not probe.ended]
     passed = {row for probe in probes if probe.passed for row in probe.rows or ()}
-    rows = min(fatal, key=len, default=rows)
-    alone = [probe for probe in probes if probe.rows == rows and not probe.ended and probe.seen]
-    if len(rows) == 1 and len(alone) >= 2:
-        return Step(crashing_row=rows[0])
-    halves = [rows] if len(rows) == 1 else [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    suspects = min(crashed, key=len, default=suspects)
+    recorded = sum(
+        probe.rows == suspects and not probe.ended and probe.crash_recorded for probe in probes
+    )
+    if len(suspects) == 1 and recorded >= 2:
+        return Step(crashing_row=suspects[0])
+    middle = len(suspects) // 2
+    halves = [suspects] if len(suspects) == 1 else [suspects[:middle], suspects[middle:]]
     untried = [half for half in halves if half and not passed.issuperset(half)]
     return Step(untried[0]) if untried else Step()
 
 
 def needs_isolation(path: Path) -> bool:
-    """Say whether a shard is better tried in a process of its own."""
+    """Whether a shard has suspects, so that it is better explained in a child process."""
     return bool(read_history(path).suspects)
 
 
 def crash_limit_reached(history: History) -> bool:
-    """Say whether a shard has died too often to be tried again."""
-    return sum(death.seen for death in history.deaths) >= MOST_DEATHS
+    """Whether a shard has crashed too often to be tried again."""
+    recorded = sum(crash.crash_recorded for crash in history.crashes)
+    return recorded >= MAX_RECORDED_CRASHES
 
 
 def read_history(path: Path) -> History:
-    """Read a journal; a last line that was not written whole is none."""
+    """Read a journal; lines that were not written completely are skipped."""
     history = History()
     content = path.read_text(encoding="utf-8") if path.exists() else ""
     for line in content.split("\n"):
-        with suppress(ValueError):  # half a line, of a full disk
-            _tell(history, json.loads(line))
+        with suppress(ValueError):  # half a line: the disk was full
+            _apply_entry(history, json.loads(line))
     return history
 
 
-def _tell(history: History, entry: Entry) -> None:
+def _apply_entry(history: History, entry: Entry) -> None:
+    """Update a history with the next line of its journal."""
     if "crashing_row" in entry:
         history.quarantined.append(entry["crashing_row"])
         history.attempts.clear()
@@ -126,14 +152,17 @@ def _tell(history: History, entry: Entry) -> None:
         last = history.attempts[-1]
         last.ended |= "passed" in entry
         last.passed |= entry.get("passed", False)
-        last.seen |= "seen" in entry
+        last.crash_recorded |= "crash_recorded" in entry
         if "thread" in entry:
             last.in_flight[entry["thread"]] = tuple(entry["rows"])
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A journal open for writing: every entry is with the system at once, and outlives us."""
+    """A journal that is open for writing.
+
+    Every entry is written with one unbuffered call, so that it survives the death of this process.
+    """
 
     path: Path
     descriptor: int
@@ -142,19 +171,25 @@ class Journal:
         """Append an entry.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: If it cannot be written.
         """
         line = json.dumps(entry, sort_keys=True, separators=(",", ":")) + "\n"
-        with writing(self.path):
+        with output_errors(self.path):
             os.write(self.descriptor, line.encode())
 
-    def watch(self, rows: Sequence[int]) -> None:
-        """Note the rows that this thread is about to work on."""
+    def record_in_flight(self, rows: Sequence[int]) -> None:
+        """Record the rows that the calling thread is about to work on."""
         self.write(thread=get_native_id(), rows=[*rows])
 
     @contextmanager
     def attempt(self, rows: Sequence[int] | None) -> Iterator[None]:
-        """Note an attempt; whatever it ends with, an exception or none, it is no death."""
+        """Record an attempt, and at the end of the block that it ended.
+
+        An attempt that ends with an exception is recorded as ended: the process did not crash.
+
+        Args:
+            rows: Ordinals of the rows that are tried by themselves; None for the whole shard.
+        """
         self.write(attempt=None if rows is None else [*rows])
         passed = False
         try:
@@ -166,13 +201,13 @@ class Journal:
 
 
 @contextmanager
-def journal(path: Path) -> Iterator[Journal]:
-    """Open a shard's journal; it must be locked.
+def open_journal(path: Path) -> Iterator[Journal]:
+    """Open the journal of a shard that this process has locked.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: If it cannot be opened or written.
     """
-    with writing(path):
+    with output_errors(path):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o666)
     try:
@@ -182,21 +217,25 @@ def journal(path: Path) -> Iterator[Journal]:
 
 
 def record_crash(path: Path) -> None:
-    """Note that the process which wrote last in a journal died before our eyes."""
-    with journal(path) as open_journal:
-        open_journal.write(seen=True)
+    """Record that the process which wrote the last attempt died while its parent waited for it."""
+    with open_journal(path) as journal:
+        journal.write(crash_recorded=True)
 
 
 def record_cancelled(path: Path) -> None:
-    """Note that the process which wrote last in a journal was stopped by us: it is no death."""
+    """Record that the last attempt was stopped by its parent, so that it is not taken for a crash.
+
+    This happens during clean-up, so an OutputError is ignored.
+    """
     if path.exists():
-        with suppress(OutputError), journal(path) as open_journal:
-            open_journal.write(passed=False)
+        with suppress(OutputError), open_journal(path) as journal:
+            journal.write(passed=False)
 
 
 def crash_limit_error(number: int) -> CheckpointError:
-    """Return what to say of a shard that is given up."""
+    """Return the error for shard `number`, which has crashed too often to be tried again."""
     return CheckpointError(
-        f"shard {number} has killed {MOST_DEATHS} processes, and no row of it does so alone",
-        "give it more memory, or fewer --batch-tokens",
+        f"shard {number} has crashed {MAX_RECORDED_CRASHES} processes, "
+        "and none of its rows crashes one by itself",
+        "give the process more memory, or lower --batch-tokens",
     )

@@ -1,12 +1,12 @@
-"""The end of a run: every shard seen to be whole, counted, and the manifest written for good."""
+"""The end of a run: check that all shards are committed, sum them up, write the final manifest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from saliency_cli.errors import UsageError
-from saliency_cli.runs.finished_run import read_plan
-from saliency_cli.runs.folder_lock import locked
+from saliency_cli.runs.finished_run import read_checked_manifest
+from saliency_cli.runs.folder_lock import lock_folder
 from saliency_cli.runs.receipts import Receipt, read_receipt
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
@@ -15,53 +15,63 @@ from saliency_cli.safe_text import listed, visible
 
 
 def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int]:
-    """Write the manifest of a run whose shards are all there; return its summary.
+    """Write the final manifest of a run, and remove its working files.
 
-    With it comes how many rows are unsettled. The folder must be locked. What the run needed on its
-    way is removed.
+    Args:
+        folder: The run folder; this process must have locked it.
+        manifest: The plan of the run.
+
+    Returns:
+        The summary, and the number of rows that did not converge.
 
     Raises:
-        UsageError: shards are missing, or do not hold what was planned.
-        OutputError: it cannot be written.
+        UsageError: If shards are missing, or the records are not as many as were planned.
+        OutputError: If the manifest cannot be written.
     """
-    receipts = _receipts(folder, manifest)
-    tally = SummaryCounts(tuple(manifest["model"]["labels"]))
+    receipts = _read_receipts(folder, manifest)
+    counts = SummaryCounts(tuple(manifest["model"]["labels"]))
     for receipt in receipts:
-        tally.join(receipt.sums)
-    if tally.rows != manifest["planned"]:
+        counts.add_sums(receipt.sums)
+    if counts.rows != manifest["planned"]:
         raise UsageError(
-            f"{visible(str(folder.path))} holds {tally.rows} records, "
-            f"and {manifest['planned']} rows were planned",
-            "explain the texts again, with --overwrite",
+            f"{visible(str(folder.path))} holds {counts.rows} records, "
+            f"but {manifest['planned']} rows were planned",
+            "explain the texts again with --overwrite",
         )
-    summary = tally.summary()
+    summary = counts.summary()
     shards = {**manifest["shards"], "sha256": [receipt.sha256 for receipt in receipts]}
     folder.write_manifest({**manifest, "shards": shards, "counts": asdict(summary)})
-    folder.clear_partial()
+    folder.clear_temporary()
     folder.clear_work()
-    return summary, int(tally.unconverged)
+    return summary, int(counts.unconverged)
 
 
-def finish_if_begun(folder: RunFolder) -> None:
-    """Finish a run that was explained in parts; one that is finished stays as it is.
+def finish_if_unfinished(folder: RunFolder) -> None:
+    """Finish a run that was explained with `--shard`; do nothing if it is finished already.
 
     Raises:
-        UsageError: shards are missing, or another process is writing.
+        UsageError: If shards are missing, or another process is writing into the folder.
+        OutputError: If the manifest cannot be written.
     """
-    manifest = read_plan(folder) if folder.under_way else None
+    manifest = read_checked_manifest(folder) if folder.is_unfinished else None
     if manifest is not None:
-        with locked(folder.lock):
+        with lock_folder(folder.lock):
             finish(folder, manifest)
 
 
-def _receipts(folder: RunFolder, manifest: Mapping[str, Any]) -> list[Receipt]:
-    shards = range(len(Plan.of(manifest).positions))
-    found = [read_receipt(folder, manifest, number) for number in shards]
-    missing = [str(number) for number in shards if found[number] is None]
+def _read_receipts(folder: RunFolder, manifest: Mapping[str, Any]) -> list[Receipt]:
+    """Read the receipts of all shards.
+
+    Raises:
+        UsageError: If a shard is not committed.
+    """
+    shards = range(len(Plan.from_manifest(manifest).positions))
+    receipts = [read_receipt(folder, manifest, number) for number in shards]
+    missing = [str(number) for number in shards if receipts[number] is None]
     if missing:
         raise UsageError(
             f"{len(missing)} of {len(shards)} shards are missing in {visible(str(folder.path))}: "
             f"{listed(missing)}",
-            "explain them with --resume, or with the --shard that holds them",
+            "explain them with --resume, or with the --shard that they belong to",
         )
-    return [receipt for receipt in found if receipt is not None]
+    return [receipt for receipt in receipts if receipt is not None]

@@ -1,4 +1,4 @@
-"""A finished run read back: its manifest and its records, seen to be what a run leaves."""
+"""Read a finished run: its manifest and its records, each checked before it is used."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.runs.run_folder import MANIFEST, RECORDS, RunFolder, lines
+from saliency_cli.runs.run_folder import MANIFEST, RECORDS, RunFolder, read_lines
 from saliency_cli.runs.schema import (
     COUNTS_SHAPE,
     MANIFEST_SHAPE,
@@ -21,134 +21,150 @@ from saliency_cli.runs.summary import Summary
 from saliency_cli.safe_text import encodable, visible
 from saliency_cli.settings import PageChoice
 
+_EXPLAIN_AGAIN = "explain the texts again with --overwrite"
+
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What a finished run left; its records are read anew, one at a time, whenever asked for."""
+class FinishedRun:
+    """A finished run; its records are read from the disk one at a time, each time they are needed.
+
+    Attributes:
+        folder: The run folder.
+        manifest: The checked manifest.
+    """
 
     folder: RunFolder
     manifest: dict[str, Any]
 
     @property
     def summary(self) -> Summary:
-        """The run in a few numbers."""
-        return Summary(
-            **{field.name: self.manifest["counts"][field.name] for field in fields(Summary)}
-        )
+        """The summary that the manifest holds."""
+        counts = self.manifest["counts"]
+        return Summary(**{field.name: counts[field.name] for field in fields(Summary)})
 
-    def pages(self, given: Mapping[str, Any], *, template_dir: Path | None) -> PageChoice:
-        """Return the pages that the run was asked for, but for what is given."""
-        asked = {name: self.manifest["options"][name] for name in given}
-        changed = {name: value for name, value in given.items() if value is not None}
-        return PageChoice(**{**asked, **changed}, template_dir=template_dir)
+    def page_choice(self, changes: Mapping[str, Any], *, template_dir: Path | None) -> PageChoice:
+        """Return how the pages are rendered: as the run was asked for, with these changes.
+
+        Args:
+            changes: Values by option name; None keeps the value of the run.
+            template_dir: A folder of the user's own templates, or None.
+        """
+        options = {name: self.manifest["options"][name] for name in changes}
+        changed = {name: value for name, value in changes.items() if value is not None}
+        return PageChoice(**{**options, **changed}, template_dir=template_dir)
 
     def records(self) -> Iterator[Record]:
-        """Read the records, in input order.
+        """Yield the records in input order.
 
         Raises:
-            UsageError: one is damaged, or there are not as many as the manifest says.
+            UsageError: If a record is damaged, or their number differs from the manifest's.
         """
         count = 0
         for part in self._parts():
-            for number, line in enumerate(lines(part), 1):
-                yield _record(line, where=f"{_shown(part)}, line {number}")
+            for number, line in enumerate(read_lines(part), 1):
+                yield _read_record(line, where=f"{_visible_path(part)}, line {number}")
                 count += 1
         rows = self.manifest["counts"]["rows"]
         if count != rows:
             raise UsageError(
-                f"{_shown(self.folder.path / RECORDS)} holds {count} records, "
-                f"and {MANIFEST} counts {rows} rows",
-                "explain the texts again",
+                f"{_visible_path(self.folder.path / RECORDS)} holds {count} records, "
+                f"but {MANIFEST} counts {rows} rows",
+                _EXPLAIN_AGAIN,
             )
 
     def _parts(self) -> Iterator[Path]:
-        """Yield the files of records, having seen that none is missing."""
+        """Yield the files of records.
+
+        Raises:
+            UsageError: If one of them is missing.
+        """
         shards = self.manifest.get("shards", {"offsets": [0]})
         for part in map(self.folder.part, range(len(shards["offsets"]))):
             if not part.is_file():
-                problem = f"{_shown(part)}: there is no such file"
-                raise UsageError(problem, "explain the texts again")
+                raise UsageError(f"{_visible_path(part)}: there is no such file", _EXPLAIN_AGAIN)
             yield part
 
-    def check(self) -> None:
-        """See that every record can be read, before something is made of the first.
+    def check_records(self) -> None:
+        """Read all records once, so that a damaged one is found before any output is written.
 
         Raises:
-            UsageError: one is damaged, or there are not as many as the manifest says.
+            UsageError: If a record is damaged, or their number differs from the manifest's.
         """
         for _record in self.records():
             pass
 
 
-def open_run(path: Path) -> Run:
-    """Read the manifest of the run in a folder.
+def open_run(path: Path) -> FinishedRun:
+    """Read and check the manifest of the finished run in a folder.
 
     Raises:
-        UsageError: it is no folder of a finished run, or one that this version does not read.
+        UsageError: If there is no finished run in the folder, its manifest is damaged, or another
+            version of this package wrote it.
     """
     if not path.is_dir():
-        raise UsageError(f"{_shown(path)}: there is no such folder")
+        raise UsageError(f"{_visible_path(path)}: there is no such folder")
     folder = RunFolder(path)
-    manifest = _read(folder)
+    manifest = _read_manifest(folder)
     if manifest is None:
         raise UsageError(
-            f"{_shown(path)} holds no finished run: it has no {MANIFEST}",
-            "name a folder that saliency explain left with --out",
+            f"{_visible_path(path)} holds no finished run: it has no {MANIFEST}",
+            "use a folder that saliency explain wrote with --out",
         )
     if type(manifest) is dict and "planned" in manifest and "counts" not in manifest:
         raise UsageError(
-            f"{_shown(path)} holds a run that is not finished",
-            "go on with it: saliency explain with --resume",
+            f"{_visible_path(path)} holds a run that is not finished",
+            "repeat its saliency explain command with --resume",
         )
     shards = {"shards": SHARDS_SHAPE} if type(manifest) is dict and "shards" in manifest else {}
-    _check(manifest, {**MANIFEST_SHAPE, **shards, "counts": COUNTS_SHAPE}, folder=folder)
-    return Run(folder, manifest)
+    _check_manifest(manifest, {**MANIFEST_SHAPE, **shards, "counts": COUNTS_SHAPE}, folder=folder)
+    return FinishedRun(folder, manifest)
 
 
-def read_plan(folder: RunFolder) -> dict[str, Any] | None:
-    """Read the manifest of a run, finished or not, to go on with it; None if none was begun.
+def read_checked_manifest(folder: RunFolder) -> dict[str, Any] | None:
+    """Read and check the manifest of a run, finished or not; return None if there is none.
 
     Raises:
-        UsageError: it is damaged, or of another version.
+        UsageError: If it is damaged, or another version of this package wrote it.
     """
-    manifest = _read(folder)
+    manifest = _read_manifest(folder)
     if manifest is None:
         return None
-    _check(manifest, {**MANIFEST_SHAPE, "shards": SHARDS_SHAPE}, folder=folder)
-    plan: dict[str, Any] = manifest
-    return plan
+    _check_manifest(manifest, {**MANIFEST_SHAPE, "shards": SHARDS_SHAPE}, folder=folder)
+    checked: dict[str, Any] = manifest
+    return checked
 
 
-def _read(folder: RunFolder) -> Any:  # noqa: ANN401 - what JSON holds
+def _read_manifest(folder: RunFolder) -> Any:  # noqa: ANN401 - any JSON value
     file = folder.path / MANIFEST
     try:
-        return _parse(file.read_bytes().decode("utf-8"))
+        return _parse_json(file.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UsageError(f"{_shown(file)} is damaged: {error}", "explain the texts again") from None
+        raise UsageError(f"{_visible_path(file)} is damaged: {error}", _EXPLAIN_AGAIN) from None
 
 
-def _check(manifest: Any, shapes: Mapping[str, Shape], *, folder: RunFolder) -> None:  # noqa: ANN401
+def _check_manifest(manifest: Any, shapes: Mapping[str, Shape], *, folder: RunFolder) -> None:  # noqa: ANN401
     problem = manifest_problem(manifest, shapes)
     if problem is not None:
-        raise UsageError(f"{_shown(folder.path / MANIFEST)}: {problem}", _hint(manifest))
+        message = f"{_visible_path(folder.path / MANIFEST)}: {problem}"
+        raise UsageError(message, _manifest_hint(manifest))
 
 
-def _shown(path: Path) -> str:
+def _visible_path(path: Path) -> str:
     return visible(str(path))
 
 
-def _parse(text: str) -> Any:  # noqa: ANN401 - what JSON holds
-    """Read strict JSON.
+def _parse_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Parse strict JSON.
 
     Raises:
-        ValueError: it is something else, holds half a surrogate pair, or is nested too deeply.
+        ValueError: If it is not JSON, holds a lone surrogate, or is nested too deeply.
     """
     if not encodable(text):
-        raise ValueError("it is no UTF-8")
+        raise ValueError("it is not UTF-8")
     try:
-        value = json.loads(text, parse_constant=_refuse)
+        value = json.loads(text, parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if "\\ud" in text.lower() and not encodable(json.dumps(value, ensure_ascii=False)):
@@ -156,24 +172,28 @@ def _parse(text: str) -> Any:  # noqa: ANN401 - what JSON holds
     return value
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not valid JSON")
 
 
-def _hint(manifest: Any) -> str:  # noqa: ANN401 - what JSON holds
+def _manifest_hint(manifest: Any) -> str:  # noqa: ANN401 - any JSON value
     if type(manifest) is dict and type(manifest.get("schema")) is int:
-        return "use the version of saliency that wrote it, or explain the texts again"
-    return "explain the texts again"
+        return f"use the version of saliency that wrote it, or {_EXPLAIN_AGAIN}"
+    return _EXPLAIN_AGAIN
 
 
-def _record(line: str, *, where: str) -> Record:
-    """Read one record."""
+def _read_record(line: str, *, where: str) -> Record:
+    """Parse and check the line of a record.
+
+    Raises:
+        UsageError: If it is damaged; the message begins with `where`.
+    """
     try:
-        record = _parse(line)
+        record = _parse_json(line)
     except ValueError as error:
-        raise UsageError(f"{where} is damaged: {error}", "explain the texts again") from None
+        raise UsageError(f"{where} is damaged: {error}", _EXPLAIN_AGAIN) from None
     problem = record_problem(record)
     if problem is not None:
-        raise UsageError(f"{where}: {problem}", "explain the texts again")
-    known: Record = record
-    return known
+        raise UsageError(f"{where}: {problem}", _EXPLAIN_AGAIN)
+    checked: Record = record
+    return checked

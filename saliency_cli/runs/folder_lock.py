@@ -1,8 +1,9 @@
-"""Who writes into a run's folder: locks that die with their process, on one machine or on several.
+"""Locks of a run folder. The system releases them when their process ends, however it ends.
 
-They are POSIX record locks, a byte of one file for each thing that is locked: the folder, the plan,
-every shard. A whole run has the folder to itself; runs with `--shard` share it, and lock what they
-are at. A child that is forked holds none of them.
+They are POSIX record locks (fcntl(2), `F_SETLK`), which also work between machines over NFS 4. Each
+byte of the file `work/lock` is one lock: the first is for the folder, the second for the plan, and
+one more for each shard. A run without `--shard` locks the folder exclusively. Runs with `--shard`
+share the folder's lock, and lock the plan and single shards. A forked child inherits no lock.
 """
 
 import fcntl
@@ -13,79 +14,101 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from saliency_cli.atomic_files import writing
+from saliency_cli.atomic_files import output_errors
 from saliency_cli.errors import UsageError
 from saliency_cli.safe_text import visible
 
-_FOLDER, _PLAN, _SHARDS = 0, 1, 2
-"""Bytes of the file: the first two, and from the third on one for each shard."""
+_FOLDER_BYTE, _PLAN_BYTE, _FIRST_SHARD_BYTE = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """The open lock file; closing any other descriptor of it would give all its locks back."""
+    """The open lock file of a run folder.
+
+    A process opens the file only once: closing any descriptor of a file releases all record locks
+    that the process has on it.
+    """
 
     path: Path
     descriptor: int
 
     @contextmanager
     def planning(self) -> Iterator[None]:
-        """Wait until nobody else plans, and keep others waiting."""
-        fcntl.lockf(self.descriptor, fcntl.LOCK_EX, 1, _PLAN)
+        """Lock the plan for the block; waits while another process has it."""
+        fcntl.lockf(self.descriptor, fcntl.LOCK_EX, 1, _PLAN_BYTE)
         try:
             yield
         finally:
-            fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, _PLAN)
+            fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, _PLAN_BYTE)
 
     @contextmanager
     def shard(self, number: int) -> Iterator[bool]:
-        """Say whether the shard could be had; if so, nobody else has it meanwhile."""
-        had = self.had(fcntl.LOCK_EX, _SHARDS + number)
+        """Try to lock a shard for the block; yield whether it is locked, without waiting."""
+        byte = _FIRST_SHARD_BYTE + number
+        acquired = self.acquire(fcntl.LOCK_EX, byte)
         try:
-            yield had
+            yield acquired
         finally:
-            if had:
-                fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, _SHARDS + number)
+            if acquired:
+                fcntl.lockf(self.descriptor, fcntl.LOCK_UN, 1, byte)
 
-    def had(self, kind: int, byte: int) -> bool:
-        """Lock a byte, or say that somebody else has it."""
+    def acquire(self, kind: int, byte: int) -> bool:
+        """Try to lock a byte of the file without waiting; return whether it is locked.
+
+        Args:
+            kind: `fcntl.LOCK_EX` or `fcntl.LOCK_SH`.
+            byte: Offset of the byte in the file.
+        """
         try:
             fcntl.lockf(self.descriptor, kind | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):
             return False
         return True
 
-    def current(self) -> bool:
-        """Say whether the file still has its name: who finishes a run removes it."""
+    def is_current(self) -> bool:
+        """Whether `path` still names the open file: a process that finishes a run removes it."""
         with suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(self.descriptor), self.path.lstat())
         return False
 
     @classmethod
-    def opened(cls, path: Path) -> Self:
-        """Open the lock file, or make it."""
-        with writing(path):
+    def open(cls, path: Path) -> Self:
+        """Open the lock file, and create it if there is none.
+
+        Raises:
+            OutputError: If it cannot be created.
+        """
+        with output_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             return cls(path, os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666))
 
 
 @contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[Lock]:
-    """Lock the folder that `path` lies in: for this run alone, or for runs of single shards.
+def lock_folder(path: Path, *, shared: bool = False) -> Iterator[Lock]:
+    """Lock a run folder for the block.
+
+    Args:
+        path: The folder's lock file.
+        shared: Whether other runs with `--shard` may work in the folder at the same time.
+
+    Yields:
+        The open lock file, to lock the plan and shards with.
 
     Raises:
-        UsageError: another run has it.
-        OutputError: the lock cannot be written.
+        UsageError: If another run has locked the folder.
+        OutputError: If the lock file cannot be created.
     """
     while True:
-        lock = Lock.opened(path)
+        lock = Lock.open(path)
         try:
-            if not lock.had(fcntl.LOCK_SH if shared else fcntl.LOCK_EX, _FOLDER):
+            if not lock.acquire(fcntl.LOCK_SH if shared else fcntl.LOCK_EX, _FOLDER_BYTE):
                 raise UsageError(
                     f"another run is writing into {visible(str(path.parent.parent))}",
-                    "wait until it is done, or name another folder with --out",
+                    "wait until it is finished, or use another folder with --out",
                 )
-            if lock.current():
+            # Between `open` and `acquire` another process may have finished the run and removed
+            # the file. A lock on a removed file excludes nobody, so a new one is opened.
+            if lock.is_current():
                 yield lock
                 return
         finally:
@@ -93,9 +116,9 @@ def locked(path: Path, *, shared: bool = False) -> Iterator[Lock]:
 
 
 @contextmanager
-def sharing(path: Path) -> Iterator[Lock]:
-    """Open the locks of a folder that another process has locked for this one to work in."""
-    lock = Lock.opened(path)
+def open_shard_locks(path: Path) -> Iterator[Lock]:
+    """Open the lock file to lock shards, in a folder that the parent process has locked."""
+    lock = Lock.open(path)
     try:
         yield lock
     finally:

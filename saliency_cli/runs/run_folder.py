@@ -1,9 +1,9 @@
-"""The folder that a run leaves: records, manifest, and room for the pages.
+"""The folder of a run: where its files are, and which of them may be replaced or removed.
 
-DIR/index.html, DIR/pages/     written by `report`
-DIR/records/part-00000.jsonl   one line per input row, in input order; a file for each shard
-DIR/manifest.json              the plan; once the records are whole, with the counts of the run
-DIR/work/                      what a run under way needs: lock, receipts, journals, spooled input
+DIR/index.html, DIR/pages/     the report
+DIR/records/part-00000.jsonl   one line per input row, in input order; one file per shard
+DIR/manifest.json              the plan; of a finished run also its counts
+DIR/work/                      of an unfinished run: lock, receipts, crash journals, spooled input
 """
 
 import hashlib
@@ -15,7 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from saliency_cli.atomic_files import PARTIAL, committed, committed_bytes, writing
+from saliency_cli.atomic_files import (
+    TEMPORARY_SUFFIX,
+    open_atomic,
+    open_atomic_bytes,
+    output_errors,
+)
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
 from saliency_cli.safe_text import listed, visible
@@ -25,67 +30,78 @@ PAGES = "pages"
 RECORDS = "records"
 MANIFEST = "manifest.json"
 WORK = "work"
-FOLDERS = (PAGES, RECORDS, WORK)
+SUBFOLDERS = (PAGES, RECORDS, WORK)
 LOCK = f"{WORK}/lock"
-OURS = re.compile(
+RUN_FILES = re.compile(
     r"(index\.html|manifest\.json|records/part-\d{5,}\.jsonl"
     r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js)"
     r"|work/(lock|input|token|\d{5,}\.(json|journal)))(\.tmp)?"
 )
-"""What a run may have left, and only that is ever removed."""
+"""Paths of the files that a run can write; no other file is ever removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where one run keeps what it leaves."""
+    """The folder that one run is written to."""
 
     path: Path
 
-    def check(self, *, overwrite: bool = False, going_on: bool = False) -> None:
-        """See that a run may be written here; nothing is touched yet.
+    def check(self, *, overwrite: bool = False, resume: bool = False) -> None:
+        """Check that a run may be written here; nothing is changed.
+
+        Args:
+            overwrite: Whether an earlier run may be replaced.
+            resume: Whether an earlier run may be resumed.
 
         Raises:
-            UsageError: something is here, and is not to be replaced or gone on with, or no run's.
+            UsageError: If `path` is not a folder, holds files that no run wrote, or already holds a
+                run that may be neither replaced nor resumed.
         """
         name = visible(str(self.path))
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise UsageError(f"{name} is in the way: --out names a folder")
-        there = self._files()
-        foreign = [file for file in there if not OURS.fullmatch(file)]
-        if foreign:
+            raise UsageError(f"{name} is not a folder", "use another folder with --out")
+        existing = self._existing_files()
+        unknown = [file for file in existing if not RUN_FILES.fullmatch(file)]
+        if unknown:
             raise UsageError(
-                f"{name} holds what no run wrote: {listed(foreign)}",
-                "name another folder with --out",
+                f"{name} holds files that saliency did not write: {listed(unknown)}",
+                "use another folder with --out",
             )
-        if there and not (overwrite or going_on):
-            if self.under_way:
-                hint = "add --resume to go on with it, or --overwrite"
+        if existing and not (overwrite or resume):
+            if self.is_unfinished:
+                hint = "add --resume to resume it, or --overwrite to replace it"
                 raise UsageError(f"{name} already holds an unfinished run", hint)
-            raise UsageError(
-                f"{name} already holds a report", "name another with --out, or add --overwrite"
-            )
+            hint = "use another folder with --out, or add --overwrite"
+            raise UsageError(f"{name} already holds a report", hint)
 
     @property
-    def under_way(self) -> bool:
-        """Whether a run is being written here, or was and broke off."""
+    def is_unfinished(self) -> bool:
+        """Whether a run is in progress here, or was interrupted."""
         return (self.path / WORK).is_dir()
 
-    def _files(self) -> list[str]:
-        """Return what lies here and in our own folders; bare folders of ours are nothing."""
+    def _existing_files(self) -> list[str]:
+        """Return the relative paths of what is here and in the subfolders of a run.
+
+        The subfolders themselves are left out, so that an empty one counts as nothing.
+        """
         if not self.path.exists():
             return []
         entries = set(self.path.iterdir())
-        folders = {
+        subfolders = {
             entry
             for entry in entries
-            if entry.name in FOLDERS and entry.is_dir() and not entry.is_symlink()
+            if entry.name in SUBFOLDERS and entry.is_dir() and not entry.is_symlink()
         }
-        inside = {file for folder in folders for file in folder.iterdir()}
-        return sorted(str(path.relative_to(self.path)) for path in (entries - folders) | inside)
+        inside = {file for folder in subfolders for file in folder.iterdir()}
+        return sorted(str(path.relative_to(self.path)) for path in (entries - subfolders) | inside)
 
     def clear(self) -> None:
-        """Make the folder, empty of an earlier run; but a lock that is held stays."""
-        with writing(self.path):
+        """Create the folder, or remove the files of an earlier run; the lock file is kept.
+
+        Raises:
+            OutputError: If a file cannot be removed, or the folder cannot be created.
+        """
+        with output_errors(self.path):
             self._remove(lambda file: file != LOCK)
             for folder in (PAGES, RECORDS):
                 if (self.path / folder).exists():
@@ -93,40 +109,55 @@ class RunFolder:
             (self.path / RECORDS).mkdir(parents=True)
 
     def clear_pages(self) -> None:
-        """Remove the pages of an earlier report, which a smaller one would leave behind.
+        """Remove the pages of an earlier report: a smaller one would not overwrite them all.
 
         Raises:
-            UsageError: the folder of the pages is a link, or something else.
-            OutputError: they cannot be removed.
+            UsageError: If the folder of the pages is a symbolic link, or not a folder.
+            OutputError: If they cannot be removed.
         """
         pages = self.path / PAGES
         if pages.is_symlink() or (pages.exists() and not pages.is_dir()):
-            raise UsageError(f"{visible(str(pages))} is in the way: it is no folder of a run's")
-        with writing(pages):
+            raise UsageError(
+                f"{visible(str(pages))} is not a folder that saliency made", "remove or rename it"
+            )
+        with output_errors(pages):
             self._remove(lambda file: file.startswith(f"{PAGES}/"))
 
     def clear_work(self) -> None:
-        """Remove what a run under way needs."""
-        with writing(self.path / WORK):
+        """Remove the working files of a run that is finished.
+
+        Raises:
+            OutputError: If they cannot be removed.
+        """
+        with output_errors(self.path / WORK):
             self._remove(lambda file: file.startswith(f"{WORK}/"))
             if (self.path / WORK).exists():
                 (self.path / WORK).rmdir()
 
-    def clear_partial(self) -> None:
-        """Remove the temporary files of a run that died; nobody may be writing here."""
-        with writing(self.path):
-            self._remove(lambda file: file.endswith(PARTIAL))
+    def clear_temporary(self) -> None:
+        """Remove the temporary files of processes that died; no other process may be writing here.
+
+        Raises:
+            OutputError: If they cannot be removed.
+        """
+        with output_errors(self.path):
+            self._remove(lambda file: file.endswith(TEMPORARY_SUFFIX))
 
     def _remove(self, unwanted: Callable[[str], bool]) -> None:
-        """Remove files of ours: the manifest, which says what the rest is, early; the lock last."""
-        for file in sorted(self._files(), key=LOCK.__eq__):
-            if OURS.fullmatch(file) and unwanted(file):
+        """Remove the unwanted files of a run.
+
+        The lock file is removed last. The manifest is removed before the records, so that records
+        are never left with a manifest that claims them complete.
+        """
+        for file in sorted(self._existing_files(), key=LOCK.__eq__):
+            if RUN_FILES.fullmatch(file) and unwanted(file):
                 (self.path / file).unlink()
 
     def rollback(self, *, fresh: bool) -> None:
-        """Leave nothing of a run that came to nothing; a plan that is laid, or a report, stays.
+        """Roll back a failed start: keep an existing plan or report, remove everything else.
 
-        A folder that is `fresh` goes with it.
+        Args:
+            fresh: Whether the folder did not exist before; it is then removed, too.
         """
         with suppress(OSError, ValueError):
             if not (self.path / MANIFEST).exists():
@@ -139,64 +170,81 @@ class RunFolder:
                 self.clear_work()
 
     def part(self, number: int) -> Path:
-        """Return the file of a shard's records."""
+        """Return the path of a shard's records."""
         return self.path / RECORDS / f"part-{number:05d}.jsonl"
 
     def receipt(self, number: int) -> Path:
-        """Return the file that says what a committed shard holds."""
+        """Return the path of a shard's receipt."""
         return self.path / WORK / f"{number:05d}.json"
 
     def journal(self, number: int) -> Path:
-        """Return the file that says what is being done in a shard."""
+        """Return the path of a shard's crash journal."""
         return self.path / WORK / f"{number:05d}.journal"
 
     @property
     def lock(self) -> Path:
-        """The file whose bytes are locked by who writes here."""
+        """Path of the lock file."""
         return self.path / LOCK
 
     @property
     def spool(self) -> Path:
-        """The file that an input which can be read only once is copied to."""
+        """Path of the copy of an input that can be read only once, such as standard input."""
         return self.path / WORK / "input"
 
     @property
-    def token(self) -> Path:
-        """The file by which a worker on another machine sees that this is the same folder."""
+    def identity(self) -> Path:
+        """Path of a file with random content, which shows a remote worker that it sees this folder.
+
+        A worker on another machine compares the content with what it was sent.
+        """
         return self.path / WORK / "token"
 
     @contextmanager
     def record_writer(self, number: int = 0) -> "Iterator[RecordWriter]":
-        """Open the records of a shard; they bear their name once all are written."""
-        with committed_bytes(self.part(number)) as stream:
+        """Open the file of a shard's records; it gets its name once the block has ended.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
+        with open_atomic_bytes(self.part(number)) as stream:
             yield RecordWriter(stream, self.part(number))
 
     def parts(self) -> list[Path]:
-        """Return the files of records, in input order."""
-        found = (self.path / RECORDS).glob("part-*.jsonl")
-        numbered = {int(path.stem[5:]): path for path in found if path.stem[5:].isdecimal()}
+        """Return the paths of all files of records, in input order."""
+        paths = (self.path / RECORDS).glob("part-*.jsonl")
+        numbered = {int(path.stem[5:]): path for path in paths if path.stem[5:].isdecimal()}
         return [numbered[number] for number in sorted(numbered)]
 
     def records(self) -> Iterator[str]:
-        """Return the lines of the records, unparsed; bytes that are no UTF-8 as surrogates."""
+        """Yield the lines of all records, unparsed; bytes that are not UTF-8 become surrogates."""
         for part in self.parts():
-            yield from lines(part)
+            yield from read_lines(part)
 
     def read_manifest(self) -> dict[str, Any]:
-        """Return the manifest."""
+        """Return the manifest without checking it."""
         manifest: dict[str, Any] = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         return manifest
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        """Write the manifest."""
+        """Write the manifest.
+
+        Raises:
+            OutputError: If it cannot be written.
+        """
         text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
-        with committed(self.path / MANIFEST) as stream, writing(self.path / MANIFEST):
+        with open_atomic(self.path / MANIFEST) as stream, output_errors(self.path / MANIFEST):
             stream.write(text + "\n")
 
 
 @dataclass(slots=True)
 class RecordWriter:
-    """Writes one line a record: UTF-8 JSON, sorted keys, finite numbers; and hashes them."""
+    """Writes records and computes the SHA-256 of what it wrote.
+
+    Attributes:
+        stream: The open file.
+        path: Its path, for error messages.
+        sha256: The hash of all lines written so far.
+    """
 
     stream: IO[bytes]
     path: Path
@@ -206,22 +254,22 @@ class RecordWriter:
         """Append one record.
 
         Raises:
-            OutputError: the disk is full, or gone.
+            OutputError: If it cannot be written.
         """
         line = record_line(record).encode()
         self.sha256.update(line)
-        with writing(self.path):
+        with output_errors(self.path):
             self.stream.write(line)
 
 
-def lines(part: Path) -> Iterator[str]:
-    """Return the lines of a file of records."""
+def read_lines(part: Path) -> Iterator[str]:
+    """Yield the lines of a file of records; bytes that are not UTF-8 become surrogates."""
     with part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
         yield from stream
 
 
 def record_line(record: Record) -> str:
-    """Return the line of a record: UTF-8 JSON, sorted keys, finite numbers."""
+    """Return the line of a record: JSON with sorted keys and finite numbers only."""
     line = json.dumps(
         record, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
     )

@@ -1,4 +1,4 @@
-"""What a manifest and a record look like: the first thing in one that is not as a run leaves it."""
+"""The expected shape of manifests and records, and functions that return the first deviation."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,9 +12,10 @@ from saliency_cli.safe_text import visible
 
 Kinds: TypeAlias = tuple[type, ...]
 Shape: TypeAlias = Mapping[str, Kinds]
+"""The types that each key of an object may have. Keys that are not listed are not checked."""
 
 _NUMBER: Kinds = (float, int)
-_TOP: Shape = {
+_MANIFEST_KEYS: Shape = {
     "device": (str,),
     "dtype": (str,),
     "threads": (int,),
@@ -77,18 +78,23 @@ _SHAPES: dict[str, Shape] = {"ok": _OK, "quarantined": _QUARANTINED}
 
 
 def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None:  # noqa: ANN401
-    """Say why something is no manifest whose parts have these shapes, or None."""
+    """Return what is wrong with a manifest, or None.
+
+    Args:
+        manifest: The parsed file.
+        shapes: The shape of each object in the manifest, by its key.
+    """
     if type(manifest) is not dict:
-        return "it is no JSON object"
+        return "it is not a JSON object"
     if manifest.get("schema") != SCHEMA:
-        return (
-            f"its schema is {visible(str(manifest.get('schema')))[:40]}, and {SCHEMA} is read here"
-        )
+        schema = visible(str(manifest.get("schema")))[:40]
+        return f"its schema is {schema}, but this version reads schema {SCHEMA}"
     problems = (
-        _misshapen(manifest, {part: (dict,)}) or _misshapen(manifest[part], shape, under=f"{part}.")
-        for part, shape in shapes.items()
+        _shape_problem(manifest, {key: (dict,)})
+        or _shape_problem(manifest[key], shape, prefix=f"{key}.")
+        for key, shape in shapes.items()
     )
-    problem = next(filter(None, problems), None) or _misshapen(manifest, _TOP)
+    problem = next(filter(None, problems), None) or _shape_problem(manifest, _MANIFEST_KEYS)
     if problem is None and "shards" in shapes:
         problem = _shards_problem(manifest)
     if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):
@@ -97,7 +103,7 @@ def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None: 
 
 
 def _shards_problem(manifest: Mapping[str, Any]) -> str | None:
-    """Say whether every shard has a place, and the plan as many rows as shards can hold."""
+    """Return what is wrong with the shards' positions or with the number of planned rows."""
     shards, planned = manifest["shards"], manifest.get("planned")
     positions = [*shards["offsets"], *shards["lines"]]
     if {*map(type, positions)} - {int} or len(shards["offsets"]) != len(shards["lines"]):
@@ -107,17 +113,17 @@ def _shards_problem(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
-def record_problem(record: Any) -> str | None:  # noqa: ANN401 - what JSON holds
-    """Say why something is no record, or None."""
+def record_problem(record: Any) -> str | None:  # noqa: ANN401 - any JSON value
+    """Return what is wrong with a record, or None."""
     if type(record) is not dict or record.get("schema") != SCHEMA:
-        return f"it is no record of schema {SCHEMA}"
+        return f"it is not a record of schema {SCHEMA}"
     shape = _SHAPES.get(str(record.get("status")))
     if shape is None:
         return "its status is neither ok nor quarantined"
-    problem = _misshapen(record, shape)
+    problem = _shape_problem(record, shape)
     if problem is not None or shape is _QUARANTINED:
         return problem
-    if not _predicts(record):
+    if not _has_valid_prediction(record):
         return "predicted, probability, probabilities or value is damaged"
     others = record.get("others", [])
     if type(others) is not list or any(type(other) is not dict for other in others):
@@ -128,34 +134,38 @@ def record_problem(record: Any) -> str | None:  # noqa: ANN401 - what JSON holds
     )
 
 
-def _predicts(record: Record) -> bool:
-    """Say whether there is a label with its probability, or else the value of a regression."""
-    shares = [*record["probabilities"].values()]
+def _has_valid_prediction(record: Record) -> bool:
+    """Whether a record has a label with its probability, or the value of a regression."""
+    probabilities = [*record["probabilities"].values()]
     numbers = [record.get("value")] if record["predicted"] is None else []
     if not numbers:
-        shares.append(record["probability"])
-    known = all(type(number) in _NUMBER and not _endless(number) for number in (*shares, *numbers))
-    return known and all(0 <= share <= 1 for share in shares)
+        probabilities.append(record["probability"])
+    valid = all(
+        type(number) in _NUMBER and not _out_of_range(number)
+        for number in (*probabilities, *numbers)
+    )
+    return valid and all(0 <= probability <= 1 for probability in probabilities)
 
 
-def _misshapen(values: Mapping[str, Any], shape: Shape, *, under: str = "") -> str | None:
-    """Name a key that is missing or of another type than it should be."""
+def _shape_problem(values: Mapping[str, Any], shape: Shape, *, prefix: str = "") -> str | None:
+    """Return the first key that is missing or has a wrong type, with `prefix` before its name."""
     for name, kinds in shape.items():
         if name not in values:
-            return f"{under}{name} is missing"
-        if type(values[name]) not in kinds or _endless(values[name]):
-            return f"{under}{name} is damaged"
+            return f"{prefix}{name} is missing"
+        if type(values[name]) not in kinds or _out_of_range(values[name]):
+            return f"{prefix}{name} is damaged"
     return None
 
 
-def _endless(value: object) -> bool:
-    """Say whether a number has no end, as 1e999, or far too many digits."""
+def _out_of_range(value: object) -> bool:
+    """Whether a value is a number that is not finite, such as 1e999, or has more than 64 bits."""
     if type(value) is int:
         return value.bit_length() > 64
     return type(value) is float and not isfinite(value)
 
 
 def _tokens_problem(record: Record) -> str | None:
+    """Return what is wrong with the fields that have one item per token, or None."""
     count = len(record["tokens"])
     texts = record["text"], record["pair"]
     segments = record.get("segments", [0] * count)
@@ -166,21 +176,22 @@ def _tokens_problem(record: Record) -> str | None:
         if {*map(type, record[name])} - {kind}:
             return f"{name} is damaged"
     for offset, segment in zip(record["offsets"], segments, strict=True):
-        half = texts[segment] if segment in {0, 1} and type(segment) is int else None
-        if half is None or not _spans(offset, len(half)):
+        text = texts[segment] if segment in {0, 1} and type(segment) is int else None
+        if text is None or not _is_span(offset, len(text)):
             return "offsets or segments is damaged"
     return None
 
 
-def _spans(offset: Any, length: int) -> bool:  # noqa: ANN401 - what JSON holds
-    """Say whether an offset is a stretch of a text of this length."""
+def _is_span(offset: Any, length: int) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether `offset` is a pair [start, end] inside a text of this length."""
     if type(offset) is not list or [*map(type, offset)] != [int, int]:
         return False
     return bool(0 <= offset[0] <= offset[1] <= length)
 
 
 def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
-    problem = _misshapen(target, _TARGET)
+    """Return what is wrong with the scores of a target of a text with `count` tokens, or None."""
+    problem = _shape_problem(target, _TARGET)
     if problem is not None:
         return problem
     for name in ("scores", "errors"):
@@ -189,6 +200,6 @@ def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
             continue
         if len(values) != count:
             return f"{name} and tokens differ in length"
-        if not {*map(type, values)} <= {*_NUMBER} or any(map(_endless, values)):
+        if not {*map(type, values)} <= {*_NUMBER} or any(map(_out_of_range, values)):
             return f"{name} is damaged"
     return None

@@ -17,8 +17,8 @@ from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_streams
 from saliency_cli.model.heads import check_targets
 from saliency_cli.progress import Progress
-from saliency_cli.runs.finished_run import read_plan
-from saliency_cli.runs.folder_lock import Lock, locked, sharing
+from saliency_cli.runs.finished_run import read_checked_manifest
+from saliency_cli.runs.folder_lock import Lock, lock_folder, open_shard_locks
 from saliency_cli.runs.manifest import (
     check_resumable,
     describe,
@@ -48,7 +48,7 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
     spooled = None if request.output.overwrite else _spooled_input(folder)
     with open_texts(request.texts, spooled=spooled) as source:
         fresh = not folder.path.exists()
-        with locked(folder.lock, shared=shared) as lock:
+        with lock_folder(folder.lock, shared=shared) as lock:
             try:
                 with lock.planning():
                     context = _plan(request, source, folder=folder, progress=progress)
@@ -67,11 +67,11 @@ def join_run(request: Request) -> Iterator[tuple[RunContext, Lock]]:
     manifest = folder.read_manifest()
     with (
         open_texts(request.texts, spooled=_spooled_input(folder)) as source,
-        sharing(folder.lock) as lock,
+        open_shard_locks(folder.lock) as lock,
     ):
         engine = build_engine(with_planned_choices(request, manifest))
         with _frozen_objects():
-            yield RunContext(folder, manifest, Plan.of(manifest), source, engine), lock
+            yield RunContext(folder, manifest, Plan.from_manifest(manifest), source, engine), lock
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def _frozen_objects() -> Iterator[None]:
 
 def _plan(request: Request, source: Source, *, folder: RunFolder, progress: Progress) -> RunContext:
     """Return the context of a run that is new or resumed; other processes wait meanwhile."""
-    before = None if request.output.overwrite else read_plan(folder)
+    before = None if request.output.overwrite else read_checked_manifest(folder)
     if before is not None:
         request = with_planned_choices(request, before)
     else:
@@ -102,7 +102,7 @@ def _plan(request: Request, source: Source, *, folder: RunFolder, progress: Prog
         else:
             check_resumable(before, now, folder=folder, source=source)
             manifest = {**before, "options": now["options"]}
-    return RunContext(folder, manifest, Plan.of(manifest), source, engine)
+    return RunContext(folder, manifest, Plan.from_manifest(manifest), source, engine)
 
 
 def _spooled_input(folder: RunFolder) -> Path | None:

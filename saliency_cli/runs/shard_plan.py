@@ -9,15 +9,21 @@ from saliency_cli.records import RowPosition
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How an input is divided: shard n begins at `places[n]`; the last may be short of rows."""
+    """How the rows of an input are divided into shards.
+
+    Attributes:
+        rows: Number of rows in the input.
+        shard_rows: Number of rows in a shard; the last shard may have fewer.
+        positions: Where each shard begins in the input, by the shard's number.
+    """
 
     rows: int
     shard_rows: int
     positions: tuple[RowPosition, ...]
 
     @classmethod
-    def of(cls, manifest: Mapping[str, Any]) -> Self:
-        """Read the plan in a manifest."""
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Self:
+        """Return the plan that a manifest holds."""
         shards = manifest["shards"]
         starts = enumerate(zip(shards["offsets"], shards["lines"], strict=True))
         positions = tuple(
@@ -26,5 +32,5 @@ class Plan:
         return cls(manifest["planned"], shards["rows"], positions)
 
     def size(self, number: int) -> int:
-        """Return how many rows a shard has."""
+        """Return the number of rows in a shard."""
         return min(self.shard_rows, self.rows - number * self.shard_rows)

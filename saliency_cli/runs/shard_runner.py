@@ -1,4 +1,4 @@
-"""A shard: some thousand rows that are read, explained and committed as one, whoever runs it."""
+"""Explain one shard and commit it. Every executor and every worker does it through this module."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,8 +13,8 @@ from saliency_cli.records import BadRow, Explanation, Row
 from saliency_cli.runs.crash_journal import (
     crash_limit_error,
     crash_limit_reached,
-    journal,
     next_step,
+    open_journal,
     read_history,
 )
 from saliency_cli.runs.receipts import Receipt, write_receipt
@@ -23,12 +23,20 @@ from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.summary import SummaryCounts
 from saliency_cli.safe_text import visible
 
-Done: TypeAlias = Callable[[Row | BadRow], None]
+RowCallback: TypeAlias = Callable[[Row | BadRow], None]
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What every shard of a run has in common."""
+    """What all shards of a run share.
+
+    Attributes:
+        folder: The run folder.
+        manifest: The plan of the run, as it is written in the folder.
+        plan: The division into shards that the manifest holds.
+        source: The opened input.
+        engine: The loaded model and the maths.
+    """
 
     folder: RunFolder
     manifest: dict[str, Any]
@@ -37,86 +45,103 @@ class RunContext:
     engine: Engine
 
 
-def explain_shard(job: RunContext, number: int, *, done: Done = lambda _row: None) -> Receipt:
-    """Commit a shard, which must be locked; the one way in which any engine does it.
+def explain_shard(
+    context: RunContext, number: int, *, done: RowCallback = lambda _row: None
+) -> Receipt:
+    """Explain the rows of a shard and commit them.
 
-    What its journal tells of earlier attempts comes first: rows that may have killed a process are
-    tried by themselves, and what is found guilty is quarantined.
+    If the shard's crash journal has suspects, they are first tried by themselves, and crashing rows
+    are quarantined.
+
+    Args:
+        context: The run.
+        number: Number of the shard, which this process must have locked.
+        done: Called with each row as soon as it is explained, in any order.
+
+    Returns:
+        The receipt that was written.
 
     Raises:
-        UsageError: the input is no longer what was planned.
-        OutputError: the records cannot be written.
-        CheckpointError: it kills every process, and no row can be blamed.
+        UsageError: If the input has changed since it was planned.
+        OutputError: If the records cannot be written.
+        CheckpointError: If the shard has crashed too often, and no row is to blame.
     """
-    path = job.folder.journal(number)
-    with journal(path) as log:
-        job = replace(job, engine=replace(job.engine, watch=log.watch))
+    path = context.folder.journal(number)
+    with open_journal(path) as journal:
+        engine = replace(context.engine, watch=journal.record_in_flight)
+        context = replace(context, engine=engine)
         while True:
             history = read_history(path)
             if crash_limit_reached(history):
                 raise crash_limit_error(number)
             step = next_step(history)
             if step.crashing_row is not None:
-                log.write(crashing_row=step.crashing_row)
+                journal.write(crashing_row=step.crashing_row)
                 continue
-            with log.attempt(step.rows):
+            with journal.attempt(step.rows):
                 if step.rows is None:
-                    return _commit(job, number, crashing_row=history.quarantined, done=done)
-                _probe(job, number, rows=step.rows)
+                    crashing_rows = set(history.quarantined)
+                    return _commit(context, number, crashing_rows=crashing_rows, done=done)
+                _probe(context, number, rows=set(step.rows))
 
 
-def _probe(job: RunContext, number: int, *, rows: tuple[int, ...]) -> None:
-    """Explain some rows by themselves, to see whether the process lives on."""
-    wanted = set(rows)
-    alone = (row for row in _planned_rows(job, number) if row.ordinal in wanted)
-    for _outcome in explain(alone, job.engine):
+def _probe(context: RunContext, number: int, *, rows: set[int]) -> None:
+    """Explain some rows of a shard by themselves, to find out whether they crash the process."""
+    wanted = (row for row in _planned_rows(context, number) if row.ordinal in rows)
+    for _outcome in explain(wanted, context.engine):
         signals.check()
 
 
-def _commit(job: RunContext, number: int, *, crashing_row: list[int], done: Done) -> Receipt:
-    """Write the records of a shard, then its receipt; only with both it counts as done."""
-    tally = SummaryCounts(job.engine.classifier.labels)
-    rows = _quarantine_crashing_rows(_planned_rows(job, number), set(crashing_row))
-    with job.folder.record_writer(number) as writer:
-        for outcome in explain(rows, job.engine, done=done):
+def _commit(
+    context: RunContext, number: int, *, crashing_rows: set[int], done: RowCallback
+) -> Receipt:
+    """Write the records of a shard, then its receipt: it is committed only with both."""
+    counts = SummaryCounts(context.engine.classifier.labels)
+    rows = _quarantine_crashing_rows(_planned_rows(context, number), crashing_rows)
+    with context.folder.record_writer(number) as writer:
+        for outcome in explain(rows, context.engine, done=done):
             signals.check()
             record = outcome.record()
             writer.write(record)
-            tally.add(record)
-            tally.unconverged += isinstance(outcome, Explanation) and not outcome.converged
-    receipt = Receipt(writer.sha256.hexdigest(), tally.sums())
-    write_receipt(job.folder, number, receipt)
-    job.folder.journal(number).unlink()
+            counts.add(record)
+            counts.unconverged += isinstance(outcome, Explanation) and not outcome.converged
+    receipt = Receipt(writer.sha256.hexdigest(), counts.sums())
+    write_receipt(context.folder, number, receipt)
+    context.folder.journal(number).unlink()
     return receipt
 
 
-def _planned_rows(job: RunContext, number: int) -> Iterator[Row | BadRow]:
-    """Read the rows of a shard.
+def _planned_rows(context: RunContext, number: int) -> Iterator[Row | BadRow]:
+    """Yield the rows of a shard.
 
     Raises:
-        UsageError: there are not as many as were planned.
+        UsageError: If there are fewer than were planned.
     """
+    planned = context.plan.size(number)
     count = 0
-    for row in job.source.rows(job.plan.positions[number], job.plan.size(number)):
+    for row in context.source.rows(context.plan.positions[number], planned):
         yield row
         count += 1
-    if count != job.plan.size(number):
+    if count != planned:
         raise UsageError(
-            f"{visible(job.source.name)} has changed since its rows were counted",
-            "explain it again, with --overwrite",
+            f"{visible(context.source.name)} has changed since its rows were counted",
+            "explain it again with --overwrite",
         )
 
 
 def _quarantine_crashing_rows(
-    rows: Iterator[Row | BadRow], crashing_row: set[int]
+    rows: Iterator[Row | BadRow], crashing_rows: set[int]
 ) -> Iterator[Row | BadRow]:
-    """Quarantine the rows that kill their process, and any that say the same."""
-    texts = set()
+    """Yield the rows, with crashing rows, and later rows of the same text, quarantined."""
+    crashing_texts = set()
     for row in rows:
         if not isinstance(row, Row):
             yield row
             continue
-        if row.ordinal in crashing_row:
-            texts.add((row.text, row.pair))
-        known = (row.text, row.pair) in texts
-        yield quarantined(row, "the process died on it, twice by itself") if known else row
+        text = row.text, row.pair
+        if row.ordinal in crashing_rows:
+            crashing_texts.add(text)
+        if text in crashing_texts:
+            yield quarantined(row, "the process died on it, twice by itself")
+        else:
+            yield row

@@ -1,16 +1,31 @@
-"""A run in a few numbers, added up row by row."""
+"""The summary of a run, and the sums that it is computed from."""
 
 from dataclasses import dataclass, fields
 
 from saliency_cli.records import Record
 
-FLIPS_WARNED = 0.1
-"""A flip rate above this says that the noise destroys the prediction, and the explanation too."""
+FLIP_RATE_WARNING = 0.1
+"""Above this flip rate the noise changes the prediction too often for its explanation to hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The names that `--json` prints and the page shows; means are over explained rows."""
+    """The figures that `--json` prints, gates name and the report shows.
+
+    Attributes:
+        rows: Number of input rows, `ok` plus `quarantined`.
+        ok: Number of explained rows.
+        quarantined: Number of rows that could not be read or explained.
+        accuracy: Share of correct predictions among rows whose gold label is one of the model's;
+            None if there is no such row.
+        mean_probability: Mean probability of the predicted label; None if no row has one.
+        flip_rate: Mean share of noisy passes that predict another label than the clean pass.
+        special_share: Mean share of the saliency on special tokens.
+        samples: Mean number of noisy passes per row.
+        truncated: Number of rows whose text was cut to the maximum length.
+
+    The means are over the explained rows, and None if there is none.
+    """
 
     rows: int
     ok: int
@@ -24,23 +39,33 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0, or 4 where rows are quarantined."""
+        """0, or 4 if rows are quarantined."""
         return 4 if self.quarantined else 0
 
 
 @dataclass(slots=True)
 class SummaryCounts:
-    """The sums behind a summary."""
+    """The sums that a summary is computed from.
+
+    Attributes:
+        labels: The labels of the model.
+        gold_known: Number of rows with a predicted label whose gold label is one of the model's.
+        correct: How many of those are predicted correctly.
+        with_probability: Number of rows whose prediction has a probability.
+        probability: Sum of the probabilities of the predicted labels; `flip_rate`, `special_share`
+            and `samples` are sums over the explained rows, too.
+        unconverged: Number of rows whose errors are larger than was asked for.
+    """
 
     labels: tuple[str, ...]
     ok: int = 0
     quarantined: int = 0
-    judged: int = 0
-    right: int = 0
+    gold_known: int = 0
+    correct: int = 0
     truncated: int = 0
     samples: int = 0
     drawn: int = 0
-    labelled: int = 0
+    with_probability: int = 0
     probability: float = 0.0
     flip_rate: float = 0.0
     special_share: float = 0.0
@@ -48,20 +73,20 @@ class SummaryCounts:
 
     @property
     def rows(self) -> int:
-        """Rows that were counted."""
+        """Number of rows that were added."""
         return self.ok + self.quarantined
 
     def sums(self) -> dict[str, float]:
-        """Return all that is counted, by name."""
-        return {name: getattr(self, name) for name in _SUMS}
+        """Return all sums by field name."""
+        return {name: getattr(self, name) for name in _SUM_FIELDS}
 
-    def join(self, sums: dict[str, float]) -> None:
-        """Count what another tally has."""
-        for name in _SUMS:
+    def add_sums(self, sums: dict[str, float]) -> None:
+        """Add the sums of another part of the run, as `sums` returns them."""
+        for name in _SUM_FIELDS:
             setattr(self, name, getattr(self, name) + sums[name])
 
     def add(self, record: Record) -> None:
-        """Count one record; gold labels that the model does not know stay out of the accuracy."""
+        """Add one record."""
         if record["status"] != "ok":
             self.quarantined += 1
             return
@@ -71,21 +96,21 @@ class SummaryCounts:
             self.drawn += 1
             self.samples += record["samples"]
             self.flip_rate += record["flip_rate"]
-        self.labelled += record["probability"] is not None
+        self.with_probability += record["probability"] is not None
         self.probability += record["probability"] or 0.0
         self.special_share += record["special_share"]
         if record["predicted"] is not None and record["gold"] in self.labels:
-            self.judged += 1
-            self.right += record["gold"] == record["predicted"]
+            self.gold_known += 1
+            self.correct += record["gold"] == record["predicted"]
 
     def summary(self) -> Summary:
-        """Return the summary of what was added."""
+        """Return the summary of all records that were added."""
         return Summary(
             rows=self.rows,
             ok=self.ok,
             quarantined=self.quarantined,
-            accuracy=_mean(self.right, self.judged),
-            mean_probability=_mean(self.probability, self.labelled),
+            accuracy=_mean(self.correct, self.gold_known),
+            mean_probability=_mean(self.probability, self.with_probability),
             flip_rate=_mean(self.flip_rate, self.drawn),
             special_share=_mean(self.special_share, self.ok),
             samples=_mean(self.samples, self.drawn),
@@ -93,8 +118,9 @@ class SummaryCounts:
         )
 
 
-_SUMS = tuple(field.name for field in fields(SummaryCounts) if field.name != "labels")
+_SUM_FIELDS = tuple(field.name for field in fields(SummaryCounts) if field.name != "labels")
 
 
 def _mean(total: float, count: int) -> float | None:
+    """Return the mean to seven significant digits, or None if nothing was counted."""
     return float(f"{total / count:.7g}") if count else None

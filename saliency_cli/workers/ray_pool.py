@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from saliency_cli.atomic_files import committed
+from saliency_cli.atomic_files import open_atomic
 from saliency_cli.errors import CheckpointError, Interrupted, OutputError, SaliencyError, UsageError
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ExecutionChoice
@@ -224,7 +224,7 @@ def _errand(work: ShardWork) -> Errand:
     The plan says which device; which one of several is for the cluster to say.
     """
     token = secrets.token_hex()
-    with committed(work.context.folder.token) as stream:
+    with open_atomic(work.context.folder.identity) as stream:
         stream.write(token)
     request = replace(work.request, compute=replace(work.request.compute, device="auto"))
     return Errand(request, Path.cwd(), work.context.source.size, token)

@@ -17,7 +17,7 @@ from saliency_cli.runs.receipts import is_committed
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import join_run
-from saliency_cli.runs.shard_runner import Done, RunContext, explain_shard
+from saliency_cli.runs.shard_runner import RowCallback, RunContext, explain_shard
 from saliency_cli.safe_text import visible
 
 WAIT = 180.0
@@ -47,7 +47,7 @@ class Worker:
     What goes wrong is returned: an exception that is raised would come out wrapped.
     """
 
-    def __init__(self, errand: Errand, *, done: Done = lambda _row: None) -> None:
+    def __init__(self, errand: Errand, *, done: RowCallback = lambda _row: None) -> None:
         self._errand = errand
         self._done = done
         self._open = ExitStack()
@@ -101,7 +101,7 @@ def _check_folder(folder: RunFolder, token: str) -> None:
         UsageError: it is another one, or none.
     """
     with suppress(OSError):
-        if folder.token.read_text(encoding="utf-8") == token:
+        if folder.identity.read_text(encoding="utf-8") == token:
             return
     raise UsageError(
         f"{visible(str(folder.path))} is not what it is where the run was started",

@@ -1,4 +1,4 @@
-"""Rows that kill their process, and the children that find out which."""
+"""Crashing rows, and the child processes that find out which rows crash."""
 
 import json
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from saliency_cli.runs.crash_journal import journal
+from saliency_cli.runs.crash_journal import open_journal
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
@@ -24,7 +24,7 @@ from tests.support.processes import children_of
 from tests.support.shell import DONE
 from tests.support.warm import Running
 
-KILLER = """
+MODULE = """
 import os
 from torch import nn
 
@@ -36,7 +36,7 @@ class Net(nn.Module):
         self.head = nn.Linear(8, 2)
 
     def forward(self, input_ids, attention_mask):
-        if (input_ids == DEADLY).any():
+        if (input_ids == CRASHING_TOKEN).any():
             os._exit(9)
         mask = attention_mask[..., None]
         hidden = (self.embedding(input_ids) * mask).sum(dim=1) / mask.sum(dim=1)
@@ -45,9 +45,13 @@ class Net(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def calm(desk: Desk) -> Path:
-    """A module of a user's own, its weights, a tokenizer; the module lives through every text."""
-    home = desk.home / "own"
+def models(desk: Desk) -> Path:
+    """A folder with a tokenizer, weights and two user modules for them.
+
+    The module in `killer.py` ends its process on texts with the word "late"; that in `calm.py` does
+    not, and computes the same logits.
+    """
+    home = desk.home / "user_modules"
     home.mkdir()
     tokenizer = wordpiece()
     tokenizer.save_pretrained(home)
@@ -58,18 +62,19 @@ def calm(desk: Desk) -> Path:
         "head.bias": torch.randn(2),
     }
     torch.save(weights, home / "weights.pt")
-    deadly = tokenizer.convert_tokens_to_ids("late")
-    code = KILLER.replace("VOCABULARY", str(len(tokenizer)))
-    (home / "calm.py").write_text(code.replace("DEADLY", "-1"))
-    (home / "killer.py").write_text(code.replace("DEADLY", str(deadly)))
+    token = tokenizer.convert_tokens_to_ids("late")
+    code = MODULE.replace("VOCABULARY", str(len(tokenizer)))
+    (home / "calm.py").write_text(code.replace("CRASHING_TOKEN", "-1"))
+    (home / "killer.py").write_text(code.replace("CRASHING_TOKEN", str(token)))
     return home
 
 
-DEADLY = {5: "when the prize was late", 6: "late"}
-"""Texts with the word that kills, by their row."""
+CRASHING_TEXTS = {5: "when the prize was late", 6: "late"}
+"""Texts with the word that ends the process, by their row."""
 
 
-def own_arguments(home: Path, texts: Path, out: Path, *options: str, module: str) -> list[str]:
+def explain_arguments(home: Path, texts: Path, out: Path, *options: str, module: str) -> list[str]:
+    """Return the command line that explains `texts` with one of the modules in `home`."""
     arch = ("--arch", f"{home / module}.py:Net", "--embedding-layer", "embedding")
     rows = ("--device", "cpu", "--samples", "2", "--shard-rows", "4")
     return [
@@ -85,55 +90,57 @@ def own_arguments(home: Path, texts: Path, out: Path, *options: str, module: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("deadly", [{5}, {5, 6}], ids=["one row", "two rows"])
-def test_a_row_that_kills_its_process_is_found_and_no_other_is_touched(
-    desk: Desk, calm: Path, tmp_path: Path, deadly: set[int]
+@pytest.mark.parametrize("crashing_rows", [{5}, {5, 6}], ids=["one row", "two rows"])
+def test_crashing_rows_are_quarantined_and_other_records_do_not_change(
+    desk: Desk, models: Path, tmp_path: Path, crashing_rows: set[int]
 ) -> None:
     texts, out, expected = tmp_path / "t.jsonl", tmp_path / "out", tmp_path / "expected"
     chance = random.Random(1)  # noqa: S311
     words = [word for word in WORDS if word != "late"]
     rows = [" ".join(chance.choices(words, k=chance.randint(1, 8))) for _ in range(12)]
-    rows = [DEADLY[n] if n in deadly else row for n, row in enumerate(rows)]
+    rows = [CRASHING_TEXTS[n] if n in crashing_rows else row for n, row in enumerate(rows)]
     texts.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
-    assert desk.warm.run(own_arguments(calm, texts, expected, module="calm")).exit_code == DONE
+    assert (
+        desk.warm.run(explain_arguments(models, texts, expected, module="calm")).exit_code == DONE
+    )
     for options in ([], ["--resume"]):
-        killed = desk.warm.run(own_arguments(calm, texts, out, *options, module="killer"))
+        killed = desk.warm.run(explain_arguments(models, texts, out, *options, module="killer"))
         assert (killed.exit_code, killed.stderr) == (9, "")
-    outcome = desk.warm.run(own_arguments(calm, texts, out, "--resume", module="killer"))
+    outcome = desk.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
     assert outcome.exit_code == QUARANTINED, outcome.stderr
-    found, sound = (lines_of(folder) for folder in (out, expected))
-    assert [n for n in range(12) if found[n] != sound[n]] == sorted(deadly)
-    for n in deadly:
-        record = json.loads(found[n])
+    actual_lines, expected_lines = (record_lines(folder) for folder in (out, expected))
+    changed = [n for n in range(12) if actual_lines[n] != expected_lines[n]]
+    assert changed == sorted(crashing_rows)
+    for n in crashing_rows:
+        record = json.loads(actual_lines[n])
         assert (record["status"], record["ordinal"], record["line"]) == ("quarantined", n, n + 1)
         assert record["reason"].startswith("the process died")
     assert not (out / "work").exists()
     assert not [*out.rglob("*.tmp")]
     before = files(out)
-    assert (
-        desk.warm.run(own_arguments(calm, texts, out, "--resume", module="killer")).exit_code == 4
-    )
+    again = desk.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
+    assert again.exit_code == QUARANTINED
     same(files(out), before)
 
 
-def with_child(desk: Desk, out: Path) -> tuple[Running, Running]:
-    """Have two processes dead over the same rows, and return a third with the child that tries."""
+def parent_and_child(desk: Desk, out: Path) -> tuple[Running, Running]:
+    """Return a run that resumes after two crashes over the same rows, and its child process."""
     path = out / "work" / "00000.journal"
     running = desk.start(out)
     wait_for(path.exists, running)
     running.kill()
     running.outcome()
-    with journal(path) as log:
-        for _death in range(2):
-            log.write(attempt=None)
-            log.watch([0, 1, 2, 3])
+    with open_journal(path) as journal:
+        for _crash in range(2):
+            journal.write(attempt=None)
+            journal.record_in_flight([0, 1, 2, 3])
     parent = desk.start(out, "--resume")
     wait_for(lambda: children_of(parent.pid, b"spawn_main"), parent)
     return parent, Running(children_of(parent.pid, b"spawn_main")[-1], out, desk.warm)
 
 
-def test_a_child_does_nothing_once_its_parent_is_dead(desk: Desk, out: Path) -> None:
-    parent, child = with_child(desk, out)
+def test_a_child_commits_nothing_after_its_parent_was_killed(desk: Desk, out: Path) -> None:
+    parent, child = parent_and_child(desk, out)
     wait_a_while(parent, 0.5)
     parent.kill()
     assert parent.outcome().exit_code == -signal.SIGKILL
@@ -144,10 +151,10 @@ def test_a_child_does_nothing_once_its_parent_is_dead(desk: Desk, out: Path) -> 
 
 
 @pytest.mark.parametrize("seconds", [0.2, 2.5])
-def test_a_terminal_that_stops_parent_and_child_is_told_once(
+def test_an_interrupt_of_parent_and_child_is_reported_once(
     desk: Desk, out: Path, seconds: float
 ) -> None:
-    parent, child = with_child(desk, out)
+    parent, child = parent_and_child(desk, out)
     wait_a_while(child, seconds)
     child.kill(signal.SIGINT)
     time.sleep(0.1)
@@ -157,6 +164,6 @@ def test_a_terminal_that_stops_parent_and_child_is_told_once(
     assert child.ended
 
 
-def lines_of(out: Path) -> list[str]:
+def record_lines(out: Path) -> list[str]:
     parts = sorted((out / "records").iterdir())
     return [line for part in parts for line in part.read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,4 @@
-"""Every way to go wrong, tried as a new user would: one clear line, the right exit code."""
+"""Errors of `saliency explain`: each gives one line, at most one hint and the right exit code."""
 
 import json
 import os
@@ -25,50 +25,50 @@ from tests.support.shell import CHECKPOINT, DONE, OUTPUT, USAGE, Outcome, Shell,
 COLUMN_LIST = "its columns are"
 
 
-def test_the_run_that_the_tests_below_spoil_is_sound(shell: Shell) -> None:
+def test_the_run_that_the_other_tests_break_succeeds(shell: Shell) -> None:
     outcome = shell.explain()
     assert (outcome.exit_code, outcome.stdout) == (DONE, "")
     assert "error" not in outcome.stderr
 
 
-def test_a_model_that_is_not_there_is_named(shell: Shell) -> None:
+def test_a_missing_model_is_named(shell: Shell) -> None:
     assert "nowhere.pt" in shell.refused(USAGE, model=shell.home / "nowhere.pt")
 
 
-def test_texts_that_are_not_there_are_named(shell: Shell) -> None:
+def test_missing_texts_are_named(shell: Shell) -> None:
     assert "nowhere.csv" in shell.refused(USAGE, texts=shell.home / "nowhere.csv")
 
 
 @pytest.mark.parametrize("option", ["--tokenizer", "--config"])
-def test_a_path_given_by_an_option_that_is_not_there_is_named(shell: Shell, option: str) -> None:
+def test_a_missing_path_in_an_option_is_named(shell: Shell, option: str) -> None:
     assert "nowhere" in shell.refused(USAGE, option, shell.home / "nowhere")
 
 
 TOO_LONG = "n" * 300
-"""More than a file system takes: `Path.exists` raises instead of saying no."""
+"""Longer than a file system allows: `Path.exists` raises instead of returning False."""
 
 
 @pytest.mark.parametrize("where", ["model", "texts", "--tokenizer", "--config"])
-def test_a_path_too_long_for_the_system_is_usage(shell: Shell, where: str) -> None:
+def test_a_path_that_is_too_long_is_a_usage_error(shell: Shell, where: str) -> None:
     if where.startswith("--"):
         assert TOO_LONG in shell.refused(USAGE, where, TOO_LONG)
     else:
         assert TOO_LONG in shell.refused(USAGE, **{where: f"{TOO_LONG}.jsonl"})
 
 
-def test_an_output_folder_whose_name_is_too_long_is_an_error_of_one_line(shell: Shell) -> None:
+def test_an_output_folder_with_a_too_long_name_is_reported_in_one_line(shell: Shell) -> None:
     outcome = shell.explain(out=shell.home / TOO_LONG)
     assert outcome.exit_code in {USAGE, OUTPUT}
     assert TOO_LONG in outcome.refusal()
 
 
-def test_a_folder_that_is_no_model_is_refused(shell: Shell) -> None:
+def test_a_folder_without_a_model_is_refused(shell: Shell) -> None:
     folder = shell.home / "empty"
     folder.mkdir()
     assert "config.json" in shell.refused(CHECKPOINT, model=folder)
 
 
-def test_a_file_that_is_no_model_is_refused_by_its_suffix(shell: Shell) -> None:
+def test_a_file_with_another_suffix_than_a_models_is_refused(shell: Shell) -> None:
     assert ".pt" in shell.refused(CHECKPOINT, model=shell.texts)
 
 
@@ -98,29 +98,29 @@ def test_truncated_safetensors_are_refused(shell: Shell) -> None:
     assert str(shell.model) in shell.refused(CHECKPOINT)
 
 
-def test_a_state_dict_whose_config_is_nowhere_asks_for_it(shell: Shell) -> None:
+def test_a_state_dict_without_a_config_asks_for_the_config_option(shell: Shell) -> None:
     path = shell.as_state_dict(shell.weights())
     (shell.model / "config.json").unlink()
     assert "--config" in shell.refused(USAGE, model=path)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02.", b"PK\x03\x04" + bytes(64)])
-def test_a_file_of_rubbish_is_refused(shell: Shell, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(shell: Shell, content: bytes) -> None:
     path = shell.as_state_dict({})
     path.write_bytes(content)
     assert str(path) in shell.refused(CHECKPOINT, model=path)
 
 
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.99])
-def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, share: float) -> None:
     path = shell.as_state_dict(shell.weights())
     content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     assert "cannot be read" in shell.refused(CHECKPOINT, model=path)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ([], "list"),
         ({}, "empty dict"),
@@ -131,14 +131,14 @@ def test_a_truncated_state_dict_is_refused_as_unreadable(shell: Shell, kept: flo
     ],
     ids=str,
 )
-def test_a_file_that_holds_no_state_dict_says_what_it_holds(
-    shell: Shell, content: object, told: str
+def test_a_file_without_a_state_dict_is_refused_with_what_it_contains(
+    shell: Shell, content: object, message: str
 ) -> None:
-    assert told in shell.refused(CHECKPOINT, model=shell.as_state_dict(content))
+    assert message in shell.refused(CHECKPOINT, model=shell.as_state_dict(content))
 
 
 class Marker:
-    """Leaves a file behind where a pickle that holds it is opened by a careless reader."""
+    """An object whose pickle creates a file when it is loaded without restrictions."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -148,7 +148,7 @@ class Marker:
 
 
 class WholeModule(nn.Module):
-    """A module as `torch.save(model, path)` pickles it: by its class, and all it holds."""
+    """A module to pickle as `torch.save(model, path)` does: its class and all its attributes."""
 
     def __init__(self, marker: Marker) -> None:
         super().__init__()
@@ -168,19 +168,21 @@ def test_a_pickled_module_is_refused_and_none_of_its_code_runs(
     assert not marker.exists()
 
 
-def test_a_plain_pickle_is_refused_without_a_warning_of_a_library(shell: Shell) -> None:
+def test_a_plain_pickle_is_refused_without_a_warning_from_a_library(shell: Shell) -> None:
     marker = shell.home / "marker"
     path = shell.as_state_dict({})
     path.write_bytes(pickle.dumps(Marker(marker), protocol=4))
-    with warnings.catch_warnings(record=True) as heard:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         message = shell.refused(CHECKPOINT, model=path)
     assert "torch.save(model.state_dict(), path)" in message
-    assert heard == []
+    assert caught == []
     assert not marker.exists()
 
 
-def test_the_pickle_would_run_its_code_if_it_were_trusted(shell: Shell) -> None:
+def test_the_pickle_of_these_tests_runs_code_when_it_is_loaded_without_restrictions(
+    shell: Shell,
+) -> None:
     marker = shell.home / "marker"
     path = shell.as_state_dict({})
     torch.save(WholeModule(Marker(marker)), path)
@@ -188,7 +190,7 @@ def test_the_pickle_would_run_its_code_if_it_were_trusted(shell: Shell) -> None:
     assert marker.exists()
 
 
-def test_a_pickled_module_is_refused_in_a_process_that_distrusts_weights_only(
+def test_a_pickled_module_is_refused_where_the_environment_turns_weights_only_off(
     shell: Shell,
 ) -> None:
     marker = shell.home / "marker"
@@ -201,7 +203,7 @@ def test_a_pickled_module_is_refused_in_a_process_that_distrusts_weights_only(
     assert not shell.out.exists()
 
 
-def test_keys_that_do_not_fit_are_all_named_in_one_message(shell: Shell) -> None:
+def test_one_message_names_all_keys_that_do_not_fit(shell: Shell) -> None:
     weights = shell.weights()
     del weights["classifier.weight"], weights["bert.pooler.dense.bias"]
     weights["head.extra"] = torch.zeros(3)
@@ -219,13 +221,13 @@ def test_keys_that_do_not_fit_are_all_named_in_one_message(shell: Shell) -> None
 
 
 @pytest.mark.parametrize("key", ["classifier.weight", "bert.embeddings.word_embeddings.weight"])
-def test_a_single_missing_key_is_never_filled_in(shell: Shell, key: str) -> None:
+def test_a_single_missing_key_is_refused(shell: Shell, key: str) -> None:
     weights = shell.weights()
     del weights[key]
     assert f"missing: {key}" in shell.refused(CHECKPOINT, model=shell.as_state_dict(weights))
 
 
-def test_weights_of_a_headless_model_are_refused_by_the_name_of_the_head(shell: Shell) -> None:
+def test_weights_without_a_head_are_refused_with_the_keys_of_the_head(shell: Shell) -> None:
     weights = {
         key: value for key, value in shell.weights().items() if not key.startswith("classifier")
     }
@@ -233,12 +235,12 @@ def test_weights_of_a_headless_model_are_refused_by_the_name_of_the_head(shell: 
     assert "missing: classifier.bias, classifier.weight" in shell.refused(CHECKPOINT)
 
 
-def test_a_config_of_other_sizes_is_refused_with_both_shapes(shell: Shell) -> None:
+def test_a_config_with_other_sizes_is_refused_with_both_shapes(shell: Shell) -> None:
     shell.change_config(intermediate_size=48)
     assert "intermediate.dense.weight 64×32 for 48×32" in shell.refused(CHECKPOINT)
 
 
-def test_weights_that_are_no_numbers_are_refused(shell: Shell) -> None:
+def test_weights_that_are_not_finite_are_refused(shell: Shell) -> None:
     weights = {key: torch.full_like(value, torch.nan) for key, value in shell.weights().items()}
     assert "not finite" in shell.refused(CHECKPOINT, model=shell.as_state_dict(weights))
 
@@ -250,7 +252,7 @@ def test_a_model_without_a_tokenizer_is_refused(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"not json", b'{"version": "1.0"}'])
-def test_half_a_tokenizer_is_refused(shell: Shell, content: bytes | None) -> None:
+def test_a_damaged_or_incomplete_tokenizer_is_refused(shell: Shell, content: bytes | None) -> None:
     path = shell.model / "tokenizer.json"
     path.unlink()
     if content is not None:
@@ -278,7 +280,7 @@ def test_a_tokenizer_whose_ids_exceed_the_embedding_is_refused(shell: Shell) -> 
     ],
     ids=str,
 )
-def test_what_the_model_does_not_have_is_refused(
+def test_an_option_or_config_that_the_model_does_not_support_is_refused(
     shell: Shell, code: int, options: dict[str, str] | list[str]
 ) -> None:
     if isinstance(options, dict):
@@ -301,7 +303,7 @@ def test_what_the_model_does_not_have_is_refused(
     ],
     ids=str,
 )
-def test_a_config_that_makes_no_sense_is_refused(shell: Shell, changes: dict[str, Any]) -> None:
+def test_a_config_with_invalid_values_is_refused(shell: Shell, changes: dict[str, Any]) -> None:
     shell.change_config(**changes)
     assert str(shell.model) in shell.refused(CHECKPOINT)
 
@@ -309,12 +311,12 @@ def test_a_config_that_makes_no_sense_is_refused(shell: Shell, changes: dict[str
 @pytest.mark.parametrize(
     "content", [b"", b"not json", b"[]", b"null", b"{}", b"\xff\xfe", b"[" * 10**5]
 )
-def test_a_config_that_is_none_is_refused(shell: Shell, content: bytes) -> None:
+def test_a_config_that_is_not_a_json_object_is_refused(shell: Shell, content: bytes) -> None:
     (shell.model / "config.json").write_bytes(content)
     assert "config.json" in shell.refused(CHECKPOINT)
 
 
-def test_a_column_that_is_not_there_names_those_that_are(shell: Shell) -> None:
+def test_a_missing_column_is_refused_with_the_names_of_the_columns(shell: Shell) -> None:
     texts = shell.write("texts.csv", "body,gold\na,b\n")
     message = shell.refused(USAGE, texts=texts)
     assert "'text'" in message
@@ -325,7 +327,7 @@ def test_a_column_that_is_not_there_names_those_that_are(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "reason"),
     [
         ("empty.jsonl", b"", "holds no row"),
         ("empty.csv", b"", "holds no row"),
@@ -337,21 +339,21 @@ def test_a_column_that_is_not_there_names_those_that_are(shell: Shell) -> None:
         ("broken.csv.gz", b"\x1f\x8b no gzip", "gzip"),
     ],
 )
-def test_texts_that_cannot_be_read_at_all_are_usage(
-    shell: Shell, name: str, content: bytes, told: str
+def test_texts_that_cannot_be_read_are_a_usage_error(
+    shell: Shell, name: str, content: bytes, reason: str
 ) -> None:
     message = shell.refused(USAGE, texts=shell.write(name, content))
     assert name in message
-    assert told in message
+    assert reason in message
 
 
-def test_a_folder_given_as_texts_is_usage(shell: Shell) -> None:
+def test_a_folder_in_place_of_texts_is_a_usage_error(shell: Shell) -> None:
     folder = shell.home / "folder.csv"
     folder.mkdir()
     assert "folder.csv" in shell.refused(USAGE, texts=folder)
 
 
-def test_a_report_is_not_replaced_unless_asked(shell: Shell) -> None:
+def test_a_report_is_replaced_only_with_overwrite(shell: Shell) -> None:
     assert shell.explain().exit_code == DONE
     before = (shell.out / "index.html").read_bytes()
     assert "--overwrite" in shell.refused(USAGE)
@@ -360,14 +362,14 @@ def test_a_report_is_not_replaced_unless_asked(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--overwrite"]])
-@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "foreign"])
-def test_what_no_run_wrote_is_never_written_over(
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link", "unknown file"])
+def test_files_that_no_run_wrote_are_never_overwritten(
     shell: Shell, kind: str, options: list[str]
 ) -> None:
     target = shell.home / "target"
     if kind == "file":
         shell.out.write_text("mine")
-    elif kind == "foreign":
+    elif kind == "unknown file":
         shell.out.mkdir()
         (shell.out / "thesis.txt").write_text("mine")
     else:
@@ -379,7 +381,7 @@ def test_what_no_run_wrote_is_never_written_over(
     assert str(shell.out) in outcome.refusal()
     if kind == "file":
         assert shell.out.read_text() == "mine"
-    elif kind == "foreign":
+    elif kind == "unknown file":
         assert "thesis.txt" in outcome.stderr
         assert (shell.out / "thesis.txt").read_text() == "mine"
         assert len(list(shell.out.iterdir())) == 1
@@ -388,14 +390,14 @@ def test_what_no_run_wrote_is_never_written_over(
         assert target.exists() is (kind == "link")
 
 
-def test_output_that_cannot_be_written_is_an_error_of_its_own(shell: Shell) -> None:
+def test_output_that_cannot_be_written_is_an_output_error(shell: Shell) -> None:
     out = shell.texts / "below" / "a file"
     assert "cannot be written" in shell.refused(OUTPUT, out=out)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 @pytest.mark.parametrize("name", ["records/part-00000.jsonl", "manifest.json", "index.html"])
-def test_a_disk_that_fills_up_is_an_error_of_its_own(
+def test_a_full_disk_is_an_output_error(
     shell: Shell, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Path.open
@@ -414,7 +416,7 @@ def test_a_disk_that_fills_up_is_an_error_of_its_own(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--samples", "3"], "odd"),
         (["--samples", "0"], "at least 1"),
@@ -433,30 +435,30 @@ def test_a_disk_that_fills_up_is_an_error_of_its_own(
     ],
     ids=ascii,
 )
-def test_an_option_that_does_not_fit_says_what_would(
-    shell: Shell, options: list[str], told: str
+def test_an_invalid_option_is_refused_with_what_is_valid(
+    shell: Shell, options: list[str], message: str
 ) -> None:
-    assert told in shell.refused(USAGE, *options)
+    assert message in shell.refused(USAGE, *options)
 
 
 @pytest.mark.parametrize("length", [1, 2])
-def test_a_length_that_has_no_room_beside_the_special_tokens_is_refused(
-    shell: Shell, length: int
-) -> None:
+def test_a_max_length_without_space_for_text_is_refused(shell: Shell, length: int) -> None:
     texts = shell.write("long.jsonl", json.dumps({"text": "free call now " * 40}))
     assert "--max-length" in shell.refused(USAGE, "--max-length", length, texts=texts)
 
 
-def test_cuda_is_refused_where_there_is_none(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_is_refused_on_a_machine_without_it(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "no CUDA device" in shell.refused(USAGE, "--device", "cuda")
 
 
-def test_a_layer_that_embeds_nothing_is_refused_by_its_name(shell: Shell) -> None:
+def test_a_layer_that_is_no_embedding_is_refused_by_its_name(shell: Shell) -> None:
     assert "classifier" in shell.refused(CHECKPOINT, "--embedding-layer", "classifier")
 
 
-def test_the_preset_needs_a_block_of_embeddings(shell: Shell) -> None:
+def test_the_preset_needs_a_block_of_embedding_layers(shell: Shell) -> None:
     model = save_gpt2(shell.home / "gpt2")
     assert "--embedding-layer" in shell.refused(USAGE, "--preset", "allennlp", model=model)
 
@@ -472,7 +474,7 @@ def test_the_preset_needs_a_block_of_embeddings(shell: Shell) -> None:
     ],
     ids=" ".join,
 )
-def test_an_option_outside_its_range_is_usage_without_a_traceback(
+def test_an_option_out_of_range_is_a_usage_error_without_a_traceback(
     shell: Shell, options: list[str]
 ) -> None:
     outcome = shell.explain(*options)
@@ -482,7 +484,7 @@ def test_an_option_outside_its_range_is_usage_without_a_traceback(
     assert not shell.out.exists()
 
 
-def test_debug_shows_the_traceback_and_ends_as_without_it(shell: Shell) -> None:
+def test_debug_prints_the_traceback_before_the_error_message(shell: Shell) -> None:
     outcome = shell.explain("--debug", model=shell.home / "nowhere.pt")
     assert (outcome.exit_code, outcome.stdout) == (USAGE, "")
     assert outcome.stderr.startswith("Traceback (most recent call last):\n")
@@ -490,29 +492,29 @@ def test_debug_shows_the_traceback_and_ends_as_without_it(shell: Shell) -> None:
     assert outcome.stderr.splitlines()[-1].startswith("error: ")
 
 
-def test_quiet_still_tells_of_errors(shell: Shell) -> None:
+def test_quiet_still_prints_errors(shell: Shell) -> None:
     assert "nowhere" in shell.refused(USAGE, "--quiet", model=shell.home / "nowhere.pt")
 
 
 HOSTILE_NAMES = [b"caf\xe9", b"tab\there\x1b[31m", "\u202egnp".encode(), b"-", b"a b'\"\\"]
-"""Bytes that are no UTF-8, and names that act where they are shown."""
+"""Names that are not UTF-8, or contain control characters or quotes."""
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_texts_of_any_file_name_are_explained(shell: Shell, name: bytes) -> None:
+def test_texts_with_any_file_name_are_explained(shell: Shell, name: bytes) -> None:
     texts = shell.write(os.fsdecode(name + b".jsonl"), '{"text": "ok"}\n')
     assert shell.explain(texts=texts).exit_code == DONE
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_state_dict_of_any_file_name_is_explained(shell: Shell, name: bytes) -> None:
+def test_a_state_dict_with_any_file_name_is_explained(shell: Shell, name: bytes) -> None:
     path = shell.as_state_dict(shell.weights())
     path = path.rename(shell.model / os.fsdecode(name + b".pt"))
     assert shell.explain(model=path).exit_code == DONE
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_a_report_goes_into_a_folder_of_any_name(shell: Shell, name: bytes) -> None:
+def test_a_report_is_written_to_a_folder_with_any_name(shell: Shell, name: bytes) -> None:
     out = shell.home / os.fsdecode(name)
     assert shell.explain(out=out).exit_code == DONE
     assert (out / "index.html").is_file()
@@ -524,8 +526,8 @@ def test_a_folder_that_the_tokenizers_cannot_open_is_refused_in_one_line(shell: 
 
 
 @pytest.fixture
-def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a run that takes some seconds, and wait until its records are begun."""
+def running(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
+    """A run that takes some seconds, after it has begun to write records."""
     process = subprocess.Popen(
         [sys.executable, "-m", "saliency_cli", *shell.arguments(texts="-")],
         stdin=subprocess.PIPE,
@@ -537,10 +539,10 @@ def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
         process.stdin.writelines(b'{"text": "you won prize %d"}\n' % n for n in range(20_000))
         process.stdin.close()
         part = shell.out / "records" / "part-00000.jsonl.tmp"
-        begun = time.monotonic()
+        started = time.monotonic()
         while not part.exists():
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < begun + 60
+            assert time.monotonic() < started + 60
             time.sleep(0.02)
         yield process
     finally:
@@ -550,15 +552,15 @@ def under_way(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_run_that_is_stopped_ends_in_one_line_and_leaves_nothing_that_looks_whole(
-    shell: Shell, under_way: subprocess.Popen[bytes], number: signal.Signals, exit_code: int
+def test_a_stopped_run_prints_one_line_and_leaves_no_page_or_temporary_file(
+    shell: Shell, running: subprocess.Popen[bytes], number: signal.Signals, exit_code: int
 ) -> None:
-    under_way.send_signal(number)
-    under_way.wait(timeout=30)
-    assert under_way.returncode == exit_code
-    assert under_way.stdout is not None
-    assert under_way.stderr is not None
-    told = Outcome(exit_code, under_way.stdout.read().decode(), under_way.stderr.read().decode())
-    assert number.name in told.refusal()
+    running.send_signal(number)
+    running.wait(timeout=30)
+    assert running.returncode == exit_code
+    assert running.stdout is not None
+    assert running.stderr is not None
+    outcome = Outcome(exit_code, running.stdout.read().decode(), running.stderr.read().decode())
+    assert number.name in outcome.refusal()
     assert not [*shell.out.rglob("*.tmp"), *shell.out.rglob("*.html")]
     assert CliRunner().invoke(app, ["report", str(shell.out)]).exit_code == USAGE

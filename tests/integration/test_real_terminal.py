@@ -1,6 +1,7 @@
-"""A real terminal, and texts, names and files that try to act on it: it sees escapes, all visible.
+"""Hostile texts, names and files on a real terminal: their control characters are shown as escapes.
 
-Rich's own sequences are the only ones let through: colours (SGR), and the moves that draw progress.
+The terminal may receive only the sequences that Rich sends: colours (SGR), and the cursor movements
+of the progress bar.
 """
 
 import json
@@ -34,30 +35,34 @@ ATTACKS = {
 ATTACK = "".join(ATTACKS.values())
 NAME = ATTACK.replace("/", "|")
 """All attacks in one text, and in the name of a file."""
-OWN = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[ABCDGK]|\x1b\[2K|\r")
-"""What Rich sends: colours, the cursor hidden and shown, lines drawn anew."""
-QUIET = {"NO_COLOR": "1", "TERM": "dumb"}
+RICH_SEQUENCES = re.compile(r"\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[[0-9]*[ABCDGK]|\x1b\[2K|\r")
+"""The sequences that Rich sends: colours, cursor hidden or shown, lines redrawn."""
+PLAIN = {"NO_COLOR": "1", "TERM": "dumb"}
 RICH = {"TERM": "xterm-256color", "COLUMNS": "120"}
 
 
 @dataclass(frozen=True, slots=True)
-class RowStats:
-    """What a terminal was sent, and the exit code of who sent it."""
+class TerminalResult:
+    """The exit code of a process, and everything that it sent to its terminal."""
 
     exit_code: int
     screen: str
 
-    def calm(self, *, own: bool) -> str:
-        """Return what is on the screen, having seen that nothing of it acts but what is Rich's."""
-        rest = OWN.sub("", self.screen) if own else self.screen.replace("\r\n", "\n")
-        acting = {c for c in rest if c != "\n" and acts(c)}
-        assert not acting, (acting, self.screen)
-        assert "Traceback" not in rest
-        return rest
+    def safe_text(self, *, rich: bool) -> str:
+        """Return the text on the screen, after asserting that it has no control character.
+
+        Args:
+            rich: Whether the sequences of Rich are allowed, and removed.
+        """
+        text = RICH_SEQUENCES.sub("", self.screen) if rich else self.screen.replace("\r\n", "\n")
+        controls = {c for c in text if c != "\n" and is_control(c)}
+        assert not controls, (controls, self.screen)
+        assert "Traceback" not in text
+        return text
 
 
-def acts(character: str) -> bool:
-    """Say whether a character does something to a terminal, or is there and not seen."""
+def is_control(character: str) -> bool:
+    """Whether a character can control a terminal, or is invisible."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
@@ -68,34 +73,35 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
         yield process
 
 
-def on_a_terminal(warm: Warm, *arguments: object, **environment: str) -> RowStats:
-    """Run the command line with a terminal for standard output and for standard error."""
-    ours, theirs = pty.openpty()
-    positions = {"NO_COLOR": "", **RICH, **environment}
+def run_on_terminal(warm: Warm, *arguments: object, **environment: str) -> TerminalResult:
+    """Run the command line with a terminal as standard input, output and error."""
+    controller, terminal = pty.openpty()
     try:
         running = warm.start(
-            [*map(str, arguments)], terminal=os.ttyname(theirs), environment=positions
+            [*map(str, arguments)],
+            terminal=os.ttyname(terminal),
+            environment={"NO_COLOR": "", **RICH, **environment},
         )
-        screen = b"".join(iter(lambda: read_terminal(ours, running), b""))
-        return RowStats(running.exit_code(), screen.decode())
+        screen = b"".join(iter(lambda: read_terminal(controller, running), b""))
+        return TerminalResult(running.exit_code(), screen.decode())
     finally:
-        os.close(theirs)
-        os.close(ours)
+        os.close(terminal)
+        os.close(controller)
 
 
 def read_terminal(terminal: int, running: Running) -> bytes:
-    """Read what comes next; nothing comes once the process has ended and all of it is read."""
+    """Return the next bytes, or nothing if the process has ended and everything is read."""
     while True:
-        over = running.ended
-        if select.select([terminal], [], [], 0 if over else 0.05)[0]:
+        ended = running.ended
+        if select.select([terminal], [], [], 0 if ended else 0.05)[0]:
             return os.read(terminal, 4096)
-        if over:
+        if ended:
             return b""
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose model, texts and labels all have attacks for names."""
+    """A folder whose model, texts and labels have control sequences in their names."""
     home = tmp_path_factory.mktemp("hostile")
     model = save_bert(home / NAME, labels=(ATTACK, "ham"))
     path = model / "tokenizer.json"
@@ -110,44 +116,44 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.parametrize(("environment", "own"), [(RICH, True), (QUIET, False)])
-def test_a_run_over_hostile_texts_leaves_the_terminal_alone(
-    warm: Warm, hostile: Path, tmp_path: Path, environment: dict[str, str], *, own: bool
+@pytest.mark.parametrize(("environment", "rich"), [(RICH, True), (PLAIN, False)])
+def test_explain_and_report_send_no_control_sequence_of_hostile_texts(
+    warm: Warm, hostile: Path, tmp_path: Path, environment: dict[str, str], *, rich: bool
 ) -> None:
     out = tmp_path / NAME
     files = (hostile / NAME, hostile / f"{NAME}.jsonl", "--out", out)
-    seen = on_a_terminal(warm, "explain", *files, "--json", "--title", ATTACK, **environment)
-    assert r"\x1b]0;owned\x07" in seen.calm(own=own)
-    assert seen.exit_code == 4
-    report = on_a_terminal(warm, "report", out, "--title", ATTACK, **environment)
-    assert r"\x1b]0;owned\x07" in report.calm(own=own)
+    result = run_on_terminal(warm, "explain", *files, "--json", "--title", ATTACK, **environment)
+    assert r"\x1b]0;owned\x07" in result.safe_text(rich=rich)
+    assert result.exit_code == 4
+    report = run_on_terminal(warm, "report", out, "--title", ATTACK, **environment)
+    assert r"\x1b]0;owned\x07" in report.safe_text(rich=rich)
     assert report.exit_code == DONE
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_what_is_shown_leaves_the_terminal_alone(
+def test_show_sends_no_control_sequence_of_a_hostile_text(
     warm: Warm, hostile: Path, options: list[str]
 ) -> None:
-    seen = on_a_terminal(
+    result = run_on_terminal(
         warm, "show", hostile / NAME, f"free {ATTACK} call", "--target", "all", *options, **RICH
     )
-    assert seen.exit_code == DONE, seen.screen
-    shown = seen.calm(own=True)
+    assert result.exit_code == DONE, result.screen
+    shown = result.safe_text(rich=True)
     assert ("\\u001b]0;owned\\u0007" if options else r"\x1b]0;owned\x07") in shown
     assert "[bold red]x[/bold red]" in shown
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_an_inspection_leaves_the_terminal_alone(
+def test_inspect_sends_no_control_sequence_of_a_hostile_model(
     warm: Warm, hostile: Path, options: list[str]
 ) -> None:
-    seen = on_a_terminal(warm, "inspect", hostile / NAME, *options, **RICH)
-    assert seen.exit_code == DONE, seen.screen
-    assert ("\\u001b]0;owned" if options else r"\x1b]0;owned") in seen.calm(own=True)
+    result = run_on_terminal(warm, "inspect", hostile / NAME, *options, **RICH)
+    assert result.exit_code == DONE, result.screen
+    assert ("\\u001b]0;owned" if options else r"\x1b]0;owned") in result.safe_text(rich=True)
 
 
 def refusals(hostile: Path) -> dict[str, tuple[int, list[object]]]:
-    """Return command lines that are refused, each with its exit code."""
+    """Return invalid command lines by name, each with its exit code."""
     model, texts = hostile / NAME, hostile / f"{NAME}.jsonl"
     explain = ["explain", model, texts]
     return {
@@ -188,8 +194,10 @@ REFUSALS = [*refusals(Path())]
 
 
 @pytest.mark.parametrize("which", REFUSALS)
-def test_a_refused_command_line_is_quoted_as_text(warm: Warm, hostile: Path, which: str) -> None:
+def test_an_error_sends_no_control_sequence_of_a_hostile_command_line(
+    warm: Warm, hostile: Path, which: str
+) -> None:
     code, arguments = refusals(hostile)[which]
-    seen = on_a_terminal(warm, *arguments)
-    shown = seen.calm(own=True)
-    assert seen.exit_code == code, shown
+    result = run_on_terminal(warm, *arguments)
+    shown = result.safe_text(rich=True)
+    assert result.exit_code == code, shown

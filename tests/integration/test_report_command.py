@@ -17,7 +17,7 @@ from saliency_cli.cli.app import app
 from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
 from saliency_cli.report import render
-from saliency_cli.runs.finished_run import Run, open_run
+from saliency_cli.runs.finished_run import FinishedRun, open_run
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 from tests.support.paths import ROOT
@@ -122,8 +122,8 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         (b"", "is damaged"),
         (b"[" * 100_000, "nested too deeply"),
         (b"\xff\xfe", "is damaged"),
-        (b"[]", "no JSON object"),
-        (b'{"schema": NaN}', "NaN is no JSON"),
+        (b"[]", "not a JSON object"),
+        (b'{"schema": NaN}', "NaN is not valid JSON"),
         (b"{}", "its schema is None"),
         (b'{"schema": 1}', "its schema is 1, and 2 is read here"),
         (b'{"schema": 2}', "versions is missing"),
@@ -207,7 +207,7 @@ def test_no_damage_to_a_record_causes_a_traceback(
     run = open_run(folder)
     if _refused(run):
         with pytest.raises(UsageError, match="line 1"):
-            run.check()
+            run.check_records()
     else:
         render(run.folder, PageChoice())
         for name, each in EXPORTS.items():
@@ -240,10 +240,10 @@ def test_no_damage_to_the_manifest_causes_a_traceback(
     shutil.rmtree(folder.path)
 
 
-def _refused(run: Run) -> bool:
+def _refused(run: FinishedRun) -> bool:
     """Return whether the check of a run raises."""
     try:
-        run.check()
+        run.check_records()
     except UsageError:
         return True
     return False
@@ -260,6 +260,6 @@ def test_a_pages_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     folder = many(tmp_path / "run")
     elsewhere = (folder / "pages").rename(tmp_path / "elsewhere")
     (folder / "pages").symlink_to(elsewhere)
-    assert "in the way" in report(folder, code=2).stderr
+    assert "is not a folder that saliency made" in report(folder, code=2).stderr
     names = {path.name for path in elsewhere.iterdir()}
     assert names == {"page-0001.html", "page-0002.html", "index-0001.js"}

@@ -1,34 +1,28 @@
-"""One run by several processes: the bytes are those of one."""
+"""Runs with `--shard`: several processes write the same bytes as one."""
 
 import signal
 from pathlib import Path
 
-from tests.support.faults import (
-    QUARANTINED,
-    Desk,
-    files,
-    same,
-    wait_for,
-)
+from tests.support.faults import QUARANTINED, Desk, files, same, wait_for
 from tests.support.shell import DONE, USAGE
 
 
-def test_two_halves_at_once_are_a_whole(desk: Desk, out: Path) -> None:
+def test_two_processes_at_once_explain_the_whole_input(desk: Desk, out: Path) -> None:
     both = [desk.start(out, "--shard", f"{n}/2") for n in (1, 2)]
-    codes = {each.outcome().exit_code for each in both}
+    codes = {process.outcome().exit_code for process in both}
     assert codes <= {DONE, QUARANTINED}
-    finished_by_report(desk, out)
+    finish_by_report(desk, out)
 
 
-def finished_by_report(desk: Desk, out: Path) -> None:
-    """Have `report` finish a run; see that it is what one process leaves."""
+def finish_by_report(desk: Desk, out: Path) -> None:
+    """Finish a run with `saliency report`, and assert that its files are those of one process."""
     assert not (out / "index.html").exists()
     outcome = desk.warm.run(["report", str(out)])
     assert outcome.exit_code == DONE, outcome.stderr
     same(files(out), desk.whole)
 
 
-def test_shards_are_explained_in_any_order(desk: Desk, out: Path) -> None:
+def test_shares_can_be_explained_in_any_order(desk: Desk, out: Path) -> None:
     codes = [desk.explain(out, "--shard", f"{n}/3").exit_code for n in (3, 1)]
     assert codes == [DONE, DONE]
     before = files(out)
@@ -37,20 +31,20 @@ def test_shards_are_explained_in_any_order(desk: Desk, out: Path) -> None:
     assert all(f" {n}," in outcome.refusal() or f" {n}\n" in outcome.stderr for n in (1, 4, 7, 10))
     assert files(out) == before
     assert desk.explain(out, "--shard", "2/3").exit_code == QUARANTINED
-    finished_by_report(desk, out)
+    finish_by_report(desk, out)
 
 
-def test_many_processes_may_have_the_same_share(desk: Desk, out: Path) -> None:
+def test_several_processes_can_work_on_the_same_share(desk: Desk, out: Path) -> None:
     running = [desk.start(out, "--shard", "1/1") for _ in range(3)]
-    assert {each.outcome().exit_code for each in running} == {QUARANTINED}
-    finished_by_report(desk, out)
+    assert {process.outcome().exit_code for process in running} == {QUARANTINED}
+    finish_by_report(desk, out)
 
 
-def test_a_share_that_is_killed_is_taken_up_again(desk: Desk, out: Path) -> None:
+def test_a_run_is_resumed_after_the_process_of_a_share_was_killed(desk: Desk, out: Path) -> None:
     both = [desk.start(out, "--shard", f"{n}/2") for n in (1, 2)]
     wait_for((out / "records" / "part-00002.jsonl").exists, both[0])
     both[0].kill()
-    outcomes = [each.outcome() for each in both]
+    outcomes = [process.outcome() for process in both]
     assert outcomes[0].exit_code == -signal.SIGKILL
     assert outcomes[1].exit_code in {DONE, QUARANTINED}
     desk.resumed(out)

@@ -1,4 +1,4 @@
-"""The journal of a shard: a row that kills is found in few deaths, and no other is convicted."""
+"""The crash journal of a shard: crashing rows are found in few crashes, and no other row is."""
 
 from math import ceil, log2
 from pathlib import Path
@@ -11,42 +11,43 @@ from saliency_cli.errors import OutputError
 from saliency_cli.runs.crash_journal import (
     Journal,
     crash_limit_reached,
-    journal,
     needs_isolation,
     next_step,
+    open_journal,
     read_history,
     record_crash,
 )
 
 
-def die(log: Journal, rows: tuple[int, ...] | None, *, at: list[int], seen: bool) -> None:
-    """Write what a process leaves that dies while it is at some rows."""
-    log.write(attempt=rows if rows is None else [*rows])
-    log.watch(at)
-    if seen:
-        log.write(seen=True)
+def crash(
+    journal: Journal, rows: tuple[int, ...] | None, *, in_flight: list[int], recorded: bool
+) -> None:
+    """Write the entries that a crashed attempt at `rows` leaves in the journal."""
+    journal.write(attempt=rows if rows is None else [*rows])
+    journal.record_in_flight(in_flight)
+    if recorded:
+        journal.write(crash_recorded=True)
 
 
-def convict(path: Path, *, killers: set[int], in_flight: list[int]) -> list[int]:
-    """Play a shard whose process dies over `killers` until it is done; return the steps' deaths."""
-    deaths = []
-    with journal(path) as log:
+def simulate_shard(path: Path, *, crashing_rows: set[int], in_flight: list[int]) -> int:
+    """Explain a shard, without a model, until it is committed; return the number of crashes."""
+    crashes = 0
+    with open_journal(path) as journal:
         while True:
             history = read_history(path)
             step = next_step(history)
             if step.crashing_row is not None:
-                log.write(crashing_row=step.crashing_row)
+                journal.write(crashing_row=step.crashing_row)
                 continue
             rows = in_flight if step.rows is None else [*step.rows]
-            alive = {*rows} - {*history.quarantined}
-            if killers & alive:
-                die(log, step.rows, at=rows, seen=True)
-                deaths.append(len(rows))
+            if crashing_rows & ({*rows} - {*history.quarantined}):
+                crash(journal, step.rows, in_flight=rows, recorded=True)
+                crashes += 1
                 continue
-            with log.attempt(step.rows):
-                log.watch(rows)
+            with journal.attempt(step.rows):
+                journal.record_in_flight(rows)
             if step.rows is None:
-                return deaths
+                return crashes
 
 
 @pytest.fixture
@@ -55,23 +56,23 @@ def path(tmp_path: Path) -> Path:
 
 
 @given(data=st.data(), count=st.integers(1, 200))
-def test_the_row_that_kills_is_found_in_few_deaths(
+def test_a_crashing_row_is_found_in_few_crashes(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, count: int
 ) -> None:
     path = tmp_path_factory.mktemp("shard") / "journal"
-    killer = data.draw(st.integers(0, count - 1))
-    deaths = convict(path, killers={killer}, in_flight=list(range(count)))
-    assert read_history(path).quarantined == [killer]
-    assert len(deaths) <= 2 + ceil(log2(count)) + 2
+    row = data.draw(st.integers(0, count - 1))
+    crashes = simulate_shard(path, crashing_rows={row}, in_flight=list(range(count)))
+    assert read_history(path).quarantined == [row]
+    assert crashes <= 2 + ceil(log2(count)) + 2
 
 
-@given(killers=st.sets(st.integers(0, 30), min_size=1, max_size=4))
-def test_every_row_that_kills_is_found_and_no_other(
-    tmp_path_factory: pytest.TempPathFactory, killers: set[int]
+@given(crashing_rows=st.sets(st.integers(0, 30), min_size=1, max_size=4))
+def test_all_crashing_rows_are_found_and_no_other_row(
+    tmp_path_factory: pytest.TempPathFactory, crashing_rows: set[int]
 ) -> None:
     path = tmp_path_factory.mktemp("shard") / "journal"
-    convict(path, killers=killers, in_flight=list(range(31)))
-    assert {*read_history(path).quarantined} == killers
+    simulate_shard(path, crashing_rows=crashing_rows, in_flight=list(range(31)))
+    assert {*read_history(path).quarantined} == crashing_rows
 
 
 @given(
@@ -79,84 +80,84 @@ def test_every_row_that_kills_is_found_and_no_other(
         st.lists(st.integers(0, 9), min_size=1, max_size=10, unique=True), min_size=1, max_size=30
     )
 )
-def test_a_run_that_is_killed_from_outside_convicts_no_row(
+def test_a_run_that_is_killed_from_outside_quarantines_no_row(
     tmp_path_factory: pytest.TempPathFactory, kills: list[list[int]]
 ) -> None:
     path = tmp_path_factory.mktemp("shard") / "journal"
-    with journal(path) as log:
+    with open_journal(path) as journal:
         for rows in kills:
             step = next_step(read_history(path))
             assert step.crashing_row is None
-            die(log, step.rows, at=rows, seen=False)
+            crash(journal, step.rows, in_flight=rows, recorded=False)
     assert not crash_limit_reached(read_history(path))
 
 
-def test_deaths_over_other_rows_each_time_suspect_none(path: Path) -> None:
-    with journal(path) as log:
-        die(log, None, at=[1, 2], seen=False)
-        die(log, None, at=[3, 4], seen=False)
+def test_crashes_without_common_rows_give_no_suspects(path: Path) -> None:
+    with open_journal(path) as journal:
+        crash(journal, None, in_flight=[1, 2], recorded=False)
+        crash(journal, None, in_flight=[3, 4], recorded=False)
     assert not needs_isolation(path)
     assert next_step(read_history(path)).rows is None
 
 
-def test_two_deaths_over_common_rows_have_those_tried_by_halves(path: Path) -> None:
-    with journal(path) as log:
-        die(log, None, at=[1, 2, 3, 4, 5], seen=False)
-        die(log, None, at=[2, 3, 4, 5, 6], seen=False)
+def test_after_two_crashes_with_common_rows_these_are_tried_half_by_half(path: Path) -> None:
+    with open_journal(path) as journal:
+        crash(journal, None, in_flight=[1, 2, 3, 4, 5], recorded=False)
+        crash(journal, None, in_flight=[2, 3, 4, 5, 6], recorded=False)
         assert needs_isolation(path)
         assert next_step(read_history(path)).rows == (2, 3)
-        with log.attempt((2, 3)):
+        with journal.attempt((2, 3)):
             pass
         assert next_step(read_history(path)).rows == (4, 5)
 
 
-def test_an_attempt_that_ends_with_an_exception_is_no_death_and_clears_no_row(path: Path) -> None:
-    with journal(path) as log:
-        die(log, None, at=[1, 2], seen=True)
-        die(log, None, at=[1, 2], seen=True)
-        with pytest.raises(KeyboardInterrupt), log.attempt((1,)):
+def test_an_attempt_that_ends_with_an_exception_is_no_crash_and_clears_no_row(path: Path) -> None:
+    with open_journal(path) as journal:
+        crash(journal, None, in_flight=[1, 2], recorded=True)
+        crash(journal, None, in_flight=[1, 2], recorded=True)
+        with pytest.raises(KeyboardInterrupt), journal.attempt((1,)):
             raise KeyboardInterrupt
-    assert len(read_history(path).deaths) == 2
+    assert len(read_history(path).crashes) == 2
     assert next_step(read_history(path)).rows == (1,)
 
 
-def test_a_shard_that_dies_with_no_row_to_blame_is_given_up(path: Path) -> None:
-    with journal(path) as log:
+def test_a_shard_that_crashes_without_a_crashing_row_reaches_the_crash_limit(path: Path) -> None:
+    with open_journal(path) as journal:
         for _ in range(4):
-            die(log, None, at=[1, 2], seen=True)
+            crash(journal, None, in_flight=[1, 2], recorded=True)
             for half in ((1,), (2,)):
-                with log.attempt(half):
+                with journal.attempt(half):
                     pass
         assert not crash_limit_reached(read_history(path))
-        die(log, None, at=[1, 2], seen=True)
+        crash(journal, None, in_flight=[1, 2], recorded=True)
     assert crash_limit_reached(read_history(path))
 
 
-def test_each_thread_is_at_its_own_rows(path: Path) -> None:
-    with journal(path) as log:
+def test_rows_in_flight_are_kept_per_thread(path: Path) -> None:
+    with open_journal(path) as journal:
         for _ in range(2):
-            log.write(attempt=None)
-            log.write(thread=1, rows=[1])
-            log.write(thread=2, rows=[2])
-            log.write(thread=1, rows=[3])
+            journal.write(attempt=None)
+            journal.write(thread=1, rows=[1])
+            journal.write(thread=2, rows=[2])
+            journal.write(thread=1, rows=[3])
     assert read_history(path).suspects == (2, 3)
 
 
 @pytest.mark.parametrize("torn", ["", '{"thr', "\x00\x00", '{"attempt":'])
-def test_a_line_that_was_not_written_whole_is_none(path: Path, torn: str) -> None:
-    with journal(path) as log:
-        die(log, None, at=[1], seen=False)
+def test_a_line_that_was_not_written_completely_is_skipped(path: Path, torn: str) -> None:
+    with open_journal(path) as journal:
+        crash(journal, None, in_flight=[1], recorded=False)
     with path.open("a") as stream:
         stream.write(torn + "\n")
     record_crash(path)
-    (death,) = read_history(path).deaths
-    assert (death.seen, death.suspects) == (True, {1})
+    (only,) = read_history(path).crashes
+    assert (only.crash_recorded, only.suspects) == (True, {1})
 
 
-def test_a_link_in_the_journals_place_is_not_followed(path: Path) -> None:
+def test_a_symbolic_link_in_place_of_the_journal_is_not_followed(path: Path) -> None:
     elsewhere = path.with_name("elsewhere")
     elsewhere.write_text("mine")
     path.symlink_to(elsewhere)
-    with pytest.raises(OutputError), journal(path):
+    with pytest.raises(OutputError), open_journal(path):
         pass
     assert elsewhere.read_text() == "mine"

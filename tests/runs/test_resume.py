@@ -1,4 +1,4 @@
-"""Who may go on with a run: the same model, the same texts, the same options, or nobody."""
+"""A run is resumed only with the same model, texts and options that it was started with."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ from tests.support.faults import (
 )
 from tests.support.shell import USAGE
 
-OTHER = {
+CHANGED_OPTIONS = {
     "--noise": ["--noise", "0.02"],
     "--samples": ["--samples", "4"],
     "--seed": ["--seed", "1"],
@@ -43,19 +43,19 @@ OTHER = {
 
 @pytest.fixture(scope="module")
 def unfinished(desk: Desk) -> Path:
-    """A run that was killed, for tests that must not change it."""
+    """The folder of a run that was killed; tests must not change it."""
     out = desk.home / "unfinished"
     kill_in(desk, out, part=2)
     return out
 
 
-@pytest.mark.parametrize("option", OTHER)
-@pytest.mark.parametrize("going_on", [["--resume"], ["--shard", "1/2"]])
-def test_a_run_goes_on_with_the_options_it_was_begun_with(
-    desk: Desk, unfinished: Path, option: str, going_on: list[str]
+@pytest.mark.parametrize("option", CHANGED_OPTIONS)
+@pytest.mark.parametrize("resume", [["--resume"], ["--shard", "1/2"]])
+def test_a_run_is_not_resumed_with_other_options(
+    desk: Desk, unfinished: Path, option: str, resume: list[str]
 ) -> None:
     before = files(unfinished)
-    outcome = desk.explain(unfinished, *going_on, *OTHER[option])
+    outcome = desk.explain(unfinished, *resume, *CHANGED_OPTIONS[option])
     assert outcome.exit_code == USAGE, outcome.stderr
     assert option in outcome.refusal()
     assert files(unfinished) == before
@@ -88,7 +88,7 @@ def shorten_input(desk: Desk, home: Path) -> dict[str, Path | str]:
     return {"texts": texts}
 
 
-@pytest.mark.parametrize("going_on", [["--resume"], ["--shard", "1/2"]])
+@pytest.mark.parametrize("resume", [["--resume"], ["--shard", "1/2"]])
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -98,16 +98,16 @@ def shorten_input(desk: Desk, home: Path) -> dict[str, Path | str]:
         (shorten_input, "texts.jsonl"),
     ],
 )
-def test_a_run_goes_on_with_the_files_it_was_begun_with(
+def test_a_run_is_not_resumed_with_other_files(
     desk: Desk,
     unfinished: Path,
     tmp_path: Path,
     change: Callable[[Desk, Path], dict[str, Path | str]],
     named: str,
-    going_on: list[str],
+    resume: list[str],
 ) -> None:
     before = files(unfinished)
-    outcome = desk.explain(unfinished, *going_on, **change(desk, tmp_path))
+    outcome = desk.explain(unfinished, *resume, **change(desk, tmp_path))
     assert outcome.exit_code == USAGE, outcome.stderr
     assert named in outcome.refusal()
     assert files(unfinished) == before
@@ -128,7 +128,7 @@ def test_a_run_goes_on_with_the_files_it_was_begun_with(
     ],
     ids=" ".join,
 )
-def test_options_that_do_not_go_together_are_refused(
+def test_options_that_cannot_be_combined_are_refused(
     desk: Desk, out: Path, options: list[str]
 ) -> None:
     outcome = desk.explain(out, *options)
@@ -139,7 +139,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 @pytest.fixture(scope="module")
 def piped(desk: Desk) -> Files:
-    """What an undisturbed run over standard input leaves."""
+    """The files of an uninterrupted run over standard input."""
     out = desk.home / "piped"
     assert from_pipe(desk, out, desk.texts.read_bytes()).outcome().exit_code == QUARANTINED
     return files(out)
@@ -162,7 +162,7 @@ def test_standard_input_is_kept_until_a_run_is_finished(
     ("number", "code"),
     [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED), (signal.SIGKILL, -9)],
 )
-def test_a_pipe_that_stalls_can_be_left(
+def test_a_run_whose_input_stalls_can_be_stopped_and_resumed(
     desk: Desk, piped: Files, out: Path, number: signal.Signals, code: int
 ) -> None:
     content = desk.texts.read_bytes()
@@ -175,7 +175,7 @@ def test_a_pipe_that_stalls_can_be_left(
     same(files(out), piped)
 
 
-def test_a_new_run_does_not_read_the_input_of_the_one_it_replaces(
+def test_a_run_with_overwrite_does_not_read_the_spooled_input_of_the_earlier_run(
     desk: Desk, piped: Files, out: Path
 ) -> None:
     content = desk.texts.read_bytes()
@@ -201,7 +201,7 @@ def test_a_new_run_does_not_read_the_input_of_the_one_it_replaces(
     ],
     ids=str,
 )
-def test_a_damaged_plan_is_told_in_one_line(
+def test_a_damaged_plan_is_reported_in_one_line(
     desk: Desk, unfinished: Path, out: Path, damage: dict[str, object]
 ) -> None:
     shutil.copytree(unfinished, out)

@@ -1,4 +1,4 @@
-"""The run's folder: whole files or none, nothing of anyone else's touched, the same bytes twice."""
+"""The run folder: files are complete or absent, unknown files are kept, output is deterministic."""
 
 import errno
 import hashlib
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saliency_cli.atomic_files import committed
+from saliency_cli.atomic_files import open_atomic
 from saliency_cli.errors import Interrupted, OutputError, UsageError
 from saliency_cli.records import Record
 from saliency_cli.runs.run_folder import RecordWriter, RunFolder
@@ -45,34 +45,34 @@ records = st.lists(st.dictionaries(strings, values, max_size=4), max_size=3)
 
 
 def listing(folder: Path) -> dict[str, bytes | None]:
-    """Return what lies in a folder: files with their content, links and folders without."""
+    """Return the content of each file in a folder by its path; None for folders and links."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
 
 
-def in_order(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object whose keys must be sorted, each there once."""
+def sorted_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, after asserting that its keys are sorted and unique."""
     keys = [key for key, _ in pairs]
     assert keys == sorted(set(keys))
     return dict(pairs)
 
 
-def refuse(constant: str) -> NoReturn:
-    raise AssertionError(f"{constant} is no JSON number")
+def reject_constant(constant: str) -> NoReturn:
+    raise AssertionError(f"{constant} is not a JSON number")
 
 
-def strictly(text: str) -> Any:  # noqa: ANN401 - any JSON
-    """Read JSON whose keys are sorted and whose numbers are finite."""
-    return json.loads(text, object_pairs_hook=in_order, parse_constant=refuse)
+def parse_strict(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Parse JSON, after asserting that its keys are sorted and its numbers finite."""
+    return json.loads(text, object_pairs_hook=sorted_object, parse_constant=reject_constant)
 
 
-class Full(io.BytesIO):
-    """A file on a disk that has no room left."""
+class FullDisk(io.BytesIO):
+    """A file on a disk that is full."""
 
     def write(self, _content: object) -> int:
-        """Fail as the system does."""
+        """Raise the error that the system raises."""
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
@@ -82,11 +82,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(parts=st.lists(strings))
-def test_a_committed_file_holds_what_was_written_to_the_byte(
-    scratch: Path, parts: list[str]
-) -> None:
+def test_an_atomic_file_holds_exactly_what_was_written(scratch: Path, parts: list[str]) -> None:
     path = scratch / "below" / "file"
-    with committed(path) as stream:
+    with open_atomic(path) as stream:
         stream.writelines(parts)
     assert listing(scratch) == {"below": None, "below/file": "".join(parts).encode()}
 
@@ -95,7 +93,7 @@ def test_a_committed_file_holds_what_was_written_to_the_byte(
     "failure", [ValueError("no"), KeyboardInterrupt(), Interrupted(signal.SIGTERM)]
 )
 @pytest.mark.parametrize("before", [None, "old"])
-def test_a_file_that_was_not_written_whole_leaves_all_as_it_was(
+def test_a_file_that_was_not_written_completely_changes_nothing(
     tmp_path: Path, failure: BaseException, before: str | None
 ) -> None:
     path = tmp_path / "file"
@@ -108,16 +106,16 @@ def test_a_file_that_was_not_written_whole_leaves_all_as_it_was(
 
 
 def write_half(path: Path, failure: BaseException) -> None:
-    """Write into a file, fail on the way, and see that what bears its name is the old one."""
+    """Write to a file, assert that its name still holds the old content, and raise `failure`."""
     before = path.read_bytes() if path.exists() else None
-    with committed(path) as stream:
+    with open_atomic(path) as stream:
         stream.write("new " * 10_000)
         stream.flush()
         assert (path.read_bytes() if path.exists() else None) == before
         raise failure
 
 
-def test_an_interrupt_that_comes_as_the_file_is_opened_leaves_nothing_behind(
+def test_an_interrupt_while_the_file_is_opened_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = Path.open
@@ -127,50 +125,53 @@ def test_an_interrupt_that_comes_as_the_file_is_opened_leaves_nothing_behind(
         raise Interrupted(signal.SIGINT)
 
     monkeypatch.setattr(Path, "open", lambda path, mode, **_kwargs: interrupted(path, mode))
-    with pytest.raises(Interrupted), committed(tmp_path / "file"):
+    with pytest.raises(Interrupted), open_atomic(tmp_path / "file"):
         pass
     assert listing(tmp_path) == {}
 
 
-def test_a_file_that_cannot_take_its_name_leaves_no_other_behind(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_renamed_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.mkdir()
-    with pytest.raises(OutputError), committed(path) as stream:
+    with pytest.raises(OutputError), open_atomic(path) as stream:
         stream.write("new")
     assert listing(tmp_path) == {"file": None}
 
 
-def test_a_file_below_a_file_is_an_output_error(tmp_path: Path) -> None:
+def test_a_path_below_a_file_is_an_output_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    with pytest.raises(OutputError, match="cannot be written"), committed(tmp_path / "file" / "x"):
+    with (
+        pytest.raises(OutputError, match="cannot be written"),
+        open_atomic(tmp_path / "file" / "x"),
+    ):
         pass
     assert listing(tmp_path) == {"file": b"old"}
 
 
-def test_a_full_disk_under_the_records_is_an_output_error(tmp_path: Path) -> None:
+def test_a_full_disk_while_records_are_written_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No space left on device") as caught:
-        RecordWriter(Full(), tmp_path / "part").write({"schema": 1})
+        RecordWriter(FullDisk(), tmp_path / "part").write({"schema": 1})
     assert caught.value.exit_code == 74
     assert str(tmp_path / "part") in caught.value.message
 
 
-def test_a_full_disk_under_the_manifest_is_an_output_error(
+def test_a_full_disk_while_the_manifest_is_written_is_an_output_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "open", lambda *_args, **_kwargs: Full())
+    monkeypatch.setattr(Path, "open", lambda *_args, **_kwargs: FullDisk())
     with pytest.raises(OutputError, match=r"manifest\.json cannot be written: No space left"):
         RunFolder(tmp_path).write_manifest({"schema": 1})
 
 
 @given(rows=records)
-def test_every_record_is_one_line_that_reads_back_equal(rows: list[Record]) -> None:
+def test_a_record_is_one_line_that_parses_to_the_same_record(rows: list[Record]) -> None:
     stream = io.BytesIO()
     writer = RecordWriter(stream, Path("part"))
     for each in rows:
         writer.write(each)
     *lines, rest = stream.getvalue().decode().split("\n")
     assert rest == ""
-    assert [strictly(line) for line in lines] == rows
+    assert [parse_strict(line) for line in lines] == rows
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
@@ -182,10 +183,10 @@ def test_a_number_that_is_not_finite_is_never_written(number: float) -> None:
 
 
 def nothing(_out: Path) -> None:
-    """Leave the place empty."""
+    """Write nothing."""
 
 
-def folder(out: Path) -> None:
+def empty_folder(out: Path) -> None:
     out.mkdir()
 
 
@@ -193,8 +194,8 @@ def report(out: Path) -> None:
     write_run(out, [record(0, "free call now")])
 
 
-def begun(out: Path) -> None:
-    """Leave what a run that was killed leaves."""
+def killed_run(out: Path) -> None:
+    """Write the files of a run that was killed."""
     (out / "records").mkdir(parents=True)
     (out / "records" / "part-00000.jsonl.tmp").write_text("{")
 
@@ -217,66 +218,66 @@ def dangling_link(out: Path) -> None:
     out.symlink_to("nowhere")
 
 
-def foreign(out: Path) -> None:
+def unknown_file(out: Path) -> None:
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
 
 
-def foreign_beside_a_report(out: Path) -> None:
+def unknown_file_beside_a_report(out: Path) -> None:
     report(out)
     (out / ".thesis.tmp").write_text("mine")
 
 
-def foreign_among_the_records(out: Path) -> None:
+def unknown_file_among_the_records(out: Path) -> None:
     report(out)
     (out / "records" / "thesis.jsonl").write_text("mine")
 
 
-def foreign_among_the_pages(out: Path) -> None:
+def unknown_file_among_the_pages(out: Path) -> None:
     report(out)
     (out / "pages" / "figures").mkdir(parents=True)
     (out / "pages" / "figures" / "thesis.html").write_text("mine")
 
 
 def linked_records(out: Path) -> None:
-    """Have the records lie elsewhere, where an earlier report is that nobody asked to replace."""
+    """Link `records` to those of another report, which must not be replaced."""
     report(out.with_name("target"))
     out.mkdir()
     (out / "records").symlink_to("../target/records")
 
 
 @pytest.mark.parametrize(
-    ("place", "allowed", "replaceable"),
+    ("write", "allowed", "replaceable"),
     [
         (nothing, True, True),
-        (folder, True, True),
+        (empty_folder, True, True),
         (report, False, True),
-        (begun, False, True),
+        (killed_run, False, True),
         (interrupted_pages, False, True),
         (file, False, False),
         (link, False, False),
         (dangling_link, False, False),
-        (foreign, False, False),
-        (foreign_beside_a_report, False, False),
-        (foreign_among_the_records, False, False),
-        (foreign_among_the_pages, False, False),
+        (unknown_file, False, False),
+        (unknown_file_beside_a_report, False, False),
+        (unknown_file_among_the_records, False, False),
+        (unknown_file_among_the_pages, False, False),
         (linked_records, False, False),
     ],
 )
-def test_a_run_may_only_replace_what_a_run_wrote(
-    tmp_path: Path, place: Callable[[Path], None], *, allowed: bool, replaceable: bool
+def test_a_run_may_replace_only_files_that_a_run_wrote(
+    tmp_path: Path, write: Callable[[Path], None], *, allowed: bool, replaceable: bool
 ) -> None:
     out = tmp_path / "out"
-    place(out)
-    there = listing(tmp_path)
-    for overwrite, may in ((False, allowed), (True, replaceable)):
-        named = pytest.raises(UsageError, match=re.escape(str(out)))
-        with nullcontext() if may else named:
+    write(out)
+    before = listing(tmp_path)
+    for overwrite, accepted in ((False, allowed), (True, replaceable)):
+        refusal = pytest.raises(UsageError, match=re.escape(str(out)))
+        with nullcontext() if accepted else refusal:
             RunFolder(out).check(overwrite=overwrite)
-        assert listing(tmp_path) == there
+        assert listing(tmp_path) == before
 
 
-def test_nothing_of_an_earlier_report_is_left_when_it_is_replaced(tmp_path: Path) -> None:
+def test_a_replaced_report_leaves_no_file(tmp_path: Path) -> None:
     out = write_run(tmp_path / "out", [record(n, "free call now") for n in range(501)])
     assert (out / "pages" / "page-0002.html").exists()
     write_run(out, [record(0, "ok")])
@@ -286,7 +287,7 @@ def test_nothing_of_an_earlier_report_is_left_when_it_is_replaced(tmp_path: Path
 
 @pytest.fixture(scope="module")
 def runs(bert_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Shell, Shell]:
-    """Run the same command twice, each in a place of its own and over an earlier report."""
+    """Run the same command in two folders, each over an earlier report."""
     rows: list[object] = [
         {"text": text, "id": number, "label": label}
         for number, (text, label) in enumerate(
@@ -310,14 +311,14 @@ def test_the_same_command_twice_gives_the_same_bytes(runs: tuple[Shell, Shell]) 
     assert first == second
 
 
-def test_no_file_of_a_run_tells_where_it_was_made(runs: tuple[Shell, Shell]) -> None:
+def test_no_file_of_a_run_contains_the_path_it_was_written_to(runs: tuple[Shell, Shell]) -> None:
     for content in listing(runs[0].out).values():
         assert content is None or str(runs[0].home.parent).encode() not in content
 
 
-def test_the_manifest_tells_what_was_run_on_what(runs: tuple[Shell, Shell]) -> None:
+def test_the_manifest_names_options_counts_and_hashes(runs: tuple[Shell, Shell]) -> None:
     shell = runs[0]
-    manifest = strictly((shell.out / "manifest.json").read_text(encoding="utf-8"))
+    manifest = parse_strict((shell.out / "manifest.json").read_text(encoding="utf-8"))
     assert {"versions", "seed", "options", "device", "dtype", "hashes", "counts"} <= set(manifest)
     assert (manifest["seed"], manifest["device"], manifest["dtype"]) == (0, "cpu", "float32")
     assert (manifest["counts"]["ok"], manifest["counts"]["quarantined"]) == (6, 2)
@@ -340,10 +341,10 @@ def test_the_manifest_holds_no_absolute_path(runs: tuple[Shell, Shell]) -> None:
     assert text.endswith("}\n")
 
 
-def test_there_is_one_record_a_row_in_input_order(runs: tuple[Shell, Shell]) -> None:
+def test_there_is_one_record_per_row_in_input_order(runs: tuple[Shell, Shell]) -> None:
     path = runs[0].out / "records" / "part-00000.jsonl"
     lines = path.read_bytes().decode().removesuffix("\n").split("\n")
-    records = [strictly(line) for line in lines]
+    records = [parse_strict(line) for line in lines]
     assert records == read_records(runs[0].out)
     assert [each["ordinal"] for each in records] == list(range(8))
     assert [each["id"] for each in records] == ["0", "1", None, None, "ü", "2", "3", "4"]
@@ -351,14 +352,14 @@ def test_there_is_one_record_a_row_in_input_order(runs: tuple[Shell, Shell]) -> 
     assert texts == [*TEXTS[:2], None, None, "won\u2028a prize\n", *TEXTS[2:]]
 
 
-def test_records_have_the_fields_of_the_contract_and_no_others(runs: tuple[Shell, Shell]) -> None:
+def test_records_have_exactly_the_documented_fields(runs: tuple[Shell, Shell]) -> None:
     for each in read_records(runs[0].out):
         fields = OK_FIELDS if each["status"] == "ok" else QUARANTINED_FIELDS
         assert set(each) == fields
         assert each["schema"] == 1
 
 
-def test_an_explained_record_holds_together(runs: tuple[Shell, Shell]) -> None:
+def test_the_fields_of_an_explained_record_are_consistent(runs: tuple[Shell, Shell]) -> None:
     explained = [each for each in read_records(runs[0].out) if each["status"] == "ok"]
     assert [each["gold"] for each in explained] == ["spam", "spam", None, "ham", "x", None]
     for each in explained:
@@ -377,7 +378,7 @@ def test_an_explained_record_holds_together(runs: tuple[Shell, Shell]) -> None:
             assert ((start, end) == (0, 0)) if special else (0 <= start < end <= len(each["text"]))
 
 
-def test_a_quarantined_record_tells_where_the_row_stands(runs: tuple[Shell, Shell]) -> None:
+def test_a_quarantined_record_holds_line_reason_and_excerpt(runs: tuple[Shell, Shell]) -> None:
     bad = [each for each in read_records(runs[0].out) if each["status"] == "quarantined"]
     assert [(each["line"], each["reason"], each["excerpt"]) for each in bad] == [
         (5, "text is missing", '{"txt": "free"}'),

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from saliency_cli.cli.app import app
 from saliency_cli.exports import EXPORTS
 from saliency_cli.records import Record
-from saliency_cli.runs.finished_run import Run
+from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.run_folder import RunFolder
 from tests.support.runs import manifest, record
 
@@ -29,7 +29,7 @@ def exported(records: list[Record], name: str) -> bytes:
         name: The name of the format.
     """
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(RunFolder(Path(folder)), manifest(records))
+        run = FinishedRun(RunFolder(Path(folder)), manifest(records))
         run.folder.clear()
         with run.folder.record_writer() as writer:
             for each in records:

@@ -1,4 +1,4 @@
-"""Finished runs made by hand, so that pages are tested without a model and the same everywhere."""
+"""Records and finished runs built without a model, so that pages are the same on every machine."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,13 @@ HOSTILE_LABEL = "<b>x</b>"
 
 
 def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
-    """Make the record of a text whose tokens are its words, each stronger than the last."""
+    """Return the record of an explained text whose tokens are its words.
+
+    Args:
+        ordinal: Number of the row.
+        text: The text; its n-th word has n times the score of `[CLS]`.
+        changes: Values of other fields, by name.
+    """
     words = text.split()
     ends = [text.index(word) + len(word) for word in words]
     offsets = [[end - len(word), end] for word, end in zip(words, ends, strict=True)]
@@ -41,8 +47,8 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
         "errors": [0.001, *(round(score / 50, 6) for score in scores)],
         "special_share": round(1 / total, 6),
         "samples": 4,
-        "evaluations": 12,
         "flip_rate": 0.0,
+        "evaluations": 12,
         "truncated": False,
         "windows": 1,
         **changes,
@@ -50,7 +56,7 @@ def record(ordinal: int, text: str, **changes: Any) -> Record:  # noqa: ANN401
 
 
 def bad_record(ordinal: int) -> Record:
-    """Make the record of a quarantined row."""
+    """Return the record of a quarantined row."""
     return {
         "schema": SCHEMA,
         "status": "quarantined",
@@ -63,11 +69,11 @@ def bad_record(ordinal: int) -> Record:
 
 
 def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Make the manifest of a run over `records`."""
-    tally = SummaryCounts(("ham", "spam"))
+    """Return the manifest of a finished run with these records and options."""
+    counts = SummaryCounts(("ham", "spam"))
     for each in records:
-        tally.add(each)
-    summary = tally.summary()
+        counts.add(each)
+    summary = counts.summary()
     return {
         "schema": SCHEMA,
         "versions": {"saliency": "0", "torch": "0"},
@@ -102,22 +108,28 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
 
 
 def write_run(path: Path, records: list[Record], **changes: Any) -> Path:  # noqa: ANN401
-    """Write a finished run and its pages; returns its folder."""
-    chosen = {key: changes.pop(key) for key in PageChoice.__slots__ if key in changes}
-    known = {key: value for key, value in chosen.items() if key != "template_dir"}
-    options = {"reduction": changes.pop("reduction", "l2"), **known}
+    """Write a finished run and its pages, and return its folder.
+
+    Args:
+        path: The folder; an earlier run in it is replaced.
+        records: The records, in input order.
+        changes: Fields of `PageChoice`, `reduction`, or entries of the manifest, by name.
+    """
+    page_options = {key: changes.pop(key) for key in PageChoice.__slots__ if key in changes}
+    manifest_options = {k: value for k, value in page_options.items() if k != "template_dir"}
+    options = {"reduction": changes.pop("reduction", "l2"), **manifest_options}
     folder = RunFolder(path)
     folder.clear()
     with folder.record_writer() as writer:
         for each in records:
             writer.write(each)
     folder.write_manifest({**manifest(records, **options), **changes})
-    render(folder, PageChoice(**chosen))
+    render(folder, PageChoice(**page_options))
     return path
 
 
 def varied() -> list[Record]:
-    """Make one record of each kind that a page can show."""
+    """Return one record of each kind that a page can show."""
     return [
         record(0, "free call now", gold="spam"),
         record(1, "home is where the heart is", predicted="ham", probability=0.53, gold="spam"),
@@ -135,7 +147,7 @@ def varied() -> list[Record]:
 
 
 def led(ordinal: int, text: str, word: str, **changes: Any) -> Record:  # noqa: ANN401
-    """Make the record of a text in which one word has half of the saliency."""
+    """Return the record of a text in which `word`, which occurs once, has half of the saliency."""
     tokens = text.split()
     rest = 0.5 / len(tokens)
     scores = [rest, *(0.5 if token == word else rest for token in tokens)]
@@ -144,19 +156,23 @@ def led(ordinal: int, text: str, word: str, **changes: Any) -> Record:  # noqa: 
 
 
 def planted(rows: int = 100) -> Iterator[Record]:
-    """Make 40 texts that one word leads and decides, and others, led and labelled by turns."""
-    fill = "all of these words are in each text"
-    others = fill.split()
+    """Yield records with a planted shortcut.
+
+    In the first 40 the word "zap" has the highest score, and the prediction is "spam". The
+    others do not contain it; their highest word and their prediction vary.
+    """
+    filler = "all of these words are in each text"
+    words = filler.split()
     for ordinal in range(rows):
         if ordinal < 40:
-            yield led(ordinal, f"{fill} zap", "zap", predicted="spam")
+            yield led(ordinal, f"{filler} zap", "zap", predicted="spam")
         else:
-            leading = others[ordinal % len(others)]
-            yield led(ordinal, fill, leading, predicted=("ham", "spam")[ordinal // 8 % 2])
+            word = words[ordinal % len(words)]
+            yield led(ordinal, filler, word, predicted=("ham", "spam")[ordinal // 8 % 2])
 
 
 def pair_record(ordinal: int) -> Record:
-    """Make the record of a pair, the template's tokens around both halves."""
+    """Return the record of a pair of texts, with the special tokens around both."""
     return record(ordinal, "x") | {
         "text": "a man eats",
         "pair": "a <i>man</i> sleeps",
@@ -170,7 +186,7 @@ def pair_record(ordinal: int) -> Record:
 
 
 def others(ordinal: int, text: str) -> Record:
-    """Return the field that holds the targets of `record` beside the first."""
+    """Return the field `others` for `record(ordinal, text)`, with one more target."""
     names = ("scores", "errors", "samples", "evaluations", "special_share")
     other = {name: record(ordinal, text)[name] for name in names}
     return {
@@ -181,7 +197,7 @@ def others(ordinal: int, text: str) -> Record:
 
 
 def cut_after(words: int, text: str) -> Record:
-    """Return the token fields of `record` for the first few words."""
+    """Return the fields with one item per token of `record(0, text)`, for its first words."""
     whole = record(0, text)
     names = ("tokens", "offsets", "special", "scores", "errors")
     return {name: whole[name][: words + 1] for name in names}

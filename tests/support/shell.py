@@ -1,4 +1,4 @@
-"""A person at the shell: runs the command line, and sees what it answers."""
+"""Run the command line in a test, in this process or in a new one."""
 
 import json
 import os
@@ -21,14 +21,14 @@ DONE, USAGE, CHECKPOINT, OUTPUT = 0, 2, 3, 74
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a person at the shell sees of a run."""
+    """Exit code and output of a run of the command line."""
 
     exit_code: int
     stdout: str
     stderr: str
 
     def refusal(self) -> str:
-        """Return the message and its hint, having seen that there is nothing else."""
+        """Return standard error, after asserting that it is one message and at most one hint."""
         assert "Traceback" not in self.stderr
         assert self.stdout == ""
         error, *hints = self.stderr.removesuffix("\n").split("\n")
@@ -41,13 +41,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A folder with a sound model, sound texts and an empty place for the report."""
+    """A folder with a valid model and texts; `out` is the folder for the report."""
 
     home: Path
 
     @classmethod
     def beside(cls, model: Path, home: Path) -> "Shell":
-        """Make the folder, with a copy of `model` in it."""
+        """Copy the model and write the texts into `home`, and return its Shell."""
         shutil.copytree(model, home / "bert")
         shell = cls(home)
         shell.write("texts.jsonl", '{"text": "free call now"}\n{"text": "ok"}\n')
@@ -55,56 +55,64 @@ class Shell:
 
     @property
     def model(self) -> Path:
-        """The model's folder, this test's own."""
+        """Folder of the model; a copy, so that a test may change it."""
         return self.home / "bert"
 
     @property
     def texts(self) -> Path:
-        """A file of two texts."""
+        """A JSONL file with two texts."""
         return self.home / "texts.jsonl"
 
     @property
     def out(self) -> Path:
-        """Where the report goes."""
+        """Folder for the report; it does not exist at first."""
         return self.home / "out"
 
     def arguments(self, *options: object, **changes: Path | str) -> list[str]:
-        """Return the command line of a sound run, with these changes and options."""
-        positions = {"model": self.model, "texts": self.texts, "out": self.out} | changes
-        paths = [str(positions["model"]), str(positions["texts"]), "--out", str(positions["out"])]
+        """Return the arguments of `saliency explain` for this folder.
+
+        Args:
+            options: More options, which are added at the end.
+            changes: Other paths for `model`, `texts` or `out`.
+        """
+        chosen = {"model": self.model, "texts": self.texts, "out": self.out} | changes
+        paths = [str(chosen["model"]), str(chosen["texts"]), "--out", str(chosen["out"])]
         return ["explain", *paths, "--device", "cpu", *map(str, options)]
 
     def explain(self, *options: object, **changes: Path | str) -> Outcome:
-        """Run the command in this process."""
+        """Run `saliency explain` in this process; see `arguments`."""
         result = CliRunner().invoke(app, self.arguments(*options, **changes))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Outcome(result.exit_code, result.stdout, result.stderr)
 
     def refused(self, exit_code: int, *options: object, **changes: Path | str) -> str:
-        """Run what must fail; see that it leaves nothing behind, and return what it says."""
-        there = self.out.exists()
+        """Run `saliency explain`, which must fail, and return its error message and hint.
+
+        Asserts the exit code, and that no folder is created for the report. See `arguments`.
+        """
+        existed = self.out.exists()
         outcome = self.explain(*options, **changes)
-        assert (outcome.exit_code, self.out.exists()) == (exit_code, there), outcome.stderr
+        assert (outcome.exit_code, self.out.exists()) == (exit_code, existed), outcome.stderr
         return outcome.refusal()
 
     def write(self, name: str, content: bytes | str) -> Path:
-        """Write a file of texts."""
+        """Write a file in the folder, and return its path."""
         path = self.home / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     def change_config(self, **changes: Any) -> None:  # noqa: ANN401
-        """Write other values into the model's config."""
+        """Change values in the model's `config.json`."""
         path = self.model / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
     def weights(self) -> dict[str, Tensor]:
-        """Read the weights of the sound model."""
+        """Return the weights of the model."""
         return load_file(self.model / "model.safetensors")
 
     def as_state_dict(self, content: object) -> Path:
-        """Turn the folder's model into a `.pt` file of `content`, its config beside it."""
+        """Replace the weights by a file `model.pt` that holds `content`, and return its path."""
         path = self.model / "model.pt"
         torch.save(content, path)
         (self.model / "model.safetensors").unlink(missing_ok=True)
@@ -112,7 +120,7 @@ class Shell:
 
 
 def run(arguments: list[str], **environment: str) -> Outcome:
-    """Run the command line as a process of its own."""
+    """Run the command line in a new process, with changes to the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "saliency_cli", *arguments],
         capture_output=True,

@@ -213,8 +213,8 @@ def errand(shell: Shell) -> Errand:
     )
     assert shell.explain().exit_code == DONE
     folder = RunFolder(shell.out)
-    folder.token.parent.mkdir()
-    folder.token.write_text("a token")
+    folder.identity.parent.mkdir()
+    folder.identity.write_text("a token")
     return Errand(request, shell.home, shell.texts.stat().st_size, "a token")
 
 
