@@ -172,12 +172,9 @@ def _typer_info(setting: Setting, *, optional: bool) -> Any:  # noqa: ANN401 - T
     option = setting.option
     if option.argument:
         return typer.Argument(metavar=setting.flag, help=option.help, show_default=False)
-    flag = setting.flag
-    if setting.type is bool and (optional or setting.default is not False):
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
     return typer.Option(
         # Named explicitly: Typer 0.27 loses an option whose metavar is its name in capitals.
-        flag,
+        _flag(setting, optional=optional),
         help=option.help,
         metavar=option.metavar,
         min=option.minimum,
@@ -185,6 +182,13 @@ def _typer_info(setting: Setting, *, optional: bool) -> Any:  # noqa: ANN401 - T
         rich_help_panel=setting.panel,
         show_default=_shown_default(setting),
     )
+
+
+def _flag(setting: Setting, *, optional: bool) -> str:
+    """Return the flag; of a switch that can be on or off, both."""
+    if setting.type is bool and (optional or setting.default is not False):
+        return f"{setting.flag}/--no-{setting.flag.removeprefix('--')}"
+    return setting.flag
 
 
 def _shown_default(setting: Setting) -> str | bool:
@@ -207,27 +211,33 @@ def option_table(
         function: The command.
         beside: A command that is described elsewhere; options that both have are only named.
     """
-    known = {} if beside is None else {each.name: each.option for each in _described(beside)}
-    shared = [each for each in _described(function) if known.get(each.name) == each.option]
-    own = [each for each in _described(function) if known.get(each.name) != each.option]
-    lines = ["| option | meaning | default |", "| --- | --- | --- |", *map(_row, own)]
+    known = {} if beside is None else _described(beside)
+    found = _described(function).items()
+    shared = [setting for setting, optional in found if known.get(setting) is optional]
+    own = [_row(each, optional=optional) for each, optional in found if each not in shared]
+    lines = ["| option | meaning | default |", "| --- | --- | --- |", *own]
     if shared:
         lines += ["", f"As of `explain`: {', '.join(f'`{each.flag}`' for each in shared)}."]
     return "\n".join(lines)
 
 
-def _described(function: Callable[..., None]) -> list[Setting]:
-    settings = (s for each in parameters_of(inspect.unwrap(function)) for s in each.settings)
-    return [each for each in settings if not each.option.argument]
+def _described(function: Callable[..., None]) -> dict[Setting, bool]:
+    """Return the options of a command, each with whether it may be left open."""
+    return {
+        setting: each.optional
+        for each in parameters_of(inspect.unwrap(function))
+        for setting in each.settings
+        if not setting.option.argument
+    }
 
 
-def _row(setting: Setting) -> str:
+def _row(setting: Setting, *, optional: bool) -> str:
     option = setting.option
-    flags = f"`{setting.flag}`" if option.metavar is None else f"`{setting.flag} {option.metavar}`"
-    if setting.type is bool and setting.default is not False:
-        flags += f", `--no-{setting.flag.removeprefix('--')}`"
+    names = [_flag(setting, optional=optional).replace("/", "`, `")]
+    if option.metavar is not None:
+        names.append(option.metavar.replace("|", "\\|"))
     default = option.default
     if not default and setting.default not in {None, MISSING} and setting.default is not False:
         default = f"`{setting.default}`"
     meaning = f"{option.help} {option.more}".strip()
-    return f"| {flags} | {meaning} | {default} |".replace("|auto|", "\\|auto\\|")
+    return f"| `{' '.join(names)}` | {meaning} | {default} |"

@@ -8,7 +8,7 @@ from saliency_cli.settings.names import (
     AttentionName,
     DtypeName,
 )
-from saliency_cli.settings.option import RESOLVED, Option
+from saliency_cli.settings.option import NOTHING, RESOLVED, Option
 
 
 def _module_name(arch: str | None) -> str | None:
@@ -171,5 +171,6 @@ class Compute:
             effect=RESOLVED,
         ),
     ] = None
-    # What the number format moves scores by, where an earlier process of the run measured it.
-    dtype_error: Annotated[float | None, Option(internal=True, effect=RESOLVED)] = None
+    # What the number format moves scores by, where an earlier process of the run measured it. Not
+    # compared: it follows from the model and the dtype, and is not measured again.
+    dtype_error: Annotated[float | None, Option(internal=True, effect=NOTHING)] = None

@@ -123,7 +123,10 @@ def test_the_packages_of_contributing_are_those_there_are() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `(\w+)/?`", page, re.MULTILINE))
     package = ROOT / "saliency_cli"
-    entries = {path.stem for path in package.iterdir() if not path.name.startswith("__")}
+    entries = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    entries -= {"__init__", "__main__"}
     assert named == entries
 
 

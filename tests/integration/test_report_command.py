@@ -125,7 +125,7 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         (b"[]", "not a JSON object"),
         (b'{"schema": NaN}', "NaN is not valid JSON"),
         (b"{}", "its schema is None"),
-        (b'{"schema": 1}', "its schema is 1, and 2 is read here"),
+        (b'{"schema": 1}', "its schema is 1, but this version reads schema 2"),
         (b'{"schema": 2}', "versions is missing"),
         (b'{"schema": "\\u001b[31m"}', r"\x1b[31m"),
     ],
