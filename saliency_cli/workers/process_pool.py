@@ -166,7 +166,7 @@ class _Teller:
 def _serve(errand: Errand, pipe: Connection, parent: int) -> None:
     """Be a worker for as long as the process lives that has started this one."""
     signals.catch()
-    signals.unwind()
+    signals.raise_from_now_on()
     teller = _Teller(pipe, parent)
     worker = Worker(errand, done=teller)
     try:
