@@ -24,7 +24,7 @@ import saliency_cli.__main__, saliency_cli.cli.app, saliency_cli.cli.pipeline
 def child(request):
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        os.dup2(os.open(order[name], flags), number)
+        os.dup2(os.open(request[name], flags), number)
     if request["file_size"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_size"],) * 2)
     os.environ.update(request["environment"])
