@@ -64,6 +64,7 @@ def stop_and_check(
 
 
 MOMENTS = [*(0.3 * n / 24 for n in range(24)), *(0.3 + 2.2 * n / 16 for n in range(16))]
+"""Seconds from Python's start to the signal: most of them during the imports, the rest later."""
 
 
 @pytest.mark.slow
@@ -111,7 +112,7 @@ def wait_until_full(pipe: int) -> None:
 
 
 def unread_bytes(pipe: int) -> int:
-    """Return the number of bytes in a pipe that were not read yet (FIONREAD, see ioctl(2))."""
+    """Return the number of bytes in a pipe that were not read yet (FIONREAD, see pipe(7))."""
     (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))
     return int(count)
 
