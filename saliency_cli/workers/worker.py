@@ -38,7 +38,7 @@ class WorkerSpec:
     Attributes:
         request: The request of the process that started the run.
         cwd: The working directory of that process; relative paths start there.
-        input_size: Size of the input in bytes; None if the input is a pipe.
+        input_size: Size of the input in bytes; None for a stream without a spool file.
         folder_id: Random ID, in the file `RunFolder.token`, by which a worker on another machine
             recognizes the run folder. None on the machine that planned the run.
     """
