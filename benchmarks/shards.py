@@ -182,7 +182,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     from saliency_cli.runs.manifest import write_plan  # noqa: PLC0415
     from saliency_cli.runs.receipts import is_committed, write_receipt  # noqa: PLC0415
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
-    from saliency_cli.workers.in_process import explain_here  # noqa: PLC0415
+    from saliency_cli.workers.in_process import explain_in_process  # noqa: PLC0415
     from saliency_cli.workers.interface import ShardWork  # noqa: PLC0415
 
     started = perf_counter()
@@ -198,7 +198,7 @@ def stubbed(options: argparse.Namespace, *, resume: bool) -> dict[str, float]:
     ):
         numbers = range(len(job.plan.positions))
         missing = (each for each in numbers if not is_committed(job.folder, job.manifest, each))
-        explain_here(ShardWork(job, lock, run_request, missing, lambda _rows: None))
+        explain_in_process(ShardWork(job, lock, run_request, missing, lambda _rows: None))
         finish(job.folder, job.manifest)
     return {
         "commit": committing.seconds,

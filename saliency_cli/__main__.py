@@ -7,17 +7,17 @@ from saliency_cli.errors import Interrupted
 def main() -> None:
     """Run the command line; SIGINT and SIGTERM end it with a message, a second one at once."""
     try:
-        signals.catch()
+        signals.install_handlers()
         from saliency_cli.cli.app import app  # noqa: PLC0415 - a signal may come while it is imported
 
         app()
     except BaseException as error:
-        stopped = error if isinstance(error, Interrupted) else signals.caught()
+        stopped = error if isinstance(error, Interrupted) else signals.received()
         if stopped is not None:
-            signals.leave(stopped)
+            signals.exit_now(stopped)
         raise
     finally:
-        signals.release()
+        signals.restore_default_handlers()
 
 
 if __name__ == "__main__":

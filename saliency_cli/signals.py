@@ -1,9 +1,12 @@
-"""SIGINT and SIGTERM: each ends what the process is doing once, whatever that is.
+"""SIGINT and SIGTERM: each stops the process once, with one line on stderr and an exit code.
 
-As long as there is nothing to clean up, the handler ends the process. Then it raises `Interrupted`,
-but not while a module is imported: through some libraries' C++ no exception finds its way. Python
-drops what is raised inside a destructor, and a careless `except` may swallow it. So an alarm looks
-again and again whether the process is on its way out, and raises the signal if not.
+Before `raise_from_now_on` there is nothing to clean up, and the handler ends the process itself.
+After it, the handler raises `Interrupted`, except during the import of a module: an exception
+cannot pass through the C++ code of some libraries.
+
+An exception raised by a handler may get lost. Python discards it inside a destructor, and a broad
+`except` may swallow it. So a timer (SIGALRM) checks every `RECHECK_INTERVAL` seconds whether the
+exception is still on its way up, and raises it again if not.
 """
 
 import os
@@ -14,100 +17,108 @@ from types import FrameType
 from saliency_cli.errors import Interrupted
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # the module `typing` takes longer to import than all that stands here
+if TYPE_CHECKING:  # importing `typing` takes longer than everything else in this module
     from sys import UnraisableHookArgs
     from typing import NoReturn
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
-AGAIN = 0.05
-"""Seconds between two looks."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RECHECK_INTERVAL = 0.05
+"""Seconds between two checks whether the exception got lost."""
 
 _IMPORTING = "<frozen importlib"
-_caught: list[int] = []
-_unwinding: list[bool] = []
+# Lists, because handlers append to them; an empty list means "no".
+_received: list[int] = []
+_raising: list[bool] = []
 
 
-def catch() -> None:
-    """Have the first signal end the process with its line, and leave the second to the system."""
-    for number in STOPPING:
-        signal.signal(number, _interrupt)
-    signal.signal(signal.SIGALRM, _look)
-    sys.unraisablehook = _dropped
+def install_handlers() -> None:
+    """Install the handlers: the first signal stops the process, a second one ends it at once."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _handle_stop)
+    signal.signal(signal.SIGALRM, _recheck)
+    sys.unraisablehook = _handle_unraisable
 
 
-def unwind() -> None:
-    """From here on there is something to clean up: a signal raises `Interrupted`."""
-    _unwinding.append(True)
+def raise_from_now_on() -> None:
+    """Make the handlers raise `Interrupted` from now on, so that `finally` blocks clean up."""
+    _raising.append(True)
 
 
 def block_interrupts(*, block: bool = True) -> None:
-    """Hold SIGINT back from this thread, and from any process that it starts meanwhile for good.
+    """Block or unblock SIGINT for this thread.
 
-    A terminal sends it to all processes at once; the one that started the others answers for them.
+    A process that is started while it is blocked inherits that, and never receives SIGINT. A
+    terminal sends SIGINT to all processes of a command; the parent process handles it for all.
+
+    Args:
+        block: True to block the signal, False to unblock it.
     """
     how = signal.SIG_BLOCK if block else signal.SIG_UNBLOCK
     signal.pthread_sigmask(how, [signal.SIGINT])
 
 
-def release() -> None:
-    """Leave every further signal to the system, which ends the process at once."""
+def restore_default_handlers() -> None:
+    """Restore the system's handlers, which end the process at once, and stop the timer."""
     signal.setitimer(signal.ITIMER_REAL, 0)
-    for number in STOPPING:
+    for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
-def caught() -> Interrupted | None:
-    """Return the signal that came, whatever has become of it since."""
-    return Interrupted(_caught[0]) if _caught else None
+def received() -> Interrupted | None:
+    """Return the signal that was received, if any, even if its exception was lost."""
+    return Interrupted(_received[0]) if _received else None
 
 
 def check() -> None:
-    """Raise the signal that came, if it was lost on its way; cheap enough for every row.
+    """Raise `Interrupted` if a signal was received. It is cheap enough to be called for every row.
 
     Raises:
-        Interrupted: a signal came.
+        Interrupted: if a signal was received.
     """
-    if _caught:
-        raise Interrupted(_caught[0])
+    if _received:
+        raise Interrupted(_received[0])
 
 
-def leave(stopped: Interrupted) -> "NoReturn":
-    """End without Python's last steps, which flush to pipes that nobody may read.
+def exit_now(stopped: Interrupted) -> "NoReturn":
+    """End the process with the signal's message and exit code, without Python's shutdown.
 
-    They would also tear down libraries that the signal found half imported.
+    The shutdown would flush pipes that nothing reads any more, and unload libraries whose import
+    the signal has interrupted.
     """
-    release()
+    restore_default_handlers()
     if not stopped.silent:
         os.write(2, f"error: {stopped}\n".encode())
     os._exit(stopped.exit_code)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    release()
-    _caught.append(number)
-    if not _unwinding:
-        leave(Interrupted(number))
-    signal.setitimer(signal.ITIMER_REAL, AGAIN, AGAIN)
-    if not _importing(frame):
+def _handle_stop(number: int, frame: FrameType | None) -> None:
+    """Handle the first SIGINT or SIGTERM."""
+    restore_default_handlers()
+    _received.append(number)
+    if not _raising:
+        exit_now(Interrupted(number))
+    signal.setitimer(signal.ITIMER_REAL, RECHECK_INTERVAL, RECHECK_INTERVAL)
+    if not _is_importing(frame):
         raise Interrupted(number)
 
 
-def _look(_number: int, frame: FrameType | None) -> None:
-    """Raise the signal, unless what runs here is an import, or the cleaning up after it."""
+def _recheck(_number: int, frame: FrameType | None) -> None:
+    """Raise `Interrupted` again, unless it is being handled or a module is being imported."""
     error = sys.exception()
     while error is not None and not isinstance(error, Interrupted):
         error = error.__context__
-    if error is None and not _importing(frame):
+    if error is None and not _is_importing(frame):
         check()
 
 
-def _importing(frame: FrameType | None) -> bool:
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether the frame runs inside the import of a module."""
     while frame is not None and not frame.f_code.co_filename.startswith(_IMPORTING):
         frame = frame.f_back
     return frame is not None
 
 
-def _dropped(lost: "UnraisableHookArgs") -> None:
-    """Keep quiet of a signal that Python drops; of anything else, say what it always says."""
-    if not isinstance(lost.exc_value, Interrupted):
-        sys.__unraisablehook__(lost)
+def _handle_unraisable(unraisable: "UnraisableHookArgs") -> None:
+    """Report an exception that Python discards, but not an `Interrupted` (the timer raises it)."""
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)

@@ -1,4 +1,4 @@
-"""Standard output, which carries data only: bytes, the same whatever the terminal's encoding is."""
+"""Writing to standard output, which carries data only: bytes, whatever the terminal's encoding."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from saliency_cli.errors import Interrupted, OutputError
 
 
 def write_data(chunks: Iterable[bytes]) -> None:
-    """Write pieces to standard output, and see them through.
+    """Write chunks of bytes to standard output, and flush each of them.
 
     Raises:
-        OutputError: it cannot be written.
-        Interrupted: whoever read it went away.
+        OutputError: if standard output cannot be written.
+        Interrupted: if the reader of the pipe has closed it (SIGPIPE).
     """
     for chunk in chunks:
         _write(chunk)
@@ -25,15 +25,15 @@ def _write(chunk: bytes) -> None:
         stream.write(chunk)
         stream.flush()
     except BrokenPipeError:
-        _close()
+        _discard_buffer()
         raise Interrupted(signal.SIGPIPE) from None
     except OSError as error:
-        _close()
+        _discard_buffer()
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def _close() -> None:
-    """Send what is still held to nowhere, or Python's own last flush would fail as well."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _discard_buffer() -> None:
+    """Redirect standard output to /dev/null; else Python's flush at exit would fail again."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

@@ -73,7 +73,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:  # noqa: ANN401 - what Typer parsed
         with boundary(debug=bool(values.get("debug"))):
             built = {each.name: each.build(values) for each in parameters}
-            signals.unwind()
+            signals.raise_from_now_on()
             function(**built)
 
     typer_parameters = [

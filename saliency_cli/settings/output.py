@@ -130,7 +130,7 @@ class Sharding:
         Option(
             "Explain only every N-th shard, from the I-th on, while other processes or "
             "machines explain the others.",
-            more="([how](runs.md#shares))",
+            more="([how](runs.md#sharing-a-run-between-processes))",
             flag="--shard",
             metavar="I/N",
             default="all",

@@ -1,4 +1,4 @@
-"""Who explains the shards of a run. Another engine is one more entry in a dict."""
+"""Executors: what commits the shards of a run. To add one, add an entry to `EXECUTORS`."""
 
 from saliency_cli.settings import EngineName
 from saliency_cli.workers.in_process import open_local
@@ -6,4 +6,4 @@ from saliency_cli.workers.interface import OpenExecutor
 from saliency_cli.workers.ray_pool import open_ray
 
 EXECUTORS: dict[EngineName, OpenExecutor] = {"local": open_local, "ray": open_ray}
-"""By the name that `--engine` takes."""
+"""How to open each executor, by the value of the option `--engine`."""

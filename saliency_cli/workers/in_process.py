@@ -1,6 +1,7 @@
-"""The local engine: this process explains its shards one after the other, or has workers do it.
+"""The local executor: it commits shards in this process, or in a pool of processes.
 
-A shard that has killed two processes is explained by a worker, whose death this process survives.
+A shard whose rows may have killed two processes is always explained by a separate worker process,
+so that another crash does not end this process.
 """
 
 import time
@@ -16,76 +17,91 @@ from saliency_cli.runs.shard_runner import explain_shard
 from saliency_cli.safe_text import listed
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers.interface import Executor, ShardWork
-from saliency_cli.workers.process_pool import opened
-from saliency_cli.workers.worker import Errand
-from saliency_cli.workers.worker_pool import Crew
+from saliency_cli.workers.process_pool import open_process_backend
+from saliency_cli.workers.worker import WorkerSpec
+from saliency_cli.workers.worker_pool import WorkerPool
 
-WAIT = 60.0
-"""Seconds to wait for shards that another process is at; one that died has let go of them."""
-PAUSE = 0.2
+BUSY_SHARDS_TIMEOUT = 60.0
+"""Seconds to wait for shards that other processes have locked, counted from the last one that was
+released. A process that dies releases its locks at once."""
+RETRY_INTERVAL = 0.2
+"""Seconds between two attempts to lock these shards."""
 
 
 @contextmanager
 def open_local(choice: ExecutionChoice) -> Iterator[Executor]:
-    """Explain shards on this machine, which needs nothing beforehand."""
+    """Yield an executor that commits shards on this machine. It needs no preparation."""
     yield partial(explain_locally, processes=choice.processes)
 
 
 def explain_locally(work: ShardWork, *, processes: int) -> None:
-    """Have up to so many processes commit the shards; a single one, or shard, needs only this.
+    """Commit all shards, in this process or in a pool of processes.
+
+    Args:
+        work: The shards to commit.
+        processes: Maximum number of worker processes. With one process, or one shard, the shards
+            are explained in this process.
 
     Raises:
-        SaliencyError: one of the shards cannot be explained, or written.
+        SaliencyError: if a shard cannot be explained or written.
     """
     size = min(processes, len(work.context.plan.positions))
     if size > 1:
-        _hire(work, size=size)
+        _explain_in_pool(work, size=size)
     else:
-        explain_here(work)
+        explain_in_process(work)
 
 
-def _hire(work: ShardWork, *, size: int) -> None:
-    errand = Errand(work.request, Path.cwd(), work.context.source.size)
-    with opened(errand, advance=work.advance) as agency:
-        Crew(work, agency, size=size).explain()
+def _explain_in_pool(work: ShardWork, *, size: int) -> None:
+    """Commit all shards with up to `size` worker processes."""
+    spec = WorkerSpec(work.request, Path.cwd(), work.context.source.size)
+    with open_process_backend(spec, advance=work.advance) as backend:
+        WorkerPool(work, backend, size=size).explain_shards()
 
 
-def explain_here(work: ShardWork) -> None:
-    """Commit the shards, one after the other.
+def explain_in_process(work: ShardWork) -> None:
+    """Commit all shards in this process, one after the other.
+
+    A shard with suspected rows goes to a worker process, which may crash.
 
     Raises:
-        SaliencyError: one of them cannot be explained, or written.
+        SaliencyError: if a shard cannot be explained or written.
     """
-    job, advance = work.context, work.advance
+    context, advance = work.context, work.advance
 
-    def take(number: int) -> bool:
-        if needs_isolation(job.folder.journal(number)):
-            _hire(replace(work, numbers=iter([number])), size=1)
+    def try_commit(number: int) -> bool:
+        if needs_isolation(context.folder.journal(number)):
+            _explain_in_pool(replace(work, numbers=iter([number])), size=1)
             return True
-        with work.lock.shard(number) as had:
-            if had:
-                explain_shard(job, number, done=lambda _row: advance(1))
-            return had
+        with work.lock.shard(number) as acquired:
+            if acquired:
+                explain_shard(context, number, done=lambda _row: advance(1))
+            return acquired
 
-    take_in_turn(work.numbers, take)
+    commit_all(work.numbers, try_commit)
 
 
-def take_in_turn(numbers: Iterable[int], take: Callable[[int], bool]) -> None:
-    """Take each number; come back to those that another process has, and wait for them.
+def commit_all(numbers: Iterable[int], try_commit: Callable[[int], bool]) -> None:
+    """Commit each shard, and retry those that another process has locked.
+
+    Args:
+        numbers: Numbers of the shards.
+        try_commit: Commits a shard and returns True, or returns False if another process has
+            locked the shard.
 
     Raises:
-        UsageError: it does not let go of them.
+        UsageError: if no locked shard was released for `BUSY_SHARDS_TIMEOUT` seconds.
     """
-    busy = [number for number in numbers if not take(number)]
-    since = time.monotonic()
+    busy = [number for number in numbers if not try_commit(number)]
+    last_progress = time.monotonic()
     while busy:
-        time.sleep(PAUSE)
-        left = [number for number in busy if not take(number)]
-        if len(left) < len(busy):
-            since = time.monotonic()
-        elif time.monotonic() - since > WAIT:
+        time.sleep(RETRY_INTERVAL)
+        still_busy = [number for number in busy if not try_commit(number)]
+        if len(still_busy) < len(busy):
+            last_progress = time.monotonic()
+        elif time.monotonic() - last_progress > BUSY_SHARDS_TIMEOUT:
             raise UsageError(
-                f"another process is at the shards {listed([*map(str, busy)])}",
-                "wait until it is done, then add --resume",
+                f"another process has locked the shards {listed([*map(str, busy)])}",
+                "wait until it has finished, then add --resume",
             )
-        busy = left
+        busy = still_busy

@@ -1,4 +1,4 @@
-"""What every engine is handed."""
+"""The interface of an executor: what it is given and what it does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,10 +13,14 @@ from saliency_cli.settings import ExecutionChoice
 
 @dataclass(frozen=True, slots=True)
 class ShardWork:
-    """The shards that are left of a run; the folder is locked for who commits them.
+    """The shards of a run that are not committed yet, and what is needed to commit them.
 
-    `advance` hears of rows as they are explained. The numbers come one by one, for there may be
-    millions.
+    Attributes:
+        context: The run: its folder, manifest, plan, source and engine.
+        lock: The lock of the run folder. This process holds it for the executor and its workers.
+        request: The request that started or resumed the run.
+        numbers: Numbers of the shards to commit. An iterator, because a run may have millions.
+        advance: Reports progress. Its argument is a number of rows; a negative one takes rows back.
     """
 
     context: RunContext
@@ -27,6 +31,6 @@ class ShardWork:
 
 
 Executor: TypeAlias = Callable[[ShardWork], None]
-"""Commits all shards of some work; raises a SaliencyError where one cannot be."""
+"""Commits all shards of a `ShardWork`, or raises `SaliencyError` if one cannot be committed."""
 OpenExecutor: TypeAlias = Callable[[ExecutionChoice], AbstractContextManager[Executor]]
-"""Gets ready before anything is on the disk, and cleans up behind its explainer."""
+"""Opens an executor before the run writes any file; leaving the context releases its resources."""

@@ -1,4 +1,4 @@
-"""Workers that are processes of this machine, each with a model and a share of the cores."""
+"""Workers that are processes on this machine, each with its own model and some of the threads."""
 
 import os
 import signal
@@ -17,173 +17,208 @@ from typing import Any
 from saliency_cli import signals
 from saliency_cli.errors import Interrupted
 from saliency_cli.records import BadRow, Row
-from saliency_cli.workers.worker import Errand, Worker
-from saliency_cli.workers.worker_pool import POLL, WorkerLostError
+from saliency_cli.workers.worker import Worker, WorkerSpec
+from saliency_cli.workers.worker_pool import POLL_INTERVAL, WorkerLostError
 
-GRACE = 5.0
-"""Seconds that processes have to end by themselves."""
+TERMINATE_TIMEOUT = 5.0
+"""Seconds between SIGTERM and SIGKILL when worker processes are terminated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """What a process says in between: so many more rows of its shard are explained."""
+class RowProgress:
+    """A message from a worker: it has explained `count` more rows of its shard."""
 
     count: int
 
 
 @dataclass(frozen=True, slots=True)
-class Processes:
-    """The agency of this machine; nothing outlives it that it has started.
+class ProcessBackend:
+    """A `WorkerBackend` whose workers are processes of this machine.
 
-    A worker is known by the pipe to its process; as it answers one call at a time, a call is, too.
-    `advance` hears of rows at once. They are taken back when their shard is answered for, which is
-    what counts: a process that dies over it has done none.
+    A worker is identified by the parent's end of its pipe. The same object serves as the handle of
+    a request, because a worker answers one request at a time.
+
+    Attributes:
+        spec: What each worker needs in order to open the run.
+        advance: Reports progress. Rows are reported while a worker explains them, and taken back
+            when its shard ends: the pool then counts the rows of committed shards only.
+        processes: The running processes, by pipe.
+        reported_rows: Number of rows reported for the current shard, by pipe.
+        replies: Replies that have arrived but were not fetched by `result`, by pipe.
     """
 
-    errand: Errand
+    spec: WorkerSpec
     advance: Callable[[int], None]
-    started: dict[Connection, SpawnProcess] = field(default_factory=dict)
-    rows: Counter[Connection] = field(default_factory=Counter)
-    answers: dict[Connection, object] = field(default_factory=dict)
+    processes: dict[Connection, SpawnProcess] = field(default_factory=dict)
+    reported_rows: Counter[Connection] = field(default_factory=Counter)
+    replies: dict[Connection, object] = field(default_factory=dict)
 
-    def hire(self) -> tuple[Connection, Connection]:
-        """Start a process that a terminal's SIGINT passes by: this one answers for it."""
+    def start(self) -> tuple[Connection, Connection]:
+        """Start a worker process; return its pipe, both as the worker and as the handle.
+
+        The process never receives SIGINT: a terminal sends it to all processes of a command, and
+        this process handles it for all of them.
+        """
         context = get_context("spawn")
-        ours, theirs = context.Pipe()
+        parent_end, worker_end = context.Pipe()
         process = context.Process(
-            target=_serve, args=(self.errand, theirs, os.getpid()), daemon=True
+            target=_worker_main, args=(self.spec, worker_end, os.getpid()), daemon=True
         )
-        ensure_running()  # which unblocks signals
+        ensure_running()  # starting the resource tracker unblocks signals, so it must come first
         signals.block_interrupts()
         try:
             process.start()
         finally:
             signals.block_interrupts(block=False)
-        theirs.close()
-        self.started[ours] = process
-        return ours, ours
+        worker_end.close()
+        self.processes[parent_end] = process
+        return parent_end, parent_end
 
-    def ask(self, worker: Any, number: int) -> Connection:  # noqa: ANN401
-        """Have a process commit a shard; one that has died meanwhile is found by its silence."""
+    def submit(self, worker: Any, number: int) -> Connection:  # noqa: ANN401
+        """Send a shard number to a worker.
+
+        Args:
+            worker: The pipe to the worker.
+            number: Number of the shard.
+
+        Returns:
+            The handle of the reply: the pipe. If the process has died, `wait` returns it.
+        """
         pipe: Connection = worker
         with suppress(ConnectionError):
             pipe.send(number)
         return pipe
 
-    def answered(self, calls: Sequence[Any]) -> Sequence[Any]:
-        """Wait for the first answer, or death."""
-        return [call for call in wait(calls, timeout=POLL) if self._answers(call)]
+    def wait(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Wait up to `POLL_INTERVAL` seconds; return the pipes of workers that replied or died."""
+        return [pipe for pipe in wait(handles, timeout=POLL_INTERVAL) if self._receive(pipe)]
 
-    def _answers(self, call: Any) -> bool:  # noqa: ANN401
-        """Listen to a process; say whether there is an answer, or will be none."""
+    def _receive(self, pipe: Any) -> bool:  # noqa: ANN401
+        """Read one message from a worker; return whether `result` can now be called."""
         try:
-            said: object = call.recv()
+            message: object = pipe.recv()
         except (EOFError, ConnectionError):
-            process = self.started[call]
+            process = self.processes[pipe]
             process.join()
-            said = WorkerLostError(_how(process.exitcode), itself=True)
-        if isinstance(said, Rows):
-            self.rows[call] += said.count
-            self.advance(said.count)
+            message = WorkerLostError(_exit_reason(process.exitcode), worker_died=True)
+        if isinstance(message, RowProgress):
+            self.reported_rows[pipe] += message.count
+            self.advance(message.count)
             return False
-        self.answers[call] = said
+        self.replies[pipe] = message
         return True
 
-    def answer(self, call: Any) -> object:  # noqa: ANN401
-        """Return an answer.
+    def result(self, handle: Any) -> object:  # noqa: ANN401
+        """Return the reply of a worker, and take back the rows that it reported.
 
         Raises:
-            WorkerLostError: the process has died.
+            WorkerLostError: if the process died.
         """
-        self.advance(-self.rows.pop(call, 0))
-        answer = self.answers.pop(call)
-        if isinstance(answer, WorkerLostError):
-            raise answer
-        return answer
+        self.advance(-self.reported_rows.pop(handle, 0))
+        reply = self.replies.pop(handle)
+        if isinstance(reply, WorkerLostError):
+            raise reply
+        return reply
 
-    def stands(self, _place: str) -> bool:
-        """Say that this machine is still there."""
+    def is_alive(self, _node_id: str) -> bool:
+        """Return True: all workers run on this machine."""
         return True
 
-    def check_room(self) -> None:
-        """Take it that there is always room for one more process."""
+    def check_capacity(self) -> None:
+        """Do nothing: this machine can always start one more process."""
 
-    def dismiss(self, workers: Sequence[Any]) -> None:
-        """End processes, all at once: each may leave word that it gives up what it is at."""
+    def terminate(self, workers: Sequence[Any]) -> None:
+        """Send SIGTERM to all processes, and SIGKILL to those that do not end in time.
+
+        SIGTERM comes first so that a worker can write to the crash journal that it stops its shard.
+        """
         for pipe in workers:
-            self.started[pipe].terminate()
-        until = time.monotonic() + GRACE
+            self.processes[pipe].terminate()
+        deadline = time.monotonic() + TERMINATE_TIMEOUT
         for pipe in workers:
-            process = self.started[pipe]
-            process.join(max(0.0, until - time.monotonic()))
+            process = self.processes[pipe]
+            process.join(max(0.0, deadline - time.monotonic()))
             process.kill()
             process.join()
             pipe.close()
-            del self.started[pipe]
+            del self.processes[pipe]
 
 
 @contextmanager
-def opened(errand: Errand, *, advance: Callable[[int], None]) -> Iterator[Processes]:
-    """Open the agency, and leave none of its processes behind."""
-    agency = Processes(errand, advance)
+def open_process_backend(
+    spec: WorkerSpec, *, advance: Callable[[int], None]
+) -> Iterator[ProcessBackend]:
+    """Yield a backend, and terminate all its processes at the end.
+
+    Args:
+        spec: What each worker needs in order to open the run.
+        advance: Reports progress, in rows.
+    """
+    backend = ProcessBackend(spec, advance)
     try:
-        yield agency
+        yield backend
     finally:
-        agency.dismiss([*agency.started])
+        backend.terminate([*backend.processes])
 
 
-def _how(code: int | None) -> str:
-    """Say how a process ended."""
+def _exit_reason(code: int | None) -> str:
+    """Return how a process ended, for a message."""
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit code {code}"
 
 
 @dataclass(slots=True)
-class _Teller:
-    """Tells the process that has started this one of rows now and then; ends with that."""
+class _ProgressReporter:
+    """Sends the number of explained rows to the parent process, at most once per `POLL_INTERVAL`.
+
+    It also ends this process if the parent has died.
+    """
 
     pipe: Connection
-    parent: int
-    rows: int = 0
-    since: float = 0.0
+    parent_pid: int
+    unreported_rows: int = 0
+    last_report: float = 0.0
 
-    def see_parent(self) -> None:
-        """End if the parent has: nobody would hear of what is done here."""
-        if os.getppid() != self.parent:
+    def exit_if_orphaned(self) -> None:
+        """End this process if the parent has died: nothing would use its work."""
+        if os.getppid() != self.parent_pid:
             raise SystemExit(1)
 
     def __call__(self, _row: Row | BadRow) -> None:
-        """Count a row."""
-        self.see_parent()
-        self.rows += 1
+        """Count an explained row."""
+        self.exit_if_orphaned()
+        self.unreported_rows += 1
         now = time.monotonic()
-        if now - self.since > POLL:
-            self.pipe.send(Rows(self.rows))
-            self.rows, self.since = 0, now
+        if now - self.last_report > POLL_INTERVAL:
+            self.pipe.send(RowProgress(self.unreported_rows))
+            self.unreported_rows, self.last_report = 0, now
 
 
-def _serve(errand: Errand, pipe: Connection, parent: int) -> None:
-    """Be a worker for as long as the process lives that has started this one."""
-    signals.catch()
-    signals.unwind()
-    teller = _Teller(pipe, parent)
-    worker = Worker(errand, done=teller)
+def _worker_main(spec: WorkerSpec, pipe: Connection, parent_pid: int) -> None:
+    """Run a worker in this process until it is terminated or the parent process ends."""
+    signals.install_handlers()
+    signals.raise_from_now_on()
+    reporter = _ProgressReporter(pipe, parent_pid)
+    worker = Worker(spec, done=reporter)
     try:
-        teller.see_parent()  # which may have died while torch was imported
-        pipe.send(worker.ready())
+        reporter.exit_if_orphaned()  # the parent may have died while torch was imported
+        pipe.send(worker.prepare())
         while True:
-            pipe.send(worker.explain(pipe.recv()))
+            pipe.send(worker.explain_shard(pipe.recv()))
     except Interrupted:
         raise SystemExit(1) from None
-    except (EOFError, OSError):  # whoever asked is gone
+    except (EOFError, OSError):  # the parent process has ended
         return
-    except Exception as error:  # noqa: BLE001 - raised where it is seen
-        pipe.send(_told(error))
+    except Exception as error:  # noqa: BLE001 - the pool raises it in the parent process
+        pipe.send(_picklable_error(error))
 
 
-def _told(error: Exception) -> Exception:
-    """Return an exception that any process can read, with where it came from."""
-    told = RuntimeError(f"{type(error).__name__}: {error}")
-    told.add_note("".join(traceback.format_exception(error)))
-    return told
+def _picklable_error(error: Exception) -> Exception:
+    """Return a `RuntimeError` with the same message; its note is the traceback.
+
+    The parent process may not be able to unpickle the original, whose class may be a user's.
+    """
+    picklable = RuntimeError(f"{type(error).__name__}: {error}")
+    picklable.add_note("".join(traceback.format_exception(error)))
+    return picklable

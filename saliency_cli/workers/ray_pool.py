@@ -1,7 +1,7 @@
-"""The engine that has the workers of a Ray cluster explain the shards.
+"""The Ray executor: a pool of workers on a Ray cluster commits the shards.
 
-The cluster carries shard numbers and nothing else: rows, records, receipts and journals are in
-files that all nodes see, and a shard is committed there by whoever explains it.
+Ray carries shard numbers and replies only. Rows, records, receipts and crash journals are files
+that all nodes share, and the worker that explains a shard commits it there.
 """
 
 import logging
@@ -21,40 +21,44 @@ from saliency_cli.atomic_files import open_atomic
 from saliency_cli.errors import CheckpointError, Interrupted, OutputError, SaliencyError, UsageError
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ExecutionChoice
-from saliency_cli.signals import STOPPING, caught
+from saliency_cli.signals import STOP_SIGNALS, received
 from saliency_cli.workers.interface import Executor, ShardWork
-from saliency_cli.workers.worker import Errand, Failure, Worker
-from saliency_cli.workers.worker_pool import POLL, Crew, WorkerLostError
+from saliency_cli.workers.worker import Failure, Worker, WorkerSpec
+from saliency_cli.workers.worker_pool import POLL_INTERVAL, WorkerLostError, WorkerPool
 
-REACHED = 10.0
-"""Seconds that a cluster has to answer."""
-STORE = 80 << 20
-"""Bytes of the object store of a cluster of our own, near the least that Ray takes: what goes
-through it are shard numbers."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds that a cluster has to accept a TCP connection."""
+OBJECT_STORE_BYTES = 80 << 20
+"""Size of the object store of a cluster that `--address local` starts. It is near Ray's minimum,
+because only shard numbers and replies pass through it."""
 
 
 @contextmanager
 def open_ray(choice: ExecutionChoice) -> Iterator[Executor]:
-    """Connect to a Ray cluster, or start one of our own; it is left or stopped at the end.
+    """Connect to a Ray cluster, or start one on this machine; yield an executor that uses it.
+
+    At the end the process disconnects, and a cluster that was started here is stopped.
 
     Raises:
-        UsageError: Ray is not installed, or there is no such cluster.
+        UsageError: if Ray is not installed, no cluster can be reached, or no node is large enough.
     """
-    ray = _ray()
-    # Ray prints what it hears from its nodes to stdout, which is for data.
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+    ray = _import_ray()
+    # Ray prints messages from its nodes to stdout, which must carry data only.
+    with Path(os.devnull).open("w") as devnull, redirect_stdout(devnull):
         try:
             _connect(ray, choice.address or "auto")
-            room(ray, {"CPU": choice.cpus_per_worker or 1, "GPU": choice.gpus_per_worker or 0})
-            yield partial(_explain, ray=ray, choice=choice)
+            smallest = {"CPU": choice.cpus_per_worker or 1, "GPU": choice.gpus_per_worker or 0}
+            worker_slots(ray, smallest)  # raises before the run writes any file
+            yield partial(_explain_on_cluster, ray=ray, choice=choice)
         finally:
             ray.shutdown()
 
 
-def _ray() -> Any:  # noqa: ANN401
+def _import_ray() -> Any:  # noqa: ANN401
+    """Return the module `ray`, with its usage statistics off; raise `UsageError` without it."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        import ray  # noqa: PLC0415 - an extra, which only this engine needs
+        import ray  # noqa: PLC0415 - an optional dependency, which only this executor needs
     except ImportError:
         raise UsageError(
             "--engine ray needs ray, which is not installed", "pip install 'saliency-cli[ray]'"
@@ -63,168 +67,197 @@ def _ray() -> Any:  # noqa: ANN401
 
 
 def _connect(ray: Any, address: str) -> None:  # noqa: ANN401
-    """Connect, and keep the handlers of our signals, one of which Ray replaces.
+    """Connect to a cluster, then restore the signal handlers (Ray replaces that of SIGTERM).
 
     Raises:
-        UsageError: there is no such cluster.
+        UsageError: if there is no cluster at the address.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _reach(address)
-    handlers = {number: signal.getsignal(number) for number in STOPPING}
-    ours = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
+    _check_reachable(address)
+    handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    options = (
+        {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+        if address == "local"
+        else {}
+    )
     try:
-        ray.init(address=address, log_to_driver=False, configure_logging=False, **ours)
+        ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except SystemExit:
         raise Interrupted(signal.SIGTERM) from None
     except Exception as error:
-        raise _no_cluster(address, str(error).strip().partition("\n")[0]) from error
+        raise _no_cluster_error(address, str(error).strip().partition("\n")[0]) from error
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, signal.SIG_DFL if caught() else handler)
+            signal.signal(number, signal.SIG_DFL if received() else handler)
 
 
-def _reach(address: str) -> None:
-    """See that something listens where a cluster should: Ray would try for minutes.
+def _check_reachable(address: str) -> None:
+    """Raise `UsageError` if nothing accepts connections at HOST:PORT.
 
-    Raises:
-        UsageError: nothing does.
+    `ray.init` would try for minutes. Addresses without a port, such as `local`, are not checked.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isascii() and port.isdecimal()):
         return
     try:
-        socket.create_connection((host, int(port)), timeout=REACHED).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
     except (OSError, OverflowError) as error:
-        raise _no_cluster(address, str(error)) from error
+        raise _no_cluster_error(address, str(error)) from error
 
 
-def _no_cluster(address: str, reason: str) -> UsageError:
+def _no_cluster_error(address: str, reason: str) -> UsageError:
     return UsageError(
-        f"--address {visible(address)}: there is no Ray cluster: {excerpt(reason)}",
-        "start one with ray start --head, or give --address local for one of this machine alone",
+        f"--address {visible(address)}: no Ray cluster can be reached: {excerpt(reason)}",
+        "start one with ray start --head, or use this machine only with --address local",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Nodes:
-    """The agency of a cluster: workers are actors, each of whom needs so much of a node."""
+class RayBackend:
+    """A `WorkerBackend` whose workers are Ray actors. A handle is an object reference of Ray.
+
+    Attributes:
+        ray: The module `ray`.
+        actor_class: `RayWorker` as a Ray actor class, with its resources.
+        spec: What each worker needs in order to open the run.
+        resources: Amount of each resource of a node that a worker occupies.
+    """
 
     ray: Any
-    actor: Any
-    errand: Errand
-    needs: Mapping[str, float]
+    actor_class: Any
+    spec: WorkerSpec
+    resources: Mapping[str, float]
 
-    def hire(self) -> tuple[Any, Any]:
-        """Have Ray start a worker wherever there is room, now or later."""
-        worker = self.actor.remote(self.errand)
-        return worker, worker.ready.remote()
+    def start(self) -> tuple[Any, Any]:
+        """Ask Ray for a worker; it starts when a node has the resources free."""
+        worker = self.actor_class.remote(self.spec)
+        return worker, worker.prepare.remote()
 
-    def ask(self, worker: Any, number: int) -> Any:  # noqa: ANN401
-        """Have a worker commit a shard."""
-        return worker.explain.remote(number)
+    def submit(self, worker: Any, number: int) -> Any:  # noqa: ANN401
+        """Ask a worker to commit a shard.
 
-    def answered(self, calls: Sequence[Any]) -> Sequence[Any]:
-        """Wait for the first answer."""
-        done, _ = self.ray.wait([*calls], timeout=POLL)
-        return [*done]
+        Args:
+            worker: The actor.
+            number: Number of the shard.
 
-    def answer(self, call: Any) -> object:  # noqa: ANN401
-        """Return an answer; what a worker raises is raised here.
+        Returns:
+            The handle of the reply.
+        """
+        return worker.explain_shard.remote(number)
+
+    def wait(self, handles: Sequence[Any]) -> Sequence[Any]:
+        """Wait up to `POLL_INTERVAL` seconds; return the first handle whose reply has arrived."""
+        ready, _ = self.ray.wait([*handles], timeout=POLL_INTERVAL)
+        return [*ready]
+
+    def result(self, handle: Any) -> object:  # noqa: ANN401
+        """Return the reply of a worker. An exception that the worker raised is raised here.
 
         Raises:
-            WorkerLostError: Ray says that the worker, or its node, is gone.
+            WorkerLostError: if Ray reports that the worker, or its node, is gone.
         """
         errors = self.ray.exceptions
         try:
-            return self.ray.get(call)
+            return self.ray.get(handle)
         except errors.RayTaskError:
             raise
         except errors.RayError as error:
-            reason = f"Ray says {excerpt(str(error).strip().splitlines()[-1])}"
-            raise WorkerLostError(
-                reason, itself=isinstance(error, errors.ActorDiedError)
-            ) from error
+            reason = f"Ray reports {excerpt(str(error).strip().splitlines()[-1])}"
+            died = isinstance(error, errors.ActorDiedError)
+            raise WorkerLostError(reason, worker_died=died) from error
 
-    def stands(self, place: str) -> bool:
-        """Say whether a node is alive."""
-        return any(node["Alive"] and node["NodeID"] == place for node in self.ray.nodes())
+    def is_alive(self, node_id: str) -> bool:
+        """Return whether a node is part of the cluster."""
+        return any(node["Alive"] and node["NodeID"] == node_id for node in self.ray.nodes())
 
-    def check_room(self) -> None:
-        """See that a node has room for a worker."""
-        room(self.ray, self.needs)
+    def check_capacity(self) -> None:
+        """Raise `UsageError` if no node has the resources for a worker, even when it is idle."""
+        worker_slots(self.ray, self.resources)
 
-    def dismiss(self, workers: Sequence[Any]) -> None:
-        """Kill actors."""
+    def terminate(self, workers: Sequence[Any]) -> None:
+        """Kill actors, also in the middle of a shard."""
         for worker in workers:
             with suppress(self.ray.exceptions.RayError):
                 self.ray.kill(worker)
 
 
-class Actor(Worker):
-    """A worker that is somewhere on a cluster."""
+class RayWorker(Worker):
+    """A worker that runs as an actor on a node of the cluster."""
 
-    def ready(self) -> str | Failure:
-        """Load the model; return the id of the node that this is, or what is amiss there."""
-        import ray  # noqa: PLC0415 - an extra; who runs this has it
+    def prepare(self) -> str | Failure:
+        """Open the run and load the model.
 
-        failure = super().ready()
+        Returns:
+            The ID of the node, or the error; its message names the machine.
+        """
+        import ray  # noqa: PLC0415 - an optional dependency; the module must import without it
+
+        failure = super().prepare()
         if isinstance(failure, SaliencyError):
-            return _located(failure)
+            return _with_host_name(failure)
         return failure or str(ray.get_runtime_context().get_node_id())
 
 
-def _located(error: SaliencyError) -> SaliencyError:
-    """Return the error with the name of the machine in front."""
+def _with_host_name(error: SaliencyError) -> SaliencyError:
+    """Return the same error with this machine's name in front of the message."""
     kinds = (UsageError, CheckpointError, OutputError)
     kind = next((each for each in kinds if isinstance(error, each)), SaliencyError)
     return kind(f"on {visible(platform.node())}: {error.message}", error.hint)
 
 
-def _explain(work: ShardWork, *, ray: Any, choice: ExecutionChoice) -> None:  # noqa: ANN401
-    """Have workers commit the shards."""
-    needs = _needs(work, choice)
-    size = min(choice.workers or room(ray, needs), len(work.context.plan.positions))
-    actor = ray.remote(Actor).options(
-        num_cpus=needs["CPU"], num_gpus=needs["GPU"], scheduling_strategy="SPREAD"
+def _explain_on_cluster(work: ShardWork, *, ray: Any, choice: ExecutionChoice) -> None:  # noqa: ANN401
+    """Commit all shards with workers on the cluster."""
+    resources = _worker_resources(work, choice)
+    size = min(choice.workers or worker_slots(ray, resources), len(work.context.plan.positions))
+    actor_class = ray.remote(RayWorker).options(
+        num_cpus=resources["CPU"], num_gpus=resources["GPU"], scheduling_strategy="SPREAD"
     )
-    Crew(work, Nodes(ray, actor, _errand(work), needs), size=size).explain()
+    backend = RayBackend(ray, actor_class, _worker_spec(work), resources)
+    WorkerPool(work, backend, size=size).explain_shards()
 
 
-def room(ray: Any, needs: Mapping[str, float]) -> int:  # noqa: ANN401
-    """Return how many workers the nodes have room for, whoever uses them now.
+def worker_slots(ray: Any, resources: Mapping[str, float]) -> int:  # noqa: ANN401
+    """Return how many workers fit on the cluster when all its nodes are idle.
+
+    Args:
+        ray: The module `ray`, connected to a cluster.
+        resources: Amount of each resource that a worker occupies, such as `{"CPU": 1, "GPU": 0.5}`.
 
     Raises:
-        UsageError: none has room for one.
+        UsageError: if no node has the resources for one worker.
     """
-    alive = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    nodes = (node["Resources"] for node in ray.nodes() if node["Alive"])
     count = sum(
-        min(int(has.get(name, 0) / amount) for name, amount in needs.items() if amount)
-        for has in alive
+        min(int(node.get(name, 0) / amount) for name, amount in resources.items() if amount)
+        for node in nodes
     )
     if count:
         return count
-    wanted = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+    wanted = " and ".join(f"{amount:g} {name}" for name, amount in resources.items() if amount)
     raise UsageError(
         f"no node of the Ray cluster has {wanted} for a worker",
-        "give fewer with --cpus-per-worker or --gpus-per-worker, or add nodes",
+        "lower --cpus-per-worker or --gpus-per-worker, or add larger nodes",
     )
 
 
-def _needs(work: ShardWork, choice: ExecutionChoice) -> dict[str, float]:
-    """Return what of each resource a worker takes: threads and device follow from the plan."""
+def _worker_resources(work: ShardWork, choice: ExecutionChoice) -> dict[str, float]:
+    """Return the CPUs and GPUs that a worker occupies.
+
+    Defaults come from the manifest: as many CPUs as threads, and one GPU if its device is CUDA.
+    """
     manifest, gpus = work.context.manifest, choice.gpus_per_worker
     if gpus is None:
         gpus = float(manifest["device"] == "cuda")
     return {"CPU": choice.cpus_per_worker or manifest["threads"], "GPU": gpus}
 
 
-def _errand(work: ShardWork) -> Errand:
-    """Put a token into the run's folder, and say what workers must find.
+def _worker_spec(work: ShardWork) -> WorkerSpec:
+    """Return what workers need, after writing a new random ID into the run folder.
 
-    The plan says which device; which one of several is for the cluster to say.
+    The device is "auto": the manifest fixes its type, and Ray chooses the GPU of each worker.
     """
-    token = secrets.token_hex()
+    folder_id = secrets.token_hex()
     with open_atomic(work.context.folder.identity) as stream:
-        stream.write(token)
+        stream.write(folder_id)
     request = replace(work.request, compute=replace(work.request.compute, device="auto"))
-    return Errand(request, Path.cwd(), work.context.source.size, token)
+    return WorkerSpec(request, Path.cwd(), work.context.source.size, folder_id)

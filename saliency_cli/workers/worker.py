@@ -1,6 +1,7 @@
-"""A worker: a process that loads the model once, and explains the shards that it is given.
+"""A worker: it loads the model once, then explains the shards that a worker pool assigns to it.
 
-It sees the run through the file system alone, so that is looked at first.
+A worker shares a run with the other processes only through the file system. So it checks first
+that it sees the same run folder and the same input.
 """
 
 import os
@@ -20,104 +21,117 @@ from saliency_cli.runs.setup import join_run
 from saliency_cli.runs.shard_runner import RowCallback, RunContext, explain_shard
 from saliency_cli.safe_text import visible
 
-WAIT = 180.0
-"""Seconds to wait for a shard that another process has: one on a machine that died keeps it until
-an NFS server forgets that machine, 90 seconds by default."""
-PAUSE = 0.2
+SHARD_LOCK_TIMEOUT = 180.0
+"""Seconds to wait for a shard that another process has locked. If that process was on a machine
+that died, the lock lasts until the NFS server drops the machine: 90 seconds by default."""
+RETRY_INTERVAL = 0.2
+"""Seconds between two attempts to lock the shard."""
 Failure: TypeAlias = SaliencyError | OSError
+"""An error that a worker returns. A raised one would reach the pool wrapped in another exception
+(Ray), or without its type (processes)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """What a worker is told: the run, where it was started, and how to know that it sees the same.
+class WorkerSpec:
+    """What a worker needs in order to open the run.
 
-    `size` is the bytes of the input, `token` what a file in the run's folder holds; on the machine
-    that has planned the run there is no need of one.
+    Attributes:
+        request: The request of the process that started the run.
+        cwd: The working directory of that process; relative paths start there.
+        input_size: Size of the input in bytes; None for a stream without a spool file.
+        folder_id: Random ID, in the file `RunFolder.token`, by which a worker on another machine
+            recognizes the run folder. None on the machine that planned the run.
     """
 
     request: Request
     cwd: Path
-    size: int | None
-    token: str | None = None
+    input_size: int | None
+    folder_id: str | None = None
 
 
 class Worker:
-    """Explains shards of a run that another process has begun; `done` hears of each row.
+    """Explains shards of a run that another process has planned.
 
-    What goes wrong is returned: an exception that is raised would come out wrapped.
+    `SaliencyError` and `OSError` are returned and not raised; see `Failure`.
     """
 
-    def __init__(self, errand: Errand, *, done: RowCallback = lambda _row: None) -> None:
-        self._errand = errand
+    def __init__(self, spec: WorkerSpec, *, done: RowCallback = lambda _row: None) -> None:
+        self._spec = spec
         self._done = done
-        self._open = ExitStack()
-        self._joined: tuple[RunContext, Lock] | None = None
+        self._resources = ExitStack()
+        self._run: tuple[RunContext, Lock] | None = None
 
-    def ready(self) -> str | Failure:
-        """Load the model; return the name of the place that this is."""
+    def prepare(self) -> str | Failure:
+        """Open the run and load the model.
+
+        Returns:
+            The ID of the node that the worker is on (empty for a process of this machine), or the
+            error.
+        """
         try:
-            self._join()
+            self._open_run()
         except (SaliencyError, OSError) as error:
             return error
         return ""
 
-    def explain(self, number: int) -> bool | Failure:
-        """Commit a shard; say whether it could be had."""
+    def explain_shard(self, number: int) -> bool | Failure:
+        """Commit a shard. `prepare` must have succeeded.
+
+        Returns:
+            True if the shard is committed, False if another process kept it locked for
+            `SHARD_LOCK_TIMEOUT` seconds, or the error.
+        """
         try:
-            return self._explained(number)
+            return self._commit_when_unlocked(number)
         except (SaliencyError, OSError) as error:
             return error
 
-    def _join(self) -> None:
-        errand = self._errand
-        with suppress(OSError):  # where paths are absolute it need not be there
-            os.chdir(errand.cwd)
-        if errand.token is not None:
-            _check_folder(RunFolder(errand.request.output.folder), errand.token)
-        job, lock = self._open.enter_context(join_run(errand.request))
-        if job.source.size != errand.size:
-            raise UsageError(f"{visible(job.source.name)} is another input than where we started")
-        _check_alike(job, errand.request)
-        self._joined = job, lock
+    def _open_run(self) -> None:
+        """Open the run, and check that this process would compute the same numbers."""
+        spec = self._spec
+        with suppress(OSError):  # if all paths are absolute, the directory need not exist here
+            os.chdir(spec.cwd)
+        if spec.folder_id is not None:
+            _check_folder(RunFolder(spec.request.output.folder), spec.folder_id)
+        context, lock = self._resources.enter_context(join_run(spec.request))
+        if context.source.size != spec.input_size:
+            raise UsageError(
+                f"{visible(context.source.name)} is another input than the one the run started with"
+            )
+        _check_same_numbers(context, spec.request)
+        self._run = context, lock
 
-    def _explained(self, number: int) -> bool:
-        assert self._joined is not None  # noqa: S101 - shards are given to those who are ready
-        job, lock = self._joined
-        until = time.monotonic() + WAIT
-        while time.monotonic() < until:
-            with lock.shard(number) as had:
-                if had:
-                    if not is_committed(job.folder, job.manifest, number):
-                        explain_shard(job, number, done=self._done)
+    def _commit_when_unlocked(self, number: int) -> bool:
+        """Commit a shard as soon as it can be locked; return False after the timeout."""
+        assert self._run is not None  # noqa: S101 - the pool assigns shards after `prepare` only
+        context, lock = self._run
+        deadline = time.monotonic() + SHARD_LOCK_TIMEOUT
+        while time.monotonic() < deadline:
+            with lock.shard(number) as acquired:
+                if acquired:
+                    if not is_committed(context.folder, context.manifest, number):
+                        explain_shard(context, number, done=self._done)
                     return True
-            time.sleep(PAUSE)
+            time.sleep(RETRY_INTERVAL)
         return False
 
 
-def _check_folder(folder: RunFolder, token: str) -> None:
-    """See that this is the folder that the run was begun in.
-
-    Raises:
-        UsageError: it is another one, or none.
-    """
+def _check_folder(folder: RunFolder, folder_id: str) -> None:
+    """Raise `UsageError` if this is not the folder in which the run was started."""
     with suppress(OSError):
-        if folder.identity.read_text(encoding="utf-8") == token:
+        if folder.identity.read_text(encoding="utf-8") == folder_id:
             return
     raise UsageError(
-        f"{visible(str(folder.path))} is not what it is where the run was started",
+        f"{visible(str(folder.path))} is not the same folder as where the run was started",
         "put --out on storage that every node has at the same path",
     )
 
 
-def _check_alike(job: RunContext, request: Request) -> None:
-    """See that this machine would write the same numbers as the one that planned.
-
-    Raises:
-        UsageError: it would not; says what differs.
-    """
-    found = differences(job.manifest, describe(request, job.engine, job.source))
+def _check_same_numbers(context: RunContext, request: Request) -> None:
+    """Raise `UsageError` if this machine would compute other numbers than the manifest plans."""
+    found = differences(context.manifest, describe(request, context.engine, context.source))
     if found:
         raise UsageError(
-            f"the run cannot be shared: {'; '.join(found[:4])}",
-            "all workers need the same files, versions and kind of processor",
+            f"a worker would compute different numbers: {'; '.join(found[:4])}",
+            "use the same files, library versions and kind of processor for all workers",
         )

@@ -1,8 +1,8 @@
-"""The workers of a run: hired, given shards, replaced when they die, dismissed.
+"""A pool of workers: it starts them, assigns shards, replaces dead ones and terminates them.
 
-A worker is at one shard at a time, so what is on its way grows with the workers and not with the
-shards. What a worker is at is in the shard's journal; its death is noted there, and the worker that
-has the shard next follows the journal.
+A worker has one shard at a time, so memory grows with the number of workers and not with the number
+of shards. A worker notes the rows that it works on in the shard's crash journal. The pool records
+the worker's death there, and the next worker of the shard acts on what the journal says.
 """
 
 import time
@@ -18,212 +18,233 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.runs.crash_journal import record_cancelled, record_crash
 from saliency_cli.workers.interface import ShardWork
 
-POLL = 0.2
-"""Seconds to wait for an answer before looking at anything else."""
-PATIENCE = 600.0
-"""Seconds without any worker that is ready, after which it is said that none will be."""
-MOST_LOSSES = 5
-"""Times that a shard's worker is lost without a proof against a row: its machine went with it, or
-it died before its first text."""
-MOST_STILLBORN = 3
-"""Workers in a row, for each place, that die before they are ready; those that were on their way to
-a node when it was lost are among them."""
+POLL_INTERVAL = 0.2
+"""Maximum seconds to wait for a reply before signals and timeouts are checked."""
+READY_TIMEOUT = 600.0
+"""Seconds without any ready worker after which the run ends with an error."""
+MAX_LOSSES = 5
+"""How often a shard may lose its worker without evidence against a row: the machine was lost too,
+or the worker died before its first text."""
+MAX_STARTUP_FAILURES = 3
+"""Maximum number of consecutive start-up failures per worker slot. A worker that was starting on a
+node when that node was lost counts as well."""
 
 
 class WorkerLostError(Exception):
-    """A worker will not answer any more; `itself`: it died, and not its whole machine with it."""
+    """A worker is gone and will not reply.
 
-    def __init__(self, reason: str, *, itself: bool) -> None:
+    `worker_died` is True if the worker itself is known to have died, perhaps with its node. It
+    is False for any other loss, such as an unreachable node.
+    """
+
+    def __init__(self, reason: str, *, worker_died: bool) -> None:
         super().__init__(reason)
-        self.itself = itself
+        self.worker_died = worker_died
 
 
-class Agency(Protocol):
-    """Where workers come from. A call is a question to a worker, until that answers it."""
+class WorkerBackend(Protocol):
+    """Starts workers and exchanges messages with them.
 
-    def hire(self) -> tuple[object, object]:
-        """Start a worker; return it, and the call that it answers with its place when ready."""
+    A handle refers to a request that a worker has not answered yet. Workers and handles are opaque
+    to the pool; handles are hashable.
+    """
 
-    def ask(self, worker: object, number: int) -> object:
-        """Have a worker commit a shard; return the call, which it answers as `Worker` does."""
+    def start(self) -> tuple[object, object]:
+        """Start a worker; return it and the handle of its first reply, see `Worker.prepare`."""
 
-    def answered(self, calls: Sequence[object]) -> Sequence[object]:
-        """Wait for up to `POLL` seconds; return those of the calls that are answered."""
+    def submit(self, worker: object, number: int) -> object:
+        """Ask a worker to commit a shard.
 
-    def answer(self, call: object) -> object:
-        """Return the answer to a call.
+        Args:
+            worker: A worker that is ready and has no shard.
+            number: Number of the shard.
 
-        Raises:
-            WorkerLostError: there will be none.
+        Returns:
+            The handle of the reply, see `Worker.explain_shard`.
         """
 
-    def stands(self, place: str) -> bool:
-        """Say whether the machine where a worker was is still there."""
+    def wait(self, handles: Sequence[object]) -> Sequence[object]:
+        """Wait up to `POLL_INTERVAL` seconds; return the handles whose reply has arrived."""
 
-    def check_room(self) -> None:
-        """See that there is room for a worker, whoever uses it now.
+    def result(self, handle: object) -> object:
+        """Return the reply to a request.
 
         Raises:
-            UsageError: there is none.
+            WorkerLostError: if the worker died without a reply.
         """
 
-    def dismiss(self, workers: Sequence[object]) -> None:
-        """End workers at once, whatever they are at."""
+    def is_alive(self, node_id: str) -> bool:
+        """Return whether a node, and not only its worker, is still part of the cluster."""
+
+    def check_capacity(self) -> None:
+        """Raise `UsageError` if no node is large enough for a worker, even when it is idle."""
+
+    def terminate(self, workers: Sequence[object]) -> None:
+        """End workers at once, also in the middle of a shard."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """A worker that is ready, and the place that it is at."""
+class ReadyWorker:
+    """A worker that has loaded the model, and the ID of the node that it runs on."""
 
     worker: object
-    place: str
+    node_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """A shard that a worker is at; its journal was so long when it was given."""
+class AssignedShard:
+    """A shard that a worker is explaining.
 
-    member: Member
+    Attributes:
+        assignee: The worker.
+        number: Number of the shard.
+        journal_size: Size of the shard's crash journal in bytes when the shard was assigned. A
+            longer journal proves that the worker has begun with its rows.
+    """
+
+    assignee: ReadyWorker
     number: int
-    written: int
+    journal_size: int
 
 
-class Crew:
-    """Up to `size` workers of an agency, who commit all shards of some work."""
+class WorkerPool:
+    """Up to `size` workers that together commit all shards of a `ShardWork`."""
 
-    def __init__(self, work: ShardWork, agency: Agency, *, size: int) -> None:
-        self._work, self._agency, self._size = work, agency, size
-        self._coming: dict[object, object] = {}
-        self._idle: list[Member] = []
-        self._tasks: dict[object, Task] = {}
-        self._waiting: deque[int] = deque()
-        self._losses: Counter[int] = Counter()
-        self._stillborn = 0
-        self._since = time.monotonic()
+    def __init__(self, work: ShardWork, backend: WorkerBackend, *, size: int) -> None:
+        self._work, self._backend, self._size = work, backend, size
+        self._starting: dict[object, object] = {}  # handle -> worker
+        self._idle: list[ReadyWorker] = []
+        self._assigned: dict[object, AssignedShard] = {}  # handle -> shard
+        self._queue: deque[int] = deque()
+        self._losses: Counter[int] = Counter()  # by shard number
+        self._startup_failures = 0
+        self._last_ready = time.monotonic()
 
-    def explain(self) -> None:
-        """Commit the shards.
+    def explain_shards(self) -> None:
+        """Commit all shards, then terminate the workers.
 
         Raises:
-            SaliencyError: one cannot be explained or written, or no worker is left.
+            SaliencyError: if a shard cannot be explained or written, or no worker can be started.
         """
         try:
-            while self._give():
-                self._staff()
-                done = self._agency.answered([*self._coming, *self._tasks])
+            while self._assign_shards():
+                self._start_workers()
+                replied = self._backend.wait([*self._starting, *self._assigned])
                 signals.check()
-                for call in done:
-                    self._answered(call)
-                self._be_patient()
+                for handle in replied:
+                    self._handle_reply(handle)
+                self._check_ready_timeout()
         finally:
-            self._dismiss()
+            self._terminate_all()
 
-    def _give(self) -> bool:
-        """Give shards to who is idle; say whether any is left, or on its way."""
-        self._waiting.extend(islice(self._work.numbers, max(0, self._size - len(self._waiting))))
-        while self._waiting and self._idle:
-            member, number = self._idle.pop(), self._waiting.popleft()
-            written = _length(self._work.context.folder.journal(number))
-            call = self._agency.ask(member.worker, number)
-            self._tasks[call] = Task(member, number, written)
-        return bool(self._waiting or self._tasks)
+    def _assign_shards(self) -> bool:
+        """Assign queued shards to idle workers; return whether any shard is not committed yet."""
+        self._queue.extend(islice(self._work.numbers, max(0, self._size - len(self._queue))))
+        while self._queue and self._idle:
+            ready, number = self._idle.pop(), self._queue.popleft()
+            journal_size = _file_size(self._work.context.folder.journal(number))
+            handle = self._backend.submit(ready.worker, number)
+            self._assigned[handle] = AssignedShard(ready, number, journal_size)
+        return bool(self._queue or self._assigned)
 
-    def _staff(self) -> None:
-        """Hire for every place that is free, if there is a shard for it."""
-        wanted = min(self._size, len(self._waiting) + len(self._tasks))
-        while len(self._coming) + len(self._idle) + len(self._tasks) < wanted:
-            worker, call = self._agency.hire()
-            self._coming[call] = worker
+    def _start_workers(self) -> None:
+        """Fill free worker slots, but start no more workers than there are shards for."""
+        wanted = min(self._size, len(self._queue) + len(self._assigned))
+        while len(self._starting) + len(self._idle) + len(self._assigned) < wanted:
+            worker, handle = self._backend.start()
+            self._starting[handle] = worker
 
-    def _answered(self, call: object) -> None:
-        task = self._tasks.pop(call, None)
-        worker = self._coming.pop(call) if task is None else task.member.worker
+    def _handle_reply(self, handle: object) -> None:
+        """Act on a worker's reply: it is ready, its shard is committed, it failed, or it died."""
+        shard = self._assigned.pop(handle, None)
+        worker = self._starting.pop(handle) if shard is None else shard.assignee.worker
         try:
-            answer = self._agency.answer(call)
+            reply = self._backend.result(handle)
         except WorkerLostError as lost:
-            self._agency.dismiss([worker])
-            self._died_early(lost) if task is None else self._died(task, lost)
+            self._backend.terminate([worker])
+            self._count_startup_failure(lost) if shard is None else self._requeue(shard, lost)
             return
-        if isinstance(answer, Exception):
-            raise answer
-        if task is None:
-            self._stillborn = 0
-            self._idle.append(Member(worker, str(answer)))
+        if isinstance(reply, Exception):
+            raise reply
+        if shard is None:
+            self._startup_failures = 0
+            self._idle.append(ReadyWorker(worker, str(reply)))
         else:
-            self._finished(task, had=bool(answer))
+            self._finish_shard(shard, committed=bool(reply))
 
-    def _finished(self, task: Task, *, had: bool) -> None:
-        if not had:
+    def _finish_shard(self, shard: AssignedShard, *, committed: bool) -> None:
+        if not committed:
             raise UsageError(
-                f"another process is at shard {task.number}",
-                "wait until it is done, then add --resume",
+                f"another process has locked shard {shard.number}",
+                "wait until it has finished, then add --resume",
             )
-        self._idle.append(task.member)
-        self._work.advance(self._work.context.plan.size(task.number))
+        self._idle.append(shard.assignee)
+        self._work.advance(self._work.context.plan.size(shard.number))
 
-    def _died_early(self, lost: WorkerLostError) -> None:
-        """Count the death of a worker that was not ready.
+    def _count_startup_failure(self, lost: WorkerLostError) -> None:
+        """Count a worker that died before it was ready.
 
         Raises:
-            CheckpointError: there were too many.
+            CheckpointError: if too many died in a row.
         """
-        self._stillborn += 1
-        if self._stillborn >= MOST_STILLBORN * self._size:
+        self._startup_failures += 1
+        if self._startup_failures >= MAX_STARTUP_FAILURES * self._size:
             raise CheckpointError(
-                f"{self._stillborn} workers died before they were ready: {lost}",
-                "give them more memory; on a cluster, saliency is to be installed on every node",
+                f"{self._startup_failures} workers died before they were ready: {lost}",
+                "give each worker more memory; on a cluster, install saliency-cli on every node",
             )
 
-    def _died(self, task: Task, lost: WorkerLostError) -> None:
-        """Note the death of a worker over its shard, and have that done again.
+    def _requeue(self, shard: AssignedShard, lost: WorkerLostError) -> None:
+        """Record that a worker died, and queue its shard again.
 
         Raises:
-            CheckpointError: too many died, and it is no row's fault.
+            CheckpointError: if the shard lost too many workers without evidence against a row.
         """
-        path = self._work.context.folder.journal(task.number)
-        if self._is_proof(task, lost):
+        path = self._work.context.folder.journal(shard.number)
+        if self._is_crash(shard, lost):
             record_crash(path)
         else:
-            self._losses[task.number] += 1
-        if self._losses[task.number] >= MOST_LOSSES:
+            self._losses[shard.number] += 1
+        if self._losses[shard.number] >= MAX_LOSSES:
             raise CheckpointError(
-                f"shard {task.number} has lost {MOST_LOSSES} workers, and no row is to blame",
-                "--resume goes on with the run",
+                f"shard {shard.number} lost {MAX_LOSSES} workers, and no row can be identified "
+                "as the cause",
+                "add --resume to resume the run",
             )
-        self._waiting.append(task.number)
+        self._queue.append(shard.number)
 
-    def _is_proof(self, task: Task, lost: WorkerLostError) -> bool:
-        """Say whether a worker died over its rows, and not because its whole machine was lost."""
+    def _is_crash(self, shard: AssignedShard, lost: WorkerLostError) -> bool:
+        """Whether a worker died while it explained rows, and its node is still there."""
         return (
-            lost.itself
-            and self._agency.stands(task.member.place)
-            and _length(self._work.context.folder.journal(task.number)) > task.written
+            lost.worker_died
+            and self._backend.is_alive(shard.assignee.node_id)
+            and _file_size(self._work.context.folder.journal(shard.number)) > shard.journal_size
         )
 
-    def _be_patient(self) -> None:
-        """Wait for a worker to be ready, but not for ever.
-
-        Raises:
-            UsageError: there is none.
-        """
-        if self._idle or self._tasks:
-            self._since = time.monotonic()
+    def _check_ready_timeout(self) -> None:
+        """Raise `UsageError` if no worker has been ready for `READY_TIMEOUT` seconds."""
+        if self._idle or self._assigned:
+            self._last_ready = time.monotonic()
             return
-        self._agency.check_room()
-        if time.monotonic() - self._since > PATIENCE:
+        self._backend.check_capacity()
+        if time.monotonic() - self._last_ready > READY_TIMEOUT:
             raise UsageError(
-                f"no worker was ready within {PATIENCE:.0f} seconds",
-                "see whether others have the machines; --resume goes on with the run",
+                f"no worker was ready within {READY_TIMEOUT:.0f} seconds",
+                "check whether other jobs use the machines; add --resume to resume the run",
             )
 
-    def _dismiss(self) -> None:
-        """End the workers; a shard that one of them is at is given up, which is no death."""
-        members = [*self._idle, *(task.member for task in self._tasks.values())]
-        self._agency.dismiss([*self._coming.values(), *(member.worker for member in members)])
-        for task in self._tasks.values():
-            record_cancelled(self._work.context.folder.journal(task.number))
+    def _terminate_all(self) -> None:
+        """Terminate all workers, and record their shards as cancelled, not as crashed."""
+        ready = [*self._idle, *(shard.assignee for shard in self._assigned.values())]
+        self._backend.terminate([*self._starting.values(), *(each.worker for each in ready)])
+        for shard in self._assigned.values():
+            record_cancelled(self._work.context.folder.journal(shard.number))
 
 
-def _length(path: Path) -> int:
-    """Return how long a file is; opening it has NFS look anew."""
+def _file_size(path: Path) -> int:
+    """Return the size of a file in bytes, 0 if there is none.
+
+    The file is read because opening it makes an NFS client refresh its attributes (close-to-open
+    consistency, nfs(5)); `stat` may return cached ones.
+    """
     return len(path.read_bytes()) if path.exists() else 0

@@ -1,4 +1,4 @@
-"""Runs that are killed, starved and stopped, and then gone on with: not a byte is another."""
+"""Runs that are killed, stopped or out of disk space, then resumed, write the same bytes."""
 
 import json
 import random
@@ -28,7 +28,7 @@ from tests.support.faults import (
 from tests.support.shell import OUTPUT, USAGE
 
 
-def test_what_is_left_is_what_a_run_leaves(desk: Desk, out: Path) -> None:
+def test_a_forked_run_writes_the_files_of_a_fresh_process(desk: Desk, out: Path) -> None:
     assert len([name for name in desk.whole if name.startswith("records/")]) == SHARDS
     assert {name.partition("/")[0] for name in desk.whole} == {
         "index.html",
@@ -40,8 +40,8 @@ def test_what_is_left_is_what_a_run_leaves(desk: Desk, out: Path) -> None:
     same(files(out), desk.whole)
 
 
-KILLS, MOST_KILLS = 100, 8
-"""All kills, and those after which a run is let go on to its end."""
+KILLS, MAX_KILLS_PER_RUN = 100, 8
+"""Number of kills in total, and of one run before it may finish."""
 
 
 @pytest.mark.slow
@@ -50,15 +50,14 @@ def test_a_hundred_kills_at_random_moments_lose_nothing(desk: Desk, tmp_path: Pa
     kills = cycle = 0
     while kills < KILLS:
         cycle += 1
-        killed = killed_again_and_again(desk, tmp_path / str(cycle), chance=chance)
-        kills += killed
+        kills += kill_and_resume(desk, tmp_path / str(cycle), chance=chance)
 
 
-def killed_again_and_again(desk: Desk, out: Path, *, chance: random.Random) -> int:
-    """Kill a run and all that go on with it, until one has ended; return how many were killed."""
-    for kills in range(MOST_KILLS + 1):
+def kill_and_resume(desk: Desk, out: Path, *, chance: random.Random) -> int:
+    """Kill and resume a run until it finishes; return the number of kills."""
+    for kills in range(MAX_KILLS_PER_RUN + 1):
         running = desk.start(out, "--resume")
-        if kills < MOST_KILLS:
+        if kills < MAX_KILLS_PER_RUN:
             wait_a_while(running, chance.uniform(0.05, 1.3))
             running.kill()
         outcome = running.outcome()
@@ -66,7 +65,7 @@ def killed_again_and_again(desk: Desk, out: Path, *, chance: random.Random) -> i
             same(files(out), desk.whole)
             return kills
         assert outcome.exit_code == -signal.SIGKILL
-        if outcome.stderr:  # killed between its closing words and its exit
+        if outcome.stderr:  # killed between its last message and its exit
             assert outcome.stderr.startswith("warning: 1 of ")
             same(files(out), desk.whole)
     raise AssertionError(outcome)
@@ -75,7 +74,7 @@ def killed_again_and_again(desk: Desk, out: Path, *, chance: random.Random) -> i
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
 )
-def test_a_run_that_is_stopped_in_a_shard_goes_on_with_it(
+def test_a_run_stopped_inside_a_shard_can_be_resumed(
     desk: Desk, out: Path, number: signal.Signals, code: int
 ) -> None:
     running = desk.start(out)
@@ -84,14 +83,14 @@ def test_a_run_that_is_stopped_in_a_shard_goes_on_with_it(
     outcome = running.outcome()
     assert outcome.exit_code == code
     assert outcome.refusal() == f"error: stopped by {number.name}\n"
-    left = files(out)
-    assert not [name for name in left if name.endswith((".tmp", ".html"))]
-    assert {f"records/part-0000{n}.jsonl" for n in range(3)} <= {*left}
-    assert "counts" not in json.loads(left["manifest.json"])
+    written = files(out)
+    assert not [name for name in written if name.endswith((".tmp", ".html"))]
+    assert {f"records/part-0000{n}.jsonl" for n in range(3)} <= {*written}
+    assert "counts" not in json.loads(written["manifest.json"])
     desk.resumed(out)
 
 
-def test_a_run_that_is_not_finished_is_told_as_such(desk: Desk, out: Path) -> None:
+def test_an_unfinished_run_is_refused_with_a_hint(desk: Desk, out: Path) -> None:
     kill_in(desk, out, part=2)
     outcome = desk.explain(out)
     assert outcome.exit_code == USAGE
@@ -101,11 +100,11 @@ def test_a_run_that_is_not_finished_is_told_as_such(desk: Desk, out: Path) -> No
     same(files(out), desk.whole)
 
 
-def test_going_on_with_nothing_begins(desk: Desk, out: Path) -> None:
+def test_resume_without_a_run_starts_one(desk: Desk, out: Path) -> None:
     desk.resumed(out)
 
 
-def test_going_on_with_a_finished_run_sees_that_it_is_whole(desk: Desk, out: Path) -> None:
+def test_resume_repairs_a_finished_run(desk: Desk, out: Path) -> None:
     shutil.copytree(desk.home / "whole", out)
     desk.resumed(out)
     part = out / "records" / "part-00004.jsonl"
@@ -116,18 +115,18 @@ def test_going_on_with_a_finished_run_sees_that_it_is_whole(desk: Desk, out: Pat
     desk.resumed(out)
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "gone", "receipt gone", "receipt cut"])
-def test_a_shard_that_is_not_what_was_committed_is_done_again(
-    desk: Desk, out: Path, damage: str
-) -> None:
+@pytest.mark.parametrize(
+    "damage", ["truncated", "changed", "missing", "receipt missing", "receipt truncated"]
+)
+def test_a_damaged_shard_is_explained_again(desk: Desk, out: Path, damage: str) -> None:
     kill_in(desk, out, part=3)
     part, receipt = out / "records" / "part-00001.jsonl", out / "work" / "00001.json"
     path = receipt if damage.startswith("receipt") else part
     content = path.read_bytes()
-    if damage.endswith("gone"):
+    if damage.endswith("missing"):
         path.unlink()
     else:
-        path.write_bytes(content[:-30] if damage.endswith("cut") else content[::-1])
+        path.write_bytes(content[:-30] if damage.endswith("truncated") else content[::-1])
     desk.resumed(out)
 
 
@@ -148,7 +147,7 @@ def test_two_runs_never_write_into_one_folder(desk: Desk, out: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--overwrite"], ["--resume"]])
-def test_a_lock_that_a_dead_run_left_holds_nobody_back(
+def test_the_lock_file_of_a_killed_run_blocks_no_other_run(
     desk: Desk, out: Path, options: list[str]
 ) -> None:
     kill_in(desk, out, part=1)
@@ -159,7 +158,7 @@ def test_a_lock_that_a_dead_run_left_holds_nobody_back(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Mount a file system that has room for some shards, and not for all."""
+    """Mount a file system that is large enough for some shards, but not for all."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300000", "tmpfs", str(disk)]
@@ -171,55 +170,53 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
 
 
-def test_a_disk_that_is_full_keeps_what_is_committed(
-    desk: Desk, small_disk: Path, out: Path
-) -> None:
+def test_a_full_disk_keeps_committed_shards(desk: Desk, small_disk: Path, out: Path) -> None:
     full = small_disk / "out"
     outcome = desk.explain(full)
     assert outcome.exit_code == OUTPUT
     assert "No space left on device" in outcome.refusal()
-    committed = seen_to_be_sound(full, desk)
+    committed = check_committed_parts(full, desk)
     assert desk.explain(full, "--resume").exit_code == OUTPUT
-    assert seen_to_be_sound(full, desk) >= committed
+    assert check_committed_parts(full, desk) >= committed
     shutil.copytree(full, out)
     desk.resumed(out)
 
 
-def seen_to_be_sound(out: Path, desk: Desk) -> set[str]:
-    """See that what has its name is whole, and that nothing else is left; return the parts."""
-    left = files(out)
-    assert not [name for name in left if name.endswith(".tmp")]
-    parts = {name for name in left if name.startswith("records/")}
+def check_committed_parts(out: Path, desk: Desk) -> set[str]:
+    """Assert that all parts are complete and no temporary file is left; return the parts' names."""
+    written = files(out)
+    assert not [name for name in written if name.endswith(".tmp")]
+    parts = {name for name in written if name.startswith("records/")}
     assert parts
-    assert all(left[name] == desk.whole[name] for name in parts)
+    assert all(written[name] == desk.whole[name] for name in parts)
     return parts
 
 
-def test_a_limit_to_the_size_of_files_is_a_full_disk(desk: Desk, out: Path) -> None:
+def test_a_file_size_limit_is_handled_like_a_full_disk(desk: Desk, out: Path) -> None:
     outcome = desk.warm.run(desk.arguments(out), file_size=100_000)
     assert outcome.exit_code == OUTPUT
     assert f"part-{LONG // SHARD_ROWS:05d}.jsonl cannot be written" in outcome.refusal()
-    assert len(seen_to_be_sound(out, desk)) == LONG // SHARD_ROWS
+    assert len(check_committed_parts(out, desk)) == LONG // SHARD_ROWS
     desk.resumed(out)
 
 
-def test_a_disk_without_room_for_the_plan_is_told(desk: Desk, out: Path) -> None:
+def test_a_disk_too_small_for_the_plan_is_an_output_error(desk: Desk, out: Path) -> None:
     outcome = desk.warm.run(desk.arguments(out), file_size=1000)
     assert outcome.exit_code == OUTPUT
     assert "cannot be written" in outcome.refusal()
     desk.resumed(out)
 
 
-@pytest.mark.parametrize("place", ["/proc/out", "/dev/null/out", "/proc/self/out/out"])
-def test_a_place_that_takes_no_folder_is_told(desk: Desk, place: str) -> None:
-    outcome = desk.explain(Path(place))
+@pytest.mark.parametrize("path", ["/proc/out", "/dev/null/out", "/proc/self/out/out"])
+def test_the_error_names_a_path_where_no_folder_can_be_created(desk: Desk, path: str) -> None:
+    outcome = desk.explain(Path(path))
     assert outcome.exit_code in {USAGE, OUTPUT}
-    assert place in outcome.refusal()
+    assert path in outcome.refusal()
 
 
 @pytest.mark.parametrize("options", [[], ["--resume"], ["--overwrite"], ["--shard", "1/1"]])
 @pytest.mark.parametrize("name", ["", "records", "work", "pages"])
-def test_a_folder_that_is_a_link_is_refused(
+def test_a_symbolic_link_to_a_folder_is_refused(
     desk: Desk, out: Path, tmp_path: Path, name: str, options: list[str]
 ) -> None:
     target = tmp_path / "target"
@@ -233,7 +230,7 @@ def test_a_folder_that_is_a_link_is_refused(
     assert list(target.iterdir()) == []
 
 
-PLANTED = [
+LINKS = [
     "records/part-00003.jsonl.tmp",
     "records/part-00003.jsonl",
     "work/00003.json.tmp",
@@ -247,8 +244,8 @@ PLANTED = [
 ]
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_nothing_is_written_through_a_link(
+@pytest.mark.parametrize("name", LINKS)
+def test_nothing_is_written_through_a_symbolic_link(
     desk: Desk, out: Path, tmp_path: Path, name: str
 ) -> None:
     kill_in(desk, out, part=2)

@@ -47,11 +47,12 @@ def of_effect(effect: Effect) -> list[str]:
 def another_value(setting: Setting, value: Any) -> Any:  # noqa: ANN401
     """Return a value of the setting's type that differs from `value`."""
     kinds = [each for each in get_args(setting.type) or [setting.type] if each is not type(None)]
-    values = [*setting.option.choices]
+    examples: dict[Any, list[Any]] = {bool: [True, False], int: [2, 4], float: [0.25]}
+    examples[str] = ["x:y"]
+    values: list[Any] = [*setting.option.choices]
     for kind in kinds:
-        values += get_args(kind) if get_origin(kind) is Literal else []
-        values += {bool: [True, False], int: [2, 4], float: [0.25], str: ["x:y"]}.get(kind, [])
-        values += [kind] if isinstance(kind, str) else []
+        literals = get_args(kind) if get_origin(kind) is Literal else ()
+        values += [*literals, *examples.get(kind, []), *([kind] if isinstance(kind, str) else [])]
     return next(each for each in values if each != value)
 
 

@@ -1,4 +1,8 @@
-"""A run to disturb, and what it leaves if nothing does; how it is stopped and gone on with."""
+"""Support for tests that kill, stop and resume runs.
+
+A `Desk` has a model, texts, and the files of a run that nothing disturbed. Every disturbed run must
+end with the same files.
+"""
 
 import fcntl
 import json
@@ -19,14 +23,21 @@ QUARANTINED, INTERRUPTED, TERMINATED = 4, 130, 143
 ROWS, SHARD_ROWS = 520, 40
 SHARDS = 13
 BAD, LONG = 77, 300
-"""A row that is no JSON, and one whose record is longer than all others of its shard."""
+"""The row that is not JSON, and the row whose record is longer than all others of its shard."""
 OPTIONS = ("--device", "cpu", "--samples", "2", "--shard-rows", str(SHARD_ROWS))
 Files = dict[str, bytes]
+"""Content of the files of a folder, by relative path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A model, texts for several shards, a warm process, and what an undisturbed run left."""
+    """A model, texts for several shards, and the means to run `saliency explain` on them.
+
+    Attributes:
+        home: The folder of the model and the texts.
+        warm: The process whose forks run the command line.
+        whole: The files that an undisturbed run writes.
+    """
 
     home: Path
     warm: Warm
@@ -34,50 +45,57 @@ class Desk:
 
     @property
     def model(self) -> Path:
-        """The folder of the model."""
+        """Path of the model folder."""
         return self.home / "bert"
 
     @property
     def texts(self) -> Path:
-        """The texts."""
+        """Path of the texts."""
         return self.home / "texts.jsonl"
 
     def arguments(self, out: Path, *options: object, **positions: Path | str) -> list[str]:
-        """Return the command line of the run that all tests here disturb."""
+        """Return the arguments of the command line.
+
+        Args:
+            out: The run folder.
+            options: Further options of `saliency explain`.
+            positions: `model` and `texts`, in place of those of this object.
+        """
         model, texts = positions.get("model", self.model), positions.get("texts", self.texts)
         command = ["explain", str(model), str(texts), "--out", str(out), *OPTIONS]
         return [*command, *map(str, options)]
 
     def start(self, out: Path, *options: object, **positions: Path | str) -> Running:
-        """Start that run."""
+        """Start the run; the arguments are those of `arguments`."""
         return self.warm.start(self.arguments(out, *options, **positions))
 
     def explain(self, out: Path, *options: object, **positions: Path | str) -> Outcome:
-        """Run it to its end."""
+        """Run to the end; the arguments are those of `arguments`."""
         outcome = self.start(out, *options, **positions).outcome()
         assert "Traceback" not in outcome.stderr
         return outcome
 
     def resumed(self, out: Path, **positions: Path | str) -> None:
-        """Go on with what is in `out`, and see that it becomes what an undisturbed run leaves."""
+        """Resume the run in `out`; check that it ends with the files of an undisturbed run."""
         outcome = self.explain(out, "--resume", **positions)
         assert outcome.exit_code == QUARANTINED, outcome.stderr
         same(files(out), self.whole)
 
 
 def files(folder: Path) -> Files:
-    """Read all files of a folder."""
-    found = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+    """Return the content of all files of a folder."""
+    paths = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def same(found: Files, expected: Files) -> None:
-    """See that two folders hold the same, and say which file is not."""
+    """Assert that two folders have the same files; name those that differ."""
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
 
 
 def write_texts(path: Path) -> None:
+    """Write `ROWS` rows, of which one is not JSON and one is very long."""
     chance = random.Random(0)  # noqa: S311
     pool = [" ".join(chance.choices(WORDS, k=chance.randint(1, 12))) for _ in range(60)]
     rows: list[object] = [
@@ -92,35 +110,35 @@ def write_texts(path: Path) -> None:
 
 @contextmanager
 def laid(home: Path) -> Iterator[Desk]:
-    """Make the model, the texts and the run that nothing disturbed, by a process of its own."""
-    model, said = save_bert(home / "bert"), home / "said"
-    said.mkdir()
+    """Yield a desk; the undisturbed run is made by a fresh process, not by a fork."""
+    model, output = save_bert(home / "bert"), home / "output"
+    output.mkdir()
     write_texts(home / "texts.jsonl")
-    with warmed(said, model) as warm:
-        plain = Desk(home, warm, {})
-        outcome = run(plain.arguments(home / "whole"), OMP_NUM_THREADS="1")
+    with warmed(output, model) as warm:
+        without_files = Desk(home, warm, {})
+        outcome = run(without_files.arguments(home / "whole"), OMP_NUM_THREADS="1")
         assert outcome.exit_code == QUARANTINED, outcome.stderr
         yield Desk(home, warm, files(home / "whole"))
 
 
-def wait_for(there: Callable[[], object], running: Running) -> None:
-    """Wait until something is there, while the run goes on."""
-    begun = time.monotonic()
-    while not there():
+def wait_for(condition: Callable[[], object], running: Running) -> None:
+    """Wait until a condition holds; fail if the run ends before, or after 60 seconds."""
+    started = time.monotonic()
+    while not condition():
         assert not running.ended, running.outcome()
-        assert time.monotonic() < begun + 60
+        assert time.monotonic() < started + 60
         time.sleep(0.001)
 
 
 def wait_a_while(running: Running, seconds: float) -> None:
-    """Wait so long, or until the run has ended."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and not running.ended:
+    """Wait for some seconds, or until the run has ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not running.ended:
         time.sleep(0.001)
 
 
 def frozen(desk: Desk, out: Path, *, part: int) -> Running:
-    """Start a run, and stop it with SIGSTOP while it writes that part."""
+    """Start a run, and pause it with SIGSTOP while it writes records part number `part`."""
     temporary = out / "records" / f"part-{part:05d}.jsonl.tmp"
     running = desk.start(out)
     wait_for(temporary.exists, running)
@@ -129,16 +147,25 @@ def frozen(desk: Desk, out: Path, *, part: int) -> Running:
 
 
 def kill_in(desk: Desk, out: Path, *, part: int) -> None:
+    """Start a run, and kill it while it writes records part number `part`."""
     running = frozen(desk, out, part=part)
     running.kill()
     assert running.outcome().exit_code == -signal.SIGKILL
 
 
 def from_pipe(desk: Desk, out: Path, content: bytes, *options: str, ends: bool = True) -> Running:
-    """Start a run whose standard input is a pipe that gives `content`, and then ends or stalls."""
+    """Start a run that reads its texts from a pipe.
+
+    Args:
+        desk: The model and the process to run in.
+        out: The run folder.
+        content: The bytes that the pipe delivers.
+        options: Further options of `saliency explain`.
+        ends: Whether the pipe is closed after the content; otherwise it stays open without data.
+    """
     fifo = desk.home / f"fifo-{desk.warm.started}"
     os.mkfifo(fifo)
-    pipe = os.open(fifo, os.O_RDWR)  # so that neither end waits for the other to be opened
+    pipe = os.open(fifo, os.O_RDWR)  # opening for both directions does not block, see fifo(7)
     fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
     os.write(pipe, content)
     running = desk.warm.start(desk.arguments(out, *options, texts="-"), stdin=fifo)

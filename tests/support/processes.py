@@ -1,17 +1,17 @@
-"""Processes that others have started, as Linux tells of them."""
+"""Information about other processes, read from Linux's /proc (see proc(5))."""
 
 from pathlib import Path
 
 
-def children_of(pid: int, named: bytes) -> list[int]:
-    """Return the children of a process, oldest first, whose command line holds a name."""
+def children_of(pid: int, name: bytes) -> list[int]:
+    """Return the child processes, oldest first, whose command line contains `name`."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     children = " ".join(path.read_text() for path in tasks).split()
-    return [int(child) for child in children if named in command(int(child))]
+    return [int(child) for child in children if name in command_line(int(child))]
 
 
-def command(pid: int) -> bytes:
-    """Return the command line of a process, or nothing if it has ended."""
+def command_line(pid: int) -> bytes:
+    """Return the command line of a process; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""Workers on this machine: the bytes of one process, whatever becomes of the workers."""
+"""The process pool: it writes the bytes of a single process, also when workers die."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.support.faults import (
     wait_for,
 )
 from tests.support.models import WORDS, save_bert, wordpiece
-from tests.support.processes import children_of, command
+from tests.support.processes import children_of, command_line
 from tests.support.runs import read_records
 from tests.support.shell import CHECKPOINT, DONE, USAGE, Shell
 from tests.support.warm import Running
@@ -40,7 +40,7 @@ HOME = {home!r}
 class Net(BertForSequenceClassification):
     def forward(self, input_ids=None, attention_mask=None):
         if parent_process() is not None and (input_ids == {deadly}).any():
-            {happens}
+            {action}
         return super().forward(input_ids, attention_mask)
 
 
@@ -51,56 +51,55 @@ def build():
 
 @pytest.fixture(autouse=True)
 def _same_threads() -> Iterator[None]:
-    """Give this process back the threads that it had: a run in it takes what is asked for."""
+    """Restore the number of threads, which a run inside this process may change."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
 
 
 def workers_of(running: Running) -> list[int]:
-    """Return the processes that a run has started to explain shards."""
+    """Return the process IDs of a run's workers."""
     return children_of(running.pid, b"spawn_main")
 
 
-def alive(pid: int) -> bool:
-    """Say whether a process has not ended."""
-    return bool(command(pid))
+def is_running(pid: int) -> bool:
+    """Return whether a process has not ended."""
+    return bool(command_line(pid))
 
 
 def committed(out: Path, shards: int) -> Callable[[], bool]:
-    """Return what says whether so many shards are committed."""
+    """Return a condition: at least `shards` shards are committed."""
     return lambda: len([*(out / "work").glob("*.json")]) >= shards
 
 
-def own(home: Path, *, happens: str) -> Path:
-    """Write a module that does something, in a worker, over the word `late`."""
+def write_module(home: Path, *, action: str) -> None:
+    """Write a user's own module; in a worker it runs a statement on texts with the word `late`."""
     model = save_bert(home / "own")
     deadly = wordpiece().convert_tokens_to_ids("late")
-    code = MODULE.format(home=str(model), deadly=deadly, happens=happens)
+    code = MODULE.format(home=str(model), deadly=deadly, action=action)
     (home / "own.py").write_text(code)
-    return model
 
 
 def arguments(home: Path, *options: str) -> list[str]:
-    """Return the command line of a run with that module."""
+    """Return the command line of a run with the module of `write_module`."""
     arch = ("--arch", f"{home / 'own.py'}:build", "--samples", "2", "--shard-rows", "3")
     positions = [str(home / "own"), str(home / "t.jsonl"), "--out", str(home / "out")]
     return ["explain", *positions, "--device", "cpu", *arch, *options]
 
 
 def write_rows(home: Path, *, late: int) -> None:
-    """Write a dozen texts, one of which has the word."""
+    """Write a dozen texts; only that of row `late` has the word `late`."""
     rows = [" ".join(word for word in WORDS[n : n + 3] if word != "late") for n in range(12)]
     rows[late] = "when the prize was late"
     (home / "t.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
 
 
-def test_workers_leave_what_one_process_does(desk: Desk, out: Path) -> None:
+def test_workers_write_the_files_of_one_process(desk: Desk, out: Path) -> None:
     assert desk.explain(out, *WORKERS).exit_code == QUARANTINED
     same(files(out), desk.whole)
 
 
-def test_workers_read_what_comes_through_a_pipe(desk: Desk, out: Path, tmp_path: Path) -> None:
+def test_workers_explain_texts_from_a_pipe(desk: Desk, out: Path, tmp_path: Path) -> None:
     content = desk.texts.read_bytes()
     for folder, options in ((out, WORKERS), (tmp_path / "one", ())):
         outcome = from_pipe(desk, folder, content, *options).outcome()
@@ -108,7 +107,7 @@ def test_workers_read_what_comes_through_a_pipe(desk: Desk, out: Path, tmp_path:
     same(files(out), files(tmp_path / "one"))
 
 
-def test_a_worker_that_is_killed_is_replaced(desk: Desk, out: Path) -> None:
+def test_a_killed_worker_is_replaced(desk: Desk, out: Path) -> None:
     running = desk.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     os.kill(workers_of(running)[0], signal.SIGKILL)
@@ -117,38 +116,38 @@ def test_a_worker_that_is_killed_is_replaced(desk: Desk, out: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_workers_and_the_run_can_be_gone_on_with(
+def test_a_signal_ends_all_workers_and_the_run_can_be_resumed(
     desk: Desk, out: Path, number: signal.Signals
 ) -> None:
     running = desk.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     workers = workers_of(running)
-    for pid in workers if number == signal.SIGINT else ():  # as a terminal does
+    for pid in workers if number == signal.SIGINT else ():  # a terminal sends it to all processes
         os.kill(pid, number)
     running.kill(number)
     outcome = running.outcome()
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     assert (outcome.exit_code, outcome.stderr) == (code, f"error: stopped by {number.name}\n")
-    assert not any(map(alive, workers))
+    assert not any(map(is_running, workers))
     desk.resumed(out)
 
 
-def test_workers_end_with_the_process_that_started_them(desk: Desk, out: Path) -> None:
+def test_workers_end_when_their_parent_process_is_killed(desk: Desk, out: Path) -> None:
     running = desk.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     workers = workers_of(running)
     assert len(workers) == 2
     running.kill()
     running.outcome()
-    until = time.monotonic() + 30
-    while any(map(alive, workers)):
-        assert time.monotonic() < until
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline
         time.sleep(0.02)
     assert desk.explain(out, "--resume", *WORKERS).exit_code == QUARANTINED
     same(files(out), desk.whole)
 
 
-def test_two_machines_may_have_workers_each(desk: Desk, out: Path) -> None:
+def test_two_runs_with_a_share_each_may_use_workers(desk: Desk, out: Path) -> None:
     runs = [desk.start(out, "--shard", f"{part}/2", *WORKERS) for part in (1, 2)]
     for running in runs:
         outcome = running.outcome()
@@ -157,8 +156,8 @@ def test_two_machines_may_have_workers_each(desk: Desk, out: Path) -> None:
     same(files(out), desk.whole)
 
 
-def test_a_row_that_kills_workers_is_found_without_a_restart(desk: Desk, tmp_path: Path) -> None:
-    own(tmp_path, happens="os._exit(9)")
+def test_a_crashing_row_is_quarantined_without_a_restart(desk: Desk, tmp_path: Path) -> None:
+    write_module(tmp_path, action="os._exit(9)")
     write_rows(tmp_path, late=7)
     outcome = desk.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == QUARANTINED, outcome.stderr
@@ -167,16 +166,18 @@ def test_a_row_that_kills_workers_is_found_without_a_restart(desk: Desk, tmp_pat
     assert records[7]["reason"].startswith("the process died")
 
 
-def test_what_a_worker_raises_is_raised_by_the_run(desk: Desk, tmp_path: Path) -> None:
-    own(tmp_path, happens="raise LookupError('of its own')")
+def test_an_exception_in_a_worker_is_raised_in_the_parent_process(
+    desk: Desk, tmp_path: Path
+) -> None:
+    write_module(tmp_path, action="raise LookupError('in the module')")
     write_rows(tmp_path, late=7)
     outcome = desk.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == 1
-    assert "LookupError: of its own" in outcome.stderr
+    assert "LookupError: in the module" in outcome.stderr
 
 
-def test_workers_that_never_come_to_work_are_given_up(desk: Desk, tmp_path: Path) -> None:
-    own(tmp_path, happens="pass")
+def test_the_run_ends_after_too_many_startup_failures(desk: Desk, tmp_path: Path) -> None:
+    write_module(tmp_path, action="pass")
     write_rows(tmp_path, late=7)
     module = tmp_path / "own.py"
     module.write_text(module.read_text() + "\nif parent_process() is not None:\n    os._exit(7)\n")
@@ -197,7 +198,7 @@ def test_workers_that_never_come_to_work_are_given_up(desk: Desk, tmp_path: Path
         (ExecutionChoice("ray", workers=3), 8),
     ],
 )
-def test_workers_here_divide_the_threads_of_the_machine(
+def test_local_workers_divide_the_threads_of_the_machine(
     choice: ExecutionChoice, threads: int
 ) -> None:
     assert choice.threads(8) == threads
@@ -214,11 +215,11 @@ def test_workers_here_divide_the_threads_of_the_machine(
         (ExecutionChoice("ray", gpus_per_worker=0), 1.0),
     ],
 )
-def test_workers_on_a_gpu_divide_its_memory(choice: ExecutionChoice, share: float) -> None:
+def test_workers_on_one_gpu_divide_its_memory(choice: ExecutionChoice, share: float) -> None:
     assert choice.device_share == share
 
 
-def test_workers_with_more_threads_than_there_are_cores_are_warned_of(shell: Shell) -> None:
+def test_more_threads_than_cores_give_a_warning(shell: Shell) -> None:
     cores = len(os.sched_getaffinity(0))
     threads = ("--cpus-per-worker", str(cores), "--shard-rows", "1")
     outcome = shell.explain(*threads, "--workers", "2")
@@ -226,13 +227,13 @@ def test_workers_with_more_threads_than_there_are_cores_are_warned_of(shell: She
     assert f"2 workers of {cores} threads get in each other's way" in outcome.stderr
 
 
-def test_workers_for_whom_there_is_no_shard_are_warned_of_and_not_started(shell: Shell) -> None:
+def test_more_workers_than_shards_give_a_warning(shell: Shell) -> None:
     outcome = shell.explain("--cpus-per-worker", "1", "--workers", "3")
     assert outcome.exit_code == DONE
     assert "--workers 3, but of shards there are 1" in outcome.stderr
 
 
-def test_a_run_that_is_gone_on_with_keeps_its_threads(shell: Shell) -> None:
+def test_a_resumed_run_keeps_its_threads(shell: Shell) -> None:
     assert shell.explain("--cpus-per-worker", "1").exit_code == DONE
     manifest = json.loads((shell.out / "manifest.json").read_text())
     assert (manifest["threads"], manifest["streams"]) == (1, 1)
