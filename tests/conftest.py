@@ -26,7 +26,13 @@ from tests.support.shell import Shell
 if TYPE_CHECKING:
     from tests.support.faults import Desk
 
-LONGEST = ("test_ray", "test_faults", "test_workers", "test_killers", "test_browser")
+LONGEST = (
+    "test_ray_pool",
+    "test_faults",
+    "test_process_pool",
+    "test_crashing_rows",
+    "test_browser",
+)
 """Files that take minutes, in an order that puts beside a cluster of processes only single ones."""
 
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
