@@ -224,18 +224,18 @@ def test_more_threads_than_cores_give_a_warning(shell: Shell) -> None:
     threads = ("--cpus-per-worker", str(cores), "--shard-rows", "1")
     outcome = shell.explain(*threads, "--workers", "2")
     assert outcome.exit_code == DONE
-    assert f"2 workers of {cores} threads get in each other's way" in outcome.stderr
+    assert f"2 workers of {cores} threads are slower than fewer workers" in outcome.stderr
 
 
 def test_more_workers_than_shards_give_a_warning(shell: Shell) -> None:
     outcome = shell.explain("--cpus-per-worker", "1", "--workers", "3")
     assert outcome.exit_code == DONE
-    assert "--workers 3, but of shards there are 1" in outcome.stderr
+    assert "--workers 3, but there are only 1 shards" in outcome.stderr
 
 
 def test_a_resumed_run_keeps_its_threads(shell: Shell) -> None:
     assert shell.explain("--cpus-per-worker", "1").exit_code == DONE
     manifest = json.loads((shell.out / "manifest.json").read_text())
-    assert (manifest["threads"], manifest["streams"]) == (1, 1)
+    assert (manifest["threads"], manifest["replicas"]) == (1, 1)
     assert shell.explain("--resume", *WORKERS).exit_code == DONE
     assert shell.explain("--resume", "--address", "local").exit_code == USAGE
