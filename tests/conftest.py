@@ -24,7 +24,7 @@ from tests.support.paths import SAMPLE
 from tests.support.shell import Shell
 
 if TYPE_CHECKING:
-    from tests.support.faults import Desk
+    from tests.support.faults import PreparedRun
 
 LONGEST = (
     "test_ray_pool",
@@ -91,10 +91,10 @@ def shell(pristine: Path, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture(scope="session")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Desk]":
-    from tests.support.faults import laid  # noqa: PLC0415 - which imports what stands here
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[PreparedRun]":
+    from tests.support.faults import prepare_run  # noqa: PLC0415 - which imports what stands here
 
-    with laid(tmp_path_factory.mktemp("faults")) as made:
+    with prepare_run(tmp_path_factory.mktemp("faults")) as made:
         yield made
 
 

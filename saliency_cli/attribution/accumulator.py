@@ -248,18 +248,19 @@ class Draws:
         return len(self.accumulator.clean.encoding)
 
     @property
-    def grain(self) -> int:
-        """Passes of one draw, which stay together."""
+    def passes_together(self) -> int:
+        """Number of passes of one draw, which stay in one batch."""
         return self.accumulator.maths.method.passes_per_draw
 
     @property
-    def rows(self) -> int:
-        """Passes of all draws."""
-        return len(self.numbers) * self.grain
+    def passes(self) -> int:
+        """Number of passes of all draws."""
+        return len(self.numbers) * self.passes_together
 
-    def split(self, rows: int) -> "tuple[Draws, Draws]":
-        """Return the draws of the first `rows` passes, and the rest."""
-        first, rest = self.numbers[: rows // self.grain], self.numbers[rows // self.grain :]
+    def split(self, passes: int) -> "tuple[Draws, Draws]":
+        """Return the draws of the first `passes` passes, and the rest."""
+        count = passes // self.passes_together
+        first, rest = self.numbers[:count], self.numbers[count:]
         return replace(self, numbers=first), replace(self, numbers=rest)
 
 

@@ -17,22 +17,22 @@ quarter of a batch is 4 % slower, token for token, and padding costs what tokens
 
 
 class Packable(Protocol):
-    """Work that fills rows of a batch, and can be divided between its rows."""
+    """Passes of one text that may be divided between batches."""
 
     @property
     def length(self) -> int:
-        """Tokens in each row."""
+        """Tokens in each pass."""
 
     @property
-    def rows(self) -> int:
-        """Rows of a batch that all of the work takes."""
+    def passes(self) -> int:
+        """Number of passes, each of which is one line of a batch [B, L]."""
 
     @property
-    def grain(self) -> int:
-        """Rows that must stay together."""
+    def passes_together(self) -> int:
+        """Number of passes that must stay in one batch."""
 
-    def split(self, rows: int) -> tuple[Self, Self]:
-        """Return the work of the first `rows` rows, and the rest."""
+    def split(self, passes: int) -> tuple[Self, Self]:
+        """Return the work of the first `passes` passes, and the rest."""
 
 
 Item = TypeVar("Item", bound=Packable)
@@ -58,28 +58,30 @@ class Budget:
     def take(self, queue: deque[Item]) -> list[Item]:
         """Remove the next batch from the front of `queue`, and return it.
 
-        It holds at least one grain, even one that is larger than the budget.
+        It holds at least the passes of one item that must stay together, whatever the budget.
         """
         batch: list[Item] = []
-        rows = longest = 0
-        while queue and not (batch and self._ends(rows, longest, queue[0].length)):
+        passes = longest = 0
+        while queue and not (batch and self._ends(passes, longest, queue[0].length)):
             item = queue.popleft()
             longest = max(longest, item.length)
-            free = max(self.tokens // longest - rows, 0 if batch else item.grain)
-            fitting = min(free // item.grain * item.grain, item.rows)
-            if fitting < item.rows:
+            free = max(self.tokens // longest - passes, 0 if batch else item.passes_together)
+            fitting = min(free // item.passes_together * item.passes_together, item.passes)
+            if fitting < item.passes:
                 head, item = item.split(fitting) if fitting else (None, item)
                 queue.appendleft(item)
                 return [*batch, head] if head else batch
             batch.append(item)
-            rows += item.rows
+            passes += item.passes
         return batch
 
-    def _ends(self, rows: int, longest: int, following: int) -> bool:
+    def _ends(self, passes: int, longest: int, following: int) -> bool:
         """Whether a batch ends before an item because of the item's length alone."""
         if self.equal_lengths:
             return following != longest
-        return rows * longest >= FULL_ENOUGH * self.tokens and following < SIMILAR_LENGTH * longest
+        return (
+            passes * longest >= FULL_ENOUGH * self.tokens and following < SIMILAR_LENGTH * longest
+        )
 
 
 def read_ahead(rows: Iterable[Row | BadRow], *, most: int) -> Iterator[list[Row | BadRow]]:

@@ -142,7 +142,7 @@ class Scheduler:
         """Predict texts and queue their first draws; yield those that need none."""
         cleans = iter(job.future.result())
         for text in job.texts:
-            own = list(islice(cleans, text.rows))
+            own = list(islice(cleans, text.passes))
             active = activate(
                 text, own, classifier=self._engine.classifier, maths=self._engine.maths
             )

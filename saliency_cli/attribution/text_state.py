@@ -37,18 +37,18 @@ class EncodedRow:
         return max(len(window.encoding) for window in self.encoded.windows)
 
     @property
-    def rows(self) -> int:
-        """Clean passes, each of which is one row of a batch."""
+    def passes(self) -> int:
+        """Number of clean passes (on the unchanged text): one for each window."""
         return len(self.encoded.windows)
 
     @property
-    def grain(self) -> int:
-        """All clean passes: the windows stay together, since the prediction needs all of them."""
-        return self.rows
+    def passes_together(self) -> int:
+        """Number of passes that stay in one batch: all, since the prediction needs all windows."""
+        return self.passes
 
-    def split(self, rows: int) -> "tuple[EncodedRow, EncodedRow]":
+    def split(self, passes: int) -> "tuple[EncodedRow, EncodedRow]":
         """Raise AssertionError: windows stay together, so this is never called."""
-        raise AssertionError(rows)
+        raise AssertionError(passes)
 
 
 @dataclass(slots=True)
@@ -105,7 +105,10 @@ def activate(
 
 
 def finish(active: ActiveText) -> Outcome:
-    """Return the explanation of a text whose draws are all made, or why there is none."""
+    """Return the explanation of a text once all its draws are computed, or a quarantined row.
+
+    Without any part there was no target: `--target gold`, and the gold label is unusable.
+    """
     row = active.text.row
     if not _all_finite(active.prediction.probabilities, [active.prediction.value]):
         return quarantined(row, "the prediction is not finite")
@@ -187,7 +190,7 @@ class ActiveTexts:
     @property
     def tokens(self) -> int:
         """Tokens of the queued draws."""
-        return sum(draws.rows * draws.length for draws in self.queue)
+        return sum(draws.passes * draws.length for draws in self.queue)
 
     def add(self, active: ActiveText) -> None:
         """Queue the first draws of a text, for each of its targets and windows."""
@@ -226,7 +229,7 @@ class ActiveTexts:
                 too large and is removed.
         """
         first = batch[0]
-        if not give_up or len(batch) > 1 or first.rows > first.grain:
+        if not give_up or len(batch) > 1 or first.passes > first.passes_together:
             for draws in reversed(batch):
                 if draws.accumulator in self:
                     self._put_first(draws)

@@ -127,7 +127,7 @@ def show_error(message: str, hint: str | None) -> None:
 
 
 def show_failure(message: str) -> None:
-    """Print on stderr in one line which gate a run fails."""
+    """Print one line on stderr: which bound of `--fail-on` the run does not meet."""
     console = RichConsole(stderr=True, highlight=False)
     console.print(Text.assemble(("failed: ", "bold red"), visible(message)), soft_wrap=True)
 

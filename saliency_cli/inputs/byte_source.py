@@ -119,10 +119,10 @@ class Input:
         return Chunks(raw, gzipped=self.gzipped, max_bytes=HEAD_BYTES)
 
     def read_all(self, spool: Path | None = None) -> Chunks:
-        """Return all bytes from the start, and hash them while they are read.
+        """Return a reader of all bytes from the start; it hashes them, compressed as they are.
 
-        A stream can be read in this way once. With `spool` its bytes are also written to that file,
-        and the input is then seekable.
+        Standard input and pipes can be read only once. With `spool`, the path of a file that keeps
+        a copy of them, the input is seekable from now on.
 
         Raises:
             OutputError: The spool cannot be written.

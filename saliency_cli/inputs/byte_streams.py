@@ -35,7 +35,7 @@ class FileCursor(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Return True: a column format reads its footer first."""
+        """Return True: a format by columns, such as Parquet, seeks to the end of its file first."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

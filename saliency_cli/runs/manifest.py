@@ -151,16 +151,16 @@ def _is_option_value(name: str, value: str) -> bool:
 def check_resumable(
     before: Mapping[str, Any], now: Mapping[str, Any], *, folder: RunFolder, source: Source
 ) -> None:
-    """Check that a run can be resumed: that this process would write the same numbers.
+    """Check that a run can be resumed: that this process would write the same records.
 
     Args:
-        before: The plan in the folder.
+        before: The manifest in the run folder.
         now: What `describe` returned for this process.
         folder: The run folder, for the message.
-        source: The open input, whose hash is compared.
+        source: The open input; its hash is compared if it can be read twice.
 
     Raises:
-        UsageError: It would not; the message names what differs.
+        UsageError: This process would write other records; the message names what differs.
     """
     found = differences(before, now)
     if not found and source.seekable and source.sha256() != before["hashes"]["input"]:

@@ -148,7 +148,7 @@ def _has_valid_prediction(record: Record) -> bool:
 
 
 def _shape_problem(values: Mapping[str, Any], shape: Shape, *, prefix: str = "") -> str | None:
-    """Return the first key that is missing or has a wrong type, with `prefix` before its name."""
+    """Return a message on the first key that is missing or has a wrong value; None if all fit."""
     for name, kinds in shape.items():
         if name not in values:
             return f"{prefix}{name} is missing"

@@ -67,10 +67,14 @@ def _import_ray() -> Any:  # noqa: ANN401
 
 
 def _connect(ray: Any, address: str) -> None:  # noqa: ANN401
-    """Connect to a cluster, then restore the signal handlers (Ray replaces that of SIGTERM).
+    """Connect to a cluster, or start one for "local", and restore our signal handlers.
+
+    Ray replaces the handler of SIGTERM. If a signal arrived meanwhile, the default handlers are set
+    instead, so that a second signal ends the process at once.
 
     Raises:
-        UsageError: if there is no cluster at the address.
+        UsageError: There is no cluster at the address.
+        Interrupted: SIGTERM arrived while Ray connected; Ray turns it into SystemExit.
     """
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _check_reachable(address)

@@ -128,7 +128,7 @@ def _check_folder(folder: RunFolder, folder_id: str) -> None:
 
 
 def _check_same_numbers(context: RunContext, request: Request) -> None:
-    """Raise `UsageError` if this machine would compute other numbers than the manifest plans."""
+    """Raise `UsageError` if this machine would compute other scores than the manifest describes."""
     found = differences(context.manifest, describe(request, context.engine, context.source))
     if found:
         raise UsageError(

@@ -22,52 +22,52 @@ from tests.support.models import WORDS
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """So many rows of a length, each with a number."""
+    """Passes of one length, each with a number."""
 
     length: int
     numbers: tuple[int, ...]
-    grain: int = 1
+    passes_together: int = 1
 
     @property
-    def rows(self) -> int:
+    def passes(self) -> int:
         return len(self.numbers)
 
-    def split(self, rows: int) -> "tuple[Piece, Piece]":
+    def split(self, passes: int) -> "tuple[Piece, Piece]":
         return (
-            replace(self, numbers=self.numbers[:rows]),
-            replace(self, numbers=self.numbers[rows:]),
+            replace(self, numbers=self.numbers[:passes]),
+            replace(self, numbers=self.numbers[passes:]),
         )
 
 
-def sorted_pieces(sizes: Sequence[tuple[int, int]], *, grain: int) -> deque[Piece]:
+def sorted_pieces(sizes: Sequence[tuple[int, int]], *, together: int) -> deque[Piece]:
     numbers = count()
     ordered = sorted(sizes, reverse=True)
     return deque(
-        Piece(length, tuple(next(numbers) for _ in range(grain * rows)), grain)
+        Piece(length, tuple(next(numbers) for _ in range(together * rows)), together)
         for length, rows in ordered
     )
 
 
 def tokens(batch: Sequence[Piece]) -> int:
-    return sum(piece.rows for piece in batch) * max(piece.length for piece in batch)
+    return sum(piece.passes for piece in batch) * max(piece.length for piece in batch)
 
 
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 64), st.integers(1, 40)), max_size=40),
     budget=st.integers(1, 600),
-    grain=st.integers(1, 3),
+    together=st.integers(1, 3),
     equal=st.booleans(),
 )
-def test_nothing_is_lost_and_only_a_single_grain_exceeds_the_budget(
-    sizes: list[tuple[int, int]], budget: int, grain: int, *, equal: bool
+def test_nothing_is_lost_and_only_one_indivisible_item_exceeds_the_budget(
+    sizes: list[tuple[int, int]], budget: int, together: int, *, equal: bool
 ) -> None:
-    queue = sorted_pieces(sizes, grain=grain)
+    queue = sorted_pieces(sizes, together=together)
     expected = [number for piece in queue for number in piece.numbers]
     found: list[int] = []
     while queue:
         batch = Budget(budget, equal_lengths=equal).take(queue)
         found += [number for piece in batch for number in piece.numbers]
-        assert tokens(batch) <= budget or sum(piece.rows for piece in batch) == grain
+        assert tokens(batch) <= budget or sum(piece.passes for piece in batch) == together
         assert not equal or len({piece.length for piece in batch}) == 1
     assert found == expected
 

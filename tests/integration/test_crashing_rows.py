@@ -13,11 +13,11 @@ from saliency_cli.runs.crash_journal import open_journal
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
-    Desk,
-    files,
-    same,
-    wait_a_while,
+    PreparedRun,
+    assert_same_files,
+    read_files,
     wait_for,
+    wait_seconds,
 )
 from tests.support.models import WORDS, wordpiece
 from tests.support.processes import children_of
@@ -45,13 +45,13 @@ class Net(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def models(desk: Desk) -> Path:
+def models(prepared: PreparedRun) -> Path:
     """A folder with a tokenizer, weights and two user modules for them.
 
     The module in `killer.py` ends its process on texts with the word "late"; that in `calm.py` does
     not, and computes the same logits.
     """
-    home = desk.home / "user_modules"
+    home = prepared.home / "user_modules"
     home.mkdir()
     tokenizer = wordpiece()
     tokenizer.save_pretrained(home)
@@ -92,7 +92,7 @@ def explain_arguments(home: Path, texts: Path, out: Path, *options: str, module:
 @pytest.mark.slow
 @pytest.mark.parametrize("crashing_rows", [{5}, {5, 6}], ids=["one row", "two rows"])
 def test_crashing_rows_are_quarantined_and_other_records_do_not_change(
-    desk: Desk, models: Path, tmp_path: Path, crashing_rows: set[int]
+    prepared: PreparedRun, models: Path, tmp_path: Path, crashing_rows: set[int]
 ) -> None:
     texts, out, expected = tmp_path / "t.jsonl", tmp_path / "out", tmp_path / "expected"
     chance = random.Random(1)  # noqa: S311
@@ -101,12 +101,13 @@ def test_crashing_rows_are_quarantined_and_other_records_do_not_change(
     rows = [CRASHING_TEXTS[n] if n in crashing_rows else row for n, row in enumerate(rows)]
     texts.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
     assert (
-        desk.warm.run(explain_arguments(models, texts, expected, module="calm")).exit_code == DONE
+        prepared.warm.run(explain_arguments(models, texts, expected, module="calm")).exit_code
+        == DONE
     )
     for options in ([], ["--resume"]):
-        killed = desk.warm.run(explain_arguments(models, texts, out, *options, module="killer"))
+        killed = prepared.warm.run(explain_arguments(models, texts, out, *options, module="killer"))
         assert (killed.exit_code, killed.stderr) == (9, "")
-    outcome = desk.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
+    outcome = prepared.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
     assert outcome.exit_code == QUARANTINED, outcome.stderr
     actual_lines, expected_lines = (record_lines(folder) for folder in (out, expected))
     changed = [n for n in range(12) if actual_lines[n] != expected_lines[n]]
@@ -117,16 +118,16 @@ def test_crashing_rows_are_quarantined_and_other_records_do_not_change(
         assert record["reason"].startswith("the process died")
     assert not (out / "work").exists()
     assert not [*out.rglob("*.tmp")]
-    before = files(out)
-    again = desk.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
+    before = read_files(out)
+    again = prepared.warm.run(explain_arguments(models, texts, out, "--resume", module="killer"))
     assert again.exit_code == QUARANTINED
-    same(files(out), before)
+    assert_same_files(read_files(out), before)
 
 
-def parent_and_child(desk: Desk, out: Path) -> tuple[Running, Running]:
+def parent_and_child(prepared: PreparedRun, out: Path) -> tuple[Running, Running]:
     """Return a run that resumes after two crashes over the same rows, and its child process."""
     path = out / "work" / "00000.journal"
-    running = desk.start(out)
+    running = prepared.start(out)
     wait_for(path.exists, running)
     running.kill()
     running.outcome()
@@ -134,28 +135,30 @@ def parent_and_child(desk: Desk, out: Path) -> tuple[Running, Running]:
         for _crash in range(2):
             journal.write(attempt=None)
             journal.record_in_flight([0, 1, 2, 3])
-    parent = desk.start(out, "--resume")
+    parent = prepared.start(out, "--resume")
     wait_for(lambda: children_of(parent.pid, b"spawn_main"), parent)
-    return parent, Running(children_of(parent.pid, b"spawn_main")[-1], out, desk.warm)
+    return parent, Running(children_of(parent.pid, b"spawn_main")[-1], out, prepared.warm)
 
 
-def test_a_child_commits_nothing_after_its_parent_was_killed(desk: Desk, out: Path) -> None:
-    parent, child = parent_and_child(desk, out)
-    wait_a_while(parent, 0.5)
+def test_a_child_commits_nothing_after_its_parent_was_killed(
+    prepared: PreparedRun, out: Path
+) -> None:
+    parent, child = parent_and_child(prepared, out)
+    wait_seconds(parent, 0.5)
     parent.kill()
     assert parent.outcome().exit_code == -signal.SIGKILL
-    wait_a_while(child, 60)
+    wait_seconds(child, 60)
     assert child.ended
     assert not [*(out / "records").glob("*.jsonl")]
-    desk.resumed(out)
+    prepared.check_resume(out)
 
 
 @pytest.mark.parametrize("seconds", [0.2, 2.5])
 def test_an_interrupt_of_parent_and_child_is_reported_once(
-    desk: Desk, out: Path, seconds: float
+    prepared: PreparedRun, out: Path, seconds: float
 ) -> None:
-    parent, child = parent_and_child(desk, out)
-    wait_a_while(child, seconds)
+    parent, child = parent_and_child(prepared, out)
+    wait_seconds(child, seconds)
     child.kill(signal.SIGINT)
     time.sleep(0.1)
     parent.kill(signal.SIGINT)

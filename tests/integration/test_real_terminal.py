@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.models import WORDS, save_bert
 from tests.support.shell import DONE, USAGE
-from tests.support.warm import Running, Warm, warmed
+from tests.support.warm import Running, WarmProcess, start_warm_process
 
 ATTACKS = {
     "title": "\x1b]0;owned\x07",
@@ -67,13 +67,13 @@ def is_control(character: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmProcess]:
     home = tmp_path_factory.mktemp("warm")
-    with warmed(home, save_bert(home / "bert")) as process:
+    with start_warm_process(home, save_bert(home / "bert")) as process:
         yield process
 
 
-def run_on_terminal(warm: Warm, *arguments: object, **environment: str) -> TerminalResult:
+def run_on_terminal(warm: WarmProcess, *arguments: object, **environment: str) -> TerminalResult:
     """Run the command line with a terminal as standard input, output and error."""
     controller, terminal = pty.openpty()
     try:
@@ -118,7 +118,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("environment", "rich"), [(RICH, True), (PLAIN, False)])
 def test_explain_and_report_send_no_control_sequence_of_hostile_texts(
-    warm: Warm, hostile: Path, tmp_path: Path, environment: dict[str, str], *, rich: bool
+    warm: WarmProcess, hostile: Path, tmp_path: Path, environment: dict[str, str], *, rich: bool
 ) -> None:
     out = tmp_path / NAME
     files = (hostile / NAME, hostile / f"{NAME}.jsonl", "--out", out)
@@ -132,7 +132,7 @@ def test_explain_and_report_send_no_control_sequence_of_hostile_texts(
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_show_sends_no_control_sequence_of_a_hostile_text(
-    warm: Warm, hostile: Path, options: list[str]
+    warm: WarmProcess, hostile: Path, options: list[str]
 ) -> None:
     result = run_on_terminal(
         warm, "show", hostile / NAME, f"free {ATTACK} call", "--target", "all", *options, **RICH
@@ -145,7 +145,7 @@ def test_show_sends_no_control_sequence_of_a_hostile_text(
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_inspect_sends_no_control_sequence_of_a_hostile_model(
-    warm: Warm, hostile: Path, options: list[str]
+    warm: WarmProcess, hostile: Path, options: list[str]
 ) -> None:
     result = run_on_terminal(warm, "inspect", hostile / NAME, *options, **RICH)
     assert result.exit_code == DONE, result.screen
@@ -195,7 +195,7 @@ REFUSALS = [*refusals(Path())]
 
 @pytest.mark.parametrize("which", REFUSALS)
 def test_an_error_sends_no_control_sequence_of_a_hostile_command_line(
-    warm: Warm, hostile: Path, which: str
+    warm: WarmProcess, hostile: Path, which: str
 ) -> None:
     code, arguments = refusals(hostile)[which]
     result = run_on_terminal(warm, *arguments)

@@ -23,7 +23,7 @@ from saliency_cli.model.devices import allow_nondeterministic_kernels, prepare_d
 from saliency_cli.settings import Compute, ModelChoice
 from tests.attribution.test_promises import Linear, unchecked
 from tests.support.attribution import engine, scored
-from tests.support.faults import files, same
+from tests.support.faults import assert_same_files, read_files
 from tests.support.models import TEXTS, WORDS
 from tests.support.shell import DONE, Shell, run
 
@@ -54,7 +54,7 @@ def test_a_repeated_run_gives_the_same_bytes_and_no_warning(
     manifest = json.loads((outs[0] / "manifest.json").read_text())
     assert (manifest["device"], manifest["dtype"]) == (device, dtype)
     assert manifest["deterministic"] is True
-    same(files(outs[1]), files(outs[0]))
+    assert_same_files(read_files(outs[1]), read_files(outs[0]))
 
 
 @pytest.mark.cuda
@@ -76,9 +76,9 @@ def test_workers_on_one_gpu_and_a_resumed_run_give_the_same_bytes(shell: Shell) 
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
     assert run([*killed, "--resume"], OMP_NUM_THREADS="1").exit_code == DONE
-    whole = files(shell.home / "alone")
-    same(files(shell.home / "shared"), whole)
-    same(files(shell.home / "killed"), whole)
+    whole = read_files(shell.home / "alone")
+    assert_same_files(read_files(shell.home / "shared"), whole)
+    assert_same_files(read_files(shell.home / "killed"), whole)
 
 
 @pytest.mark.cuda

@@ -12,14 +12,14 @@ from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
     TERMINATED,
-    Desk,
     Files,
-    files,
-    from_pipe,
-    kill_in,
-    same,
-    wait_a_while,
+    PreparedRun,
+    assert_same_files,
+    kill_while_writing,
+    read_files,
+    start_from_pipe,
     wait_for,
+    wait_seconds,
 )
 from tests.support.shell import USAGE
 
@@ -42,49 +42,49 @@ CHANGED_OPTIONS = {
 
 
 @pytest.fixture(scope="module")
-def unfinished(desk: Desk) -> Path:
+def unfinished(prepared: PreparedRun) -> Path:
     """The folder of a run that was killed; tests must not change it."""
-    out = desk.home / "unfinished"
-    kill_in(desk, out, part=2)
+    out = prepared.home / "unfinished"
+    kill_while_writing(prepared, out, part=2)
     return out
 
 
 @pytest.mark.parametrize("option", CHANGED_OPTIONS)
 @pytest.mark.parametrize("resume", [["--resume"], ["--shard", "1/2"]])
 def test_a_run_is_not_resumed_with_other_options(
-    desk: Desk, unfinished: Path, option: str, resume: list[str]
+    prepared: PreparedRun, unfinished: Path, option: str, resume: list[str]
 ) -> None:
-    before = files(unfinished)
-    outcome = desk.explain(unfinished, *resume, *CHANGED_OPTIONS[option])
+    before = read_files(unfinished)
+    outcome = prepared.explain(unfinished, *resume, *CHANGED_OPTIONS[option])
     assert outcome.exit_code == USAGE, outcome.stderr
     assert option in outcome.refusal()
-    assert files(unfinished) == before
+    assert read_files(unfinished) == before
 
 
-def change_model(desk: Desk, home: Path) -> dict[str, Path | str]:
-    model = shutil.copytree(desk.model, home / "bert")
+def change_model(prepared: PreparedRun, home: Path) -> dict[str, Path | str]:
+    model = shutil.copytree(prepared.model, home / "bert")
     weights = bytearray((model / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (model / "model.safetensors").write_bytes(weights)
     return {"model": model}
 
 
-def change_tokenizer(desk: Desk, home: Path) -> dict[str, Path | str]:
-    model = shutil.copytree(desk.model, home / "bert")
+def change_tokenizer(prepared: PreparedRun, home: Path) -> dict[str, Path | str]:
+    model = shutil.copytree(prepared.model, home / "bert")
     path = model / "tokenizer.json"
     path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     return {"model": model}
 
 
-def change_input(desk: Desk, home: Path) -> dict[str, Path | str]:
+def change_input(prepared: PreparedRun, home: Path) -> dict[str, Path | str]:
     texts = home / "texts.jsonl"
-    texts.write_bytes(desk.texts.read_bytes().replace(b'"ham"', b'"HAM"', 1))
+    texts.write_bytes(prepared.texts.read_bytes().replace(b'"ham"', b'"HAM"', 1))
     return {"texts": texts}
 
 
-def shorten_input(desk: Desk, home: Path) -> dict[str, Path | str]:
+def shorten_input(prepared: PreparedRun, home: Path) -> dict[str, Path | str]:
     texts = home / "texts.jsonl"
-    texts.write_bytes(desk.texts.read_bytes()[:-1])
+    texts.write_bytes(prepared.texts.read_bytes()[:-1])
     return {"texts": texts}
 
 
@@ -99,18 +99,18 @@ def shorten_input(desk: Desk, home: Path) -> dict[str, Path | str]:
     ],
 )
 def test_a_run_is_not_resumed_with_other_files(
-    desk: Desk,
+    prepared: PreparedRun,
     unfinished: Path,
     tmp_path: Path,
-    change: Callable[[Desk, Path], dict[str, Path | str]],
+    change: Callable[[PreparedRun, Path], dict[str, Path | str]],
     named: str,
     resume: list[str],
 ) -> None:
-    before = files(unfinished)
-    outcome = desk.explain(unfinished, *resume, **change(desk, tmp_path))
+    before = read_files(unfinished)
+    outcome = prepared.explain(unfinished, *resume, **change(prepared, tmp_path))
     assert outcome.exit_code == USAGE, outcome.stderr
     assert named in outcome.refusal()
-    assert files(unfinished) == before
+    assert read_files(unfinished) == before
 
 
 @pytest.mark.parametrize(
@@ -129,33 +129,36 @@ def test_a_run_is_not_resumed_with_other_files(
     ids=" ".join,
 )
 def test_options_that_cannot_be_combined_are_refused(
-    desk: Desk, out: Path, options: list[str]
+    prepared: PreparedRun, out: Path, options: list[str]
 ) -> None:
-    outcome = desk.explain(out, *options)
+    outcome = prepared.explain(out, *options)
     assert outcome.exit_code == USAGE
     assert options[0] in outcome.stderr
     assert not out.exists()
 
 
 @pytest.fixture(scope="module")
-def piped(desk: Desk) -> Files:
+def piped(prepared: PreparedRun) -> Files:
     """The files of an uninterrupted run over standard input."""
-    out = desk.home / "piped"
-    assert from_pipe(desk, out, desk.texts.read_bytes()).outcome().exit_code == QUARANTINED
-    return files(out)
+    out = prepared.home / "piped"
+    assert (
+        start_from_pipe(prepared, out, prepared.texts.read_bytes()).outcome().exit_code
+        == QUARANTINED
+    )
+    return read_files(out)
 
 
 def test_standard_input_is_kept_until_a_run_is_finished(
-    desk: Desk, piped: Files, out: Path
+    prepared: PreparedRun, piped: Files, out: Path
 ) -> None:
-    running = from_pipe(desk, out, desk.texts.read_bytes())
+    running = start_from_pipe(prepared, out, prepared.texts.read_bytes())
     wait_for((out / "records" / "part-00002.jsonl.tmp").exists, running)
     running.kill()
     running.outcome()
-    assert (out / "work" / "input").read_bytes() == desk.texts.read_bytes()
-    outcome = desk.explain(out, "--resume", texts="-")
+    assert (out / "work" / "input").read_bytes() == prepared.texts.read_bytes()
+    outcome = prepared.explain(out, "--resume", texts="-")
     assert outcome.exit_code == QUARANTINED, outcome.stderr
-    same(files(out), piped)
+    assert_same_files(read_files(out), piped)
 
 
 @pytest.mark.parametrize(
@@ -163,29 +166,29 @@ def test_standard_input_is_kept_until_a_run_is_finished(
     [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED), (signal.SIGKILL, -9)],
 )
 def test_a_run_whose_input_stalls_can_be_stopped_and_resumed(
-    desk: Desk, piped: Files, out: Path, number: signal.Signals, code: int
+    prepared: PreparedRun, piped: Files, out: Path, number: signal.Signals, code: int
 ) -> None:
-    content = desk.texts.read_bytes()
-    running = from_pipe(desk, out, content[: len(content) // 2], ends=False)
-    wait_a_while(running, 1)
+    content = prepared.texts.read_bytes()
+    running = start_from_pipe(prepared, out, content[: len(content) // 2], ends=False)
+    wait_seconds(running, 1)
     running.kill(number)
     assert running.outcome().exit_code == code
-    outcome = from_pipe(desk, out, content, "--resume").outcome()
+    outcome = start_from_pipe(prepared, out, content, "--resume").outcome()
     assert outcome.exit_code == QUARANTINED, outcome.stderr
-    same(files(out), piped)
+    assert_same_files(read_files(out), piped)
 
 
 def test_a_run_with_overwrite_does_not_read_the_spooled_input_of_the_earlier_run(
-    desk: Desk, piped: Files, out: Path
+    prepared: PreparedRun, piped: Files, out: Path
 ) -> None:
-    content = desk.texts.read_bytes()
-    running = from_pipe(desk, out, content[: len(content) // 2])
+    content = prepared.texts.read_bytes()
+    running = start_from_pipe(prepared, out, content[: len(content) // 2])
     wait_for((out / "records" / "part-00001.jsonl.tmp").exists, running)
     running.kill()
     running.outcome()
-    outcome = from_pipe(desk, out, content, "--overwrite").outcome()
+    outcome = start_from_pipe(prepared, out, content, "--overwrite").outcome()
     assert outcome.exit_code == QUARANTINED, outcome.stderr
-    same(files(out), piped)
+    assert_same_files(read_files(out), piped)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +205,11 @@ def test_a_run_with_overwrite_does_not_read_the_spooled_input_of_the_earlier_run
     ids=str,
 )
 def test_a_damaged_plan_is_reported_in_one_line(
-    desk: Desk, unfinished: Path, out: Path, damage: dict[str, object]
+    prepared: PreparedRun, unfinished: Path, out: Path, damage: dict[str, object]
 ) -> None:
     shutil.copytree(unfinished, out)
     manifest = out / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | damage))
-    outcome = desk.explain(out, "--resume")
+    outcome = prepared.explain(out, "--resume")
     assert outcome.exit_code == USAGE
     assert "manifest.json" in outcome.refusal()

@@ -1,7 +1,7 @@
 """Support for tests that kill, stop and resume runs.
 
-A `Desk` has a model, texts, and the files of a run that nothing disturbed. Every disturbed run must
-end with the same files.
+A `PreparedRun` has a model, texts, and the files of a run that nothing disturbed. Every disturbed
+run must end with the same files.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.support.models import WORDS, save_bert
 from tests.support.shell import Outcome, run
-from tests.support.warm import Running, Warm, warmed
+from tests.support.warm import Running, WarmProcess, start_warm_process
 
 QUARANTINED, INTERRUPTED, TERMINATED = 4, 130, 143
 ROWS, SHARD_ROWS = 520, 40
@@ -30,18 +30,18 @@ Files = dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class PreparedRun:
     """A model, texts for several shards, and the means to run `saliency explain` on them.
 
     Attributes:
         home: The folder of the model and the texts.
         warm: The process whose forks run the command line.
-        whole: The files that an undisturbed run writes.
+        expected_files: The files that an undisturbed run writes.
     """
 
     home: Path
-    warm: Warm
-    whole: Files
+    warm: WarmProcess
+    expected_files: Files
 
     @property
     def model(self) -> Path:
@@ -75,20 +75,20 @@ class Desk:
         assert "Traceback" not in outcome.stderr
         return outcome
 
-    def resumed(self, out: Path, **positions: Path | str) -> None:
+    def check_resume(self, out: Path, **positions: Path | str) -> None:
         """Resume the run in `out`; check that it ends with the files of an undisturbed run."""
         outcome = self.explain(out, "--resume", **positions)
         assert outcome.exit_code == QUARANTINED, outcome.stderr
-        same(files(out), self.whole)
+        assert_same_files(read_files(out), self.expected_files)
 
 
-def files(folder: Path) -> Files:
+def read_files(folder: Path) -> Files:
     """Return the content of all files of a folder."""
     paths = (path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def same(found: Files, expected: Files) -> None:
+def assert_same_files(found: Files, expected: Files) -> None:
     """Assert that two folders have the same files; name those that differ."""
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
@@ -109,16 +109,16 @@ def write_texts(path: Path) -> None:
 
 
 @contextmanager
-def laid(home: Path) -> Iterator[Desk]:
-    """Yield a desk; the undisturbed run is made by a fresh process, not by a fork."""
+def prepare_run(home: Path) -> Iterator[PreparedRun]:
+    """Yield the prepared run; its undisturbed run is made by a fresh process, not by a fork."""
     model, output = save_bert(home / "bert"), home / "output"
     output.mkdir()
     write_texts(home / "texts.jsonl")
-    with warmed(output, model) as warm:
-        without_files = Desk(home, warm, {})
+    with start_warm_process(output, model) as warm:
+        without_files = PreparedRun(home, warm, {})
         outcome = run(without_files.arguments(home / "whole"), OMP_NUM_THREADS="1")
         assert outcome.exit_code == QUARANTINED, outcome.stderr
-        yield Desk(home, warm, files(home / "whole"))
+        yield PreparedRun(home, warm, read_files(home / "whole"))
 
 
 def wait_for(condition: Callable[[], object], running: Running) -> None:
@@ -130,45 +130,47 @@ def wait_for(condition: Callable[[], object], running: Running) -> None:
         time.sleep(0.001)
 
 
-def wait_a_while(running: Running, seconds: float) -> None:
+def wait_seconds(running: Running, seconds: float) -> None:
     """Wait for some seconds, or until the run has ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not running.ended:
         time.sleep(0.001)
 
 
-def frozen(desk: Desk, out: Path, *, part: int) -> Running:
+def start_and_pause(prepared: PreparedRun, out: Path, *, part: int) -> Running:
     """Start a run, and pause it with SIGSTOP while it writes records part number `part`."""
     temporary = out / "records" / f"part-{part:05d}.jsonl.tmp"
-    running = desk.start(out)
+    running = prepared.start(out)
     wait_for(temporary.exists, running)
     running.kill(signal.SIGSTOP)
     return running
 
 
-def kill_in(desk: Desk, out: Path, *, part: int) -> None:
+def kill_while_writing(prepared: PreparedRun, out: Path, *, part: int) -> None:
     """Start a run, and kill it while it writes records part number `part`."""
-    running = frozen(desk, out, part=part)
+    running = start_and_pause(prepared, out, part=part)
     running.kill()
     assert running.outcome().exit_code == -signal.SIGKILL
 
 
-def from_pipe(desk: Desk, out: Path, content: bytes, *options: str, ends: bool = True) -> Running:
+def start_from_pipe(
+    prepared: PreparedRun, out: Path, content: bytes, *options: str, ends: bool = True
+) -> Running:
     """Start a run that reads its texts from a pipe.
 
     Args:
-        desk: The model and the process to run in.
+        prepared: The model and the process to run in.
         out: The run folder.
         content: The bytes that the pipe delivers.
         options: Further options of `saliency explain`.
         ends: Whether the pipe is closed after the content; otherwise it stays open without data.
     """
-    fifo = desk.home / f"fifo-{desk.warm.started}"
+    fifo = prepared.home / f"fifo-{prepared.warm.started}"
     os.mkfifo(fifo)
     pipe = os.open(fifo, os.O_RDWR)  # opening for both directions does not block, see fifo(7)
     fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
     os.write(pipe, content)
-    running = desk.warm.start(desk.arguments(out, *options, texts="-"), stdin=fifo)
+    running = prepared.warm.start(prepared.arguments(out, *options, texts="-"), stdin=fifo)
     wait_for(lambda: Path(f"/proc/{running.pid}/fd/0").resolve() == fifo.resolve(), running)
     if ends:
         os.close(pipe)

@@ -77,7 +77,7 @@ class Running:
 
     pid: int
     home: Path
-    server: "Warm"
+    server: "WarmProcess"
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal. It has no effect on a process that has ended but was not waited for."""
@@ -104,7 +104,7 @@ class Running:
 
 
 @dataclass(slots=True)
-class Warm:
+class WarmProcess:
     """The process that forks.
 
     Attributes:
@@ -167,7 +167,7 @@ class Warm:
 
 
 @contextmanager
-def warmed(home: Path, model: Path) -> Iterator[Warm]:
+def start_warm_process(home: Path, model: Path) -> Iterator[WarmProcess]:
     """Yield a process that has explained one text.
 
     Args:
@@ -182,5 +182,5 @@ def warmed(home: Path, model: Path) -> Iterator[Warm]:
     ) as process:
         assert process.stdin is not None
         process.stdin.write(json.dumps(["show", str(model), "free call now", "--quiet"]) + "\n")
-        yield Warm(process, home)
+        yield WarmProcess(process, home)
         process.stdin.close()

@@ -15,10 +15,10 @@ from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
     TERMINATED,
-    Desk,
-    files,
-    from_pipe,
-    same,
+    PreparedRun,
+    assert_same_files,
+    read_files,
+    start_from_pipe,
     wait_for,
 )
 from tests.support.models import WORDS, save_bert, wordpiece
@@ -94,32 +94,34 @@ def write_rows(home: Path, *, late: int) -> None:
     (home / "t.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
 
 
-def test_workers_write_the_files_of_one_process(desk: Desk, out: Path) -> None:
-    assert desk.explain(out, *WORKERS).exit_code == QUARANTINED
-    same(files(out), desk.whole)
+def test_workers_write_the_files_of_one_process(prepared: PreparedRun, out: Path) -> None:
+    assert prepared.explain(out, *WORKERS).exit_code == QUARANTINED
+    assert_same_files(read_files(out), prepared.expected_files)
 
 
-def test_workers_explain_texts_from_a_pipe(desk: Desk, out: Path, tmp_path: Path) -> None:
-    content = desk.texts.read_bytes()
+def test_workers_explain_texts_from_a_pipe(
+    prepared: PreparedRun, out: Path, tmp_path: Path
+) -> None:
+    content = prepared.texts.read_bytes()
     for folder, options in ((out, WORKERS), (tmp_path / "one", ())):
-        outcome = from_pipe(desk, folder, content, *options).outcome()
+        outcome = start_from_pipe(prepared, folder, content, *options).outcome()
         assert outcome.exit_code == QUARANTINED, outcome.stderr
-    same(files(out), files(tmp_path / "one"))
+    assert_same_files(read_files(out), read_files(tmp_path / "one"))
 
 
-def test_a_killed_worker_is_replaced(desk: Desk, out: Path) -> None:
-    running = desk.start(out, *WORKERS)
+def test_a_killed_worker_is_replaced(prepared: PreparedRun, out: Path) -> None:
+    running = prepared.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     os.kill(workers_of(running)[0], signal.SIGKILL)
     assert running.outcome().exit_code == QUARANTINED
-    same(files(out), desk.whole)
+    assert_same_files(read_files(out), prepared.expected_files)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_workers_and_the_run_can_be_resumed(
-    desk: Desk, out: Path, number: signal.Signals
+    prepared: PreparedRun, out: Path, number: signal.Signals
 ) -> None:
-    running = desk.start(out, *WORKERS)
+    running = prepared.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     workers = workers_of(running)
     for pid in workers if number == signal.SIGINT else ():  # a terminal sends it to all processes
@@ -129,11 +131,11 @@ def test_a_signal_ends_all_workers_and_the_run_can_be_resumed(
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     assert (outcome.exit_code, outcome.stderr) == (code, f"error: stopped by {number.name}\n")
     assert not any(map(is_running, workers))
-    desk.resumed(out)
+    prepared.check_resume(out)
 
 
-def test_workers_end_when_their_parent_process_is_killed(desk: Desk, out: Path) -> None:
-    running = desk.start(out, *WORKERS)
+def test_workers_end_when_their_parent_process_is_killed(prepared: PreparedRun, out: Path) -> None:
+    running = prepared.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     workers = workers_of(running)
     assert len(workers) == 2
@@ -143,23 +145,25 @@ def test_workers_end_when_their_parent_process_is_killed(desk: Desk, out: Path) 
     while any(map(is_running, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    assert desk.explain(out, "--resume", *WORKERS).exit_code == QUARANTINED
-    same(files(out), desk.whole)
+    assert prepared.explain(out, "--resume", *WORKERS).exit_code == QUARANTINED
+    assert_same_files(read_files(out), prepared.expected_files)
 
 
-def test_two_runs_with_a_share_each_may_use_workers(desk: Desk, out: Path) -> None:
-    runs = [desk.start(out, "--shard", f"{part}/2", *WORKERS) for part in (1, 2)]
+def test_two_runs_with_a_share_each_may_use_workers(prepared: PreparedRun, out: Path) -> None:
+    runs = [prepared.start(out, "--shard", f"{part}/2", *WORKERS) for part in (1, 2)]
     for running in runs:
         outcome = running.outcome()
         assert outcome.exit_code in {DONE, QUARANTINED}, outcome.stderr
-    assert desk.warm.run(["report", str(out)]).exit_code == DONE
-    same(files(out), desk.whole)
+    assert prepared.warm.run(["report", str(out)]).exit_code == DONE
+    assert_same_files(read_files(out), prepared.expected_files)
 
 
-def test_a_crashing_row_is_quarantined_without_a_restart(desk: Desk, tmp_path: Path) -> None:
+def test_a_crashing_row_is_quarantined_without_a_restart(
+    prepared: PreparedRun, tmp_path: Path
+) -> None:
     write_module(tmp_path, action="os._exit(9)")
     write_rows(tmp_path, late=7)
-    outcome = desk.warm.run(arguments(tmp_path, *WORKERS))
+    outcome = prepared.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == QUARANTINED, outcome.stderr
     records = read_records(tmp_path / "out")
     assert [each["ordinal"] for each in records if each["status"] != "ok"] == [7]
@@ -167,21 +171,23 @@ def test_a_crashing_row_is_quarantined_without_a_restart(desk: Desk, tmp_path: P
 
 
 def test_an_exception_in_a_worker_is_raised_in_the_parent_process(
-    desk: Desk, tmp_path: Path
+    prepared: PreparedRun, tmp_path: Path
 ) -> None:
     write_module(tmp_path, action="raise LookupError('in the module')")
     write_rows(tmp_path, late=7)
-    outcome = desk.warm.run(arguments(tmp_path, *WORKERS))
+    outcome = prepared.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == 1
     assert "LookupError: in the module" in outcome.stderr
 
 
-def test_the_run_ends_after_too_many_startup_failures(desk: Desk, tmp_path: Path) -> None:
+def test_the_run_ends_after_too_many_startup_failures(
+    prepared: PreparedRun, tmp_path: Path
+) -> None:
     write_module(tmp_path, action="pass")
     write_rows(tmp_path, late=7)
     module = tmp_path / "own.py"
     module.write_text(module.read_text() + "\nif parent_process() is not None:\n    os._exit(7)\n")
-    outcome = desk.warm.run(arguments(tmp_path, *WORKERS))
+    outcome = prepared.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == CHECKPOINT
     assert "died before they were ready: exit code 7" in outcome.refusal()
 

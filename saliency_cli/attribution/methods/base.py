@@ -59,7 +59,11 @@ class Method(ABC):
 
     @property
     def is_random(self) -> bool:
-        """Whether draws are random; only then scores have errors and a flip rate."""
+        """Whether the method samples at random.
+
+        Only such a method has standard errors and a flip rate (the share of its passes that predict
+        another label).
+        """
         return False
 
     @property
