@@ -20,7 +20,7 @@ class DrawResults:
     """What D draws contribute.
 
     Attributes:
-        values: Contributions [D, L, H]; what stands behind the end of a text is ignored.
+        values: Contributions [D, L, H]; what is after the end of a text is ignored.
         flips: For each draw, how many of its passes predict another label than the clean pass.
     """
 
@@ -50,15 +50,15 @@ class DrawBatch:
         return self._on_device(torch.tensor(self.numbers))
 
     def embeddings(self) -> Tensor:
-        """Return the clean embeddings E [D, L, H], zero behind the end of each text."""
+        """Return the clean embeddings E [D, L, H], zero after the end of each text."""
         return pad_sequence([text.embedding for text in self.texts], batch_first=True)
 
     def embedding_ranges(self) -> Tensor:
         """Return max E − min E of each draw's text, [D]."""
-        return self._on_device(torch.tensor([text.spread for text in self.texts]))
+        return self._on_device(torch.tensor([text.embedding_range for text in self.texts]))
 
     def baselines(self) -> Tensor:
-        """Return the baseline's embeddings B [D, L, H], zero behind the end of each text.
+        """Return the baseline's embeddings B [D, L, H], zero after the end of each text.
 
         Raises:
             ValueError: The method declares no baseline, so none was computed.
@@ -67,7 +67,7 @@ class DrawBatch:
         return pad_sequence([_required(each) for each in found], batch_first=True)
 
     def normal_noise(self, *, seed: int) -> Tensor:
-        """Return standard normal noise ε [D, L, H], zero behind the end of each text.
+        """Return standard normal noise ε [D, L, H], zero after the end of each text.
 
         It depends on the seed, the text's token ids and the draw's number alone.
         """

@@ -30,7 +30,7 @@ from saliency_cli.records import BadRow, Row
 
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
 HELD_BATCHES = 10
-"""Sums of draws held for active texts, in batches."""
+"""Limit of what the sums of active texts hold, as a multiple of the tokens of a batch."""
 
 
 def _ignore_ordinals(_ordinals: Sequence[int]) -> None:
@@ -83,7 +83,7 @@ def explain(
     Args:
         rows: The rows; read ahead, but never all at once.
         engine: Model, maths and batches.
-        done: Called with each row as soon as it is explained, in any order.
+        done: Called with each row as soon as its outcome is known, in any order.
     """
     with open_replicas(engine.classifier, engine.replicas) as pool:
         for group in read_ahead(rows, most=engine.read_ahead_rows):
@@ -109,8 +109,8 @@ def _explain_group(
     texts = _encode(first, engine)
     engine.watch(())  # from here on the thread of each batch reports its own rows
     for row, outcome in _explain_texts(texts, engine, pool):
-        for twin in alike[same_text_key(row, engine.maths)]:
-            yield twin, with_row(outcome, twin)
+        for same_text_row in alike[same_text_key(row, engine.maths)]:
+            yield same_text_row, with_row(outcome, same_text_row)
 
 
 def _encode(rows: Sequence[Row], engine: Engine) -> list[EncodedRow]:

@@ -10,6 +10,11 @@ from saliency_cli.errors import UsageError
 from saliency_cli.settings import ObjectiveName, Option, PresetName, ReductionName, TargetChoice
 
 
+def _default_reductions() -> str:
+    defaults = ((each.default_reduction, name) for name, each in METHODS.items())
+    return ", ".join(f"`{reduction}` of `{name}`" for reduction, name in defaults if reduction)
+
+
 @dataclass(frozen=True, slots=True)
 class MathsChoice:
     """The options that choose a method, and how its results become scores.
@@ -28,7 +33,7 @@ class MathsChoice:
             "How a gradient becomes one number a token: l2, its length; dot, its product with the "
             "embedding, which has a sign; sum, the absolute sum of its components.",
             more="([the maths](maths.md))",
-            default="the method's own; `l2` of `smoothgrad` and `gradient`",
+            default=f"the method's own: {_default_reductions()}",
         ),
     ] = None
     preset: Annotated[

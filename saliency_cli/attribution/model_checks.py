@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from saliency_cli.attribution.baselines import with_baselines
 from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
@@ -20,14 +22,14 @@ from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, embedding_output_shape
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
-from saliency_cli.settings import ObjectiveName, ReductionName
+from saliency_cli.settings import BaselineName, ObjectiveName, ReductionName
 
 TEXT = "A few plain words."
 TEXTS = (
     TEXT,
     "A second and longer text stands beside the first, so that the first is padded.",
 )
-MORE = (
+EXTRA_TEXTS = (
     "The train to the coast leaves at nine, and nobody knows when it comes back.",
     "Please send the report to the office before noon, with all the figures of last week.",
 )
@@ -35,14 +37,15 @@ _FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 """What a module may raise on inputs that it does not accept."""
 _FIRST_LABEL = Target("the first label", 0)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
-"""How far padding may move logits, as a share of the largest, before batches need equal lengths."""
+"""How far padding may move logits, as a share of the largest (or of 1 if that is larger),
+before batches need equal lengths."""
 AVERAGED_DRAWS = 4
 """Antithetic pairs behind `plain_scores`: of the error of a single pass about a third is left."""
 NEGLIGIBLE_SUM = 1e-3
 """|Σ_d G| as a share of ‖G‖₁ below which the sum over the dimensions is rounding error."""
 NEGLIGIBLE_PRODUCT = 0.05
-"""|G·E| as a share of what two unrelated vectors have, ‖G‖‖E‖/√H, below which a normalisation has
-made them perpendicular, if they are so at every token."""
+"""|G·E| as a share of ‖G‖‖E‖/√H, the typical value of random vectors, below which a normalisation
+has made them perpendicular, if it is so at every token."""
 
 
 def has_deterministic_kernels(classifier: Classifier) -> bool:
@@ -56,7 +59,7 @@ def has_deterministic_kernels(classifier: Classifier) -> bool:
 
 
 def check_forward(classifier: Classifier) -> Classifier:
-    """Return the classifier with what a run on plain texts shows of its layout and padding.
+    """Return the classifier with `tokens_first` and `padding_blind` set from a test run.
 
     Raises:
         CheckpointError: It does not run, or not as a classifier with such an embedding layer.
@@ -126,7 +129,7 @@ def plain_scores(classifier: Classifier) -> list[Tensor]:
     """
     return [
         normalised(REDUCTIONS["l2"].apply(_mean_gradient(classifier, clean), clean.embedding))
-        for encoding in _encodings(classifier, (*TEXTS, *MORE))
+        for encoding in _encodings(classifier, (*TEXTS, *EXTRA_TEXTS))
         for clean in clean_passes(classifier, [encoding])
     ]
 
@@ -185,8 +188,8 @@ class _Degeneracy:
     """When a reduction carries no information at a layer.
 
     Attributes:
-        holds: From gradient [L, H] and embedding [L, H] to whether it is so.
-        reason: What the normalisation behind the layer removes.
+        holds: Returns whether it is so, for a gradient [L, H] and factors [L, H].
+        reason: What the normalisation after the layer removes.
         others: Reductions to use instead, for the hint.
     """
 
@@ -206,7 +209,7 @@ def _is_perpendicular(gradient: Tensor, embedding: Tensor) -> bool:
     return bool((products < NEGLIGIBLE_PRODUCT * lengths / embedding.shape[-1] ** 0.5).all())
 
 
-# LayerNorm subtracts the mean over d from its input and divides by its length, so nothing behind it
+# LayerNorm subtracts the mean over d from its input and divides by its length, so no later layer
 # can depend on either. The gradient then has no part along the mean (Σ_d G vanishes) and, where the
 # embedding itself is the input, no part along the embedding (G·E vanishes).
 _DEGENERACIES = {
@@ -216,7 +219,11 @@ _DEGENERACIES = {
 
 
 def is_rounding(
-    classifier: Classifier, *, reduction: ReductionName | None, objective: ObjectiveName
+    classifier: Classifier,
+    *,
+    reduction: ReductionName | None,
+    objective: ObjectiveName,
+    baseline: BaselineName | None = None,
 ) -> bool:
     """Whether a reduction vanishes for every token, as it may where a LayerNorm follows.
 
@@ -224,12 +231,15 @@ def is_rounding(
         classifier: The model.
         reduction: The reduction.
         objective: What F is.
+        baseline: The method's baseline B: `dot` then multiplies with E − B.
     """
     if reduction not in _DEGENERACIES:
         return False
-    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
-    gradient = _gradient(classifier, clean, objective=objective).double()
-    return _DEGENERACIES[reduction].holds(gradient, clean.embedding.double())
+    cleans = clean_passes(classifier, _encodings(classifier)[:1])
+    if baseline is not None:
+        cleans = with_baselines(cleans, baseline, classifier)
+    gradient = _gradient(classifier, cleans[0], objective=objective).double()
+    return _DEGENERACIES[reduction].holds(gradient, cleans[0].factor.double())
 
 
 def check_reduction(classifier: Classifier, maths: Maths) -> None:
@@ -242,18 +252,22 @@ def check_reduction(classifier: Classifier, maths: Maths) -> None:
     Raises:
         UsageError: It does not; the hint names a layer at which it does, where there is one.
     """
-    reduction, objective = maths.reduction, maths.objective
-    if reduction is None or not is_rounding(classifier, reduction=reduction, objective=objective):
+    reduction = maths.reduction
+    vanishes = partial(
+        is_rounding,
+        reduction=reduction,
+        objective=maths.objective,
+        baseline=maths.method.baseline_name,
+    )
+    if reduction is None or not vanishes(classifier):
         return
     degeneracy = _DEGENERACIES[reduction]
     hint = f"take --reduction {degeneracy.others}"
     block = embeddings_block(classifier)
-    if block and not is_rounding(
-        with_layer(classifier, block), reduction=reduction, objective=objective
-    ):
+    if block and not vanishes(with_layer(classifier, block)):
         hint = f"add --embedding-layer {block}, or {hint}"
     raise UsageError(
         f"--reduction {reduction} is nothing but rounding at {classifier.embedding_name}: "
-        f"a normalisation behind it {degeneracy.reason}",
+        f"a normalisation after it {degeneracy.reason}",
         hint,
     )

@@ -16,7 +16,7 @@ def keyed_normal(
     width: int,
     pinned: bool = False,
 ) -> Tensor:
-    """Return standard normal noise ε [D, L, H] in float32, zero behind the end of each text.
+    """Return standard normal noise ε [D, L, H] in float32, zero after the end of each text.
 
     Each of the D draws has a generator of its own, seeded by a hash of seed, draw and token ids.
     Generators run on the CPU whatever the model runs on, so a device changes no number.

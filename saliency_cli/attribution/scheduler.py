@@ -1,4 +1,4 @@
-"""How the texts of one read-ahead become batches: the only place that knows.
+"""How the texts of one read-ahead become batches; all decisions about batches are here.
 
 Its interface is `Scheduler(engine, pool, texts).outcomes()`.
 """
@@ -33,7 +33,7 @@ from saliency_cli.settings import BaselineName
 if TYPE_CHECKING:
     from saliency_cli.attribution.engine import Engine
 
-SMALLEST_SHARE = 4
+SMALLEST_SHARE = 0.25
 """The last draws are divided among the replicas, in batches of a quarter of the budget or more."""
 
 
@@ -64,9 +64,9 @@ class Scheduler:
     """Submits the texts of a read-ahead to the replicas, batch by batch, and collects the results.
 
     Invariant: which batch is submitted next depends on the results of all batches but the last few,
-    which still run; results are collected in the order of submission. So batches depend on the
-    texts alone, never on which replica was faster. After memory ran out one job runs at a time,
-    which then has all of the memory.
+    which are not collected yet; results are collected in the order of submission. So batches depend
+    on the texts alone, never on which replica was faster. After memory ran out one job runs at a
+    time, which then has all of the memory.
     """
 
     def __init__(self, engine: "Engine", pool: ReplicaPool, texts: Sequence[EncodedRow]) -> None:
@@ -123,7 +123,7 @@ class Scheduler:
     def _even_share(self, tokens: int) -> Budget:
         """Return a budget that divides the last draws evenly, so that no replica is idle."""
         budget = self._engine.budget
-        share = max(-(-tokens // self._pool.count), budget.tokens // SMALLEST_SHARE)
+        share = max(-(-tokens // self._pool.count), int(SMALLEST_SHARE * budget.tokens))
         return replace(budget, tokens=min(budget.tokens, share))
 
     def _collect_oldest(self) -> Iterator[tuple[Row, Outcome]]:
@@ -139,7 +139,7 @@ class Scheduler:
         yield from self._activate(job) if isinstance(job, _CleanJob) else self._add(job)
 
     def _activate(self, job: _CleanJob) -> Iterator[tuple[Row, Outcome]]:
-        """Predict texts and queue their first draws; yield those that need none."""
+        """Store predictions and queue the first draws; yield the texts that need none."""
         cleans = iter(job.future.result())
         for text in job.texts:
             own = list(islice(cleans, text.passes))

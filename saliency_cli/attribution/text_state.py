@@ -26,7 +26,7 @@ Outcome: TypeAlias = Explanation | BadRow
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """A row and its tokens; it waits for its clean passes, one for each of its windows."""
+    """A row and its tokens, before its clean passes, one for each of its windows."""
 
     row: Row
     encoded: Encoded
@@ -43,7 +43,7 @@ class EncodedRow:
 
     @property
     def passes_together(self) -> int:
-        """Number of passes that stay in one batch: all, since the prediction needs all windows."""
+        """Number of passes of one job: all, since the prediction needs all windows."""
         return self.passes
 
     def split(self, passes: int) -> "tuple[EncodedRow, EncodedRow]":
@@ -181,11 +181,11 @@ class ActiveTexts:
 
     Attributes:
         queue: Draws still to be made.
-        owners: id() of an accumulator -> its text, until the accumulator needs no more draws.
+        texts: id() of an accumulator -> its text, until the accumulator needs no more draws.
     """
 
     queue: deque[Draws] = field(default_factory=deque)
-    owners: dict[int, ActiveText] = field(default_factory=dict)
+    texts: dict[int, ActiveText] = field(default_factory=dict)
 
     @property
     def tokens(self) -> int:
@@ -195,7 +195,7 @@ class ActiveTexts:
     def add(self, active: ActiveText) -> None:
         """Queue the first draws of a text, for each of its targets and windows."""
         for accumulator in active.accumulators:
-            self.owners[id(accumulator)] = active
+            self.texts[id(accumulator)] = active
             first = accumulator.next_round()
             if first is not None:
                 insort_right(self.queue, first, key=_longest_first)
@@ -208,17 +208,17 @@ class ActiveTexts:
         if draws is not None:
             self._put_first(draws)
             return None
-        active = self.owners.pop(id(accumulator))
+        active = self.texts.pop(id(accumulator))
         return None if any(part in self for part in active.accumulators) else active
 
     def ordinals(self, batch: Sequence[Draws]) -> list[int]:
         """Return the ordinals of the rows that a batch of draws belongs to."""
-        owners = {id(draws.accumulator): self.owners[id(draws.accumulator)] for draws in batch}
-        return [active.text.row.ordinal for active in owners.values()]
+        active = {id(draws.accumulator): self.texts[id(draws.accumulator)] for draws in batch}
+        return [each.text.row.ordinal for each in active.values()]
 
     def __contains__(self, accumulator: Accumulator) -> bool:
-        """Whether an accumulator still waits for draws."""
-        return id(accumulator) in self.owners
+        """Whether an accumulator has draws left to make."""
+        return id(accumulator) in self.texts
 
     def put_back(self, batch: Sequence[Draws], *, give_up: bool) -> Iterator[ActiveText]:
         """Queue a batch again after memory ran out; yield the text that is given up, if any.
@@ -234,9 +234,9 @@ class ActiveTexts:
                 if draws.accumulator in self:
                     self._put_first(draws)
         elif first.accumulator in self:
-            active = self.owners[id(first.accumulator)]
+            active = self.texts[id(first.accumulator)]
             for accumulator in active.accumulators:
-                self.owners.pop(id(accumulator), None)
+                self.texts.pop(id(accumulator), None)
             kept = [draws for draws in self.queue if draws.accumulator in self]
             self.queue.clear()
             self.queue.extend(kept)

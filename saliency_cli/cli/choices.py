@@ -92,7 +92,7 @@ def check_combination(request: Request, *, gated: bool) -> None:
     Raises:
         UsageError: Two options contradict each other.
     """
-    output, part = request.output, request.sharding.share is not None
+    output, part = request.output, request.sharding.selection is not None
     execution, device = request.execution, request.compute.device
     if output.overwrite and output.resume:
         raise UsageError("--resume continues what --overwrite would replace; give one of them")

@@ -4,7 +4,7 @@ A command is a function whose parameters are annotated with what it takes:
 
 - a dataclass of `settings`, for all options of that group;
 - `Annotated[Group, Only("a", "b")]`, for some of them;
-- `Given[Group]`, for what was given of the group, without defaults;
+- `Given[Group]`, for the options of the group that the user gave; the others are None;
 - `Annotated[type, Option(...)]`, for one option of this command alone.
 """
 
@@ -217,12 +217,12 @@ def option_table(
     own = [_row(each, optional=optional) for each, optional in found if each not in shared]
     lines = ["| option | meaning | default |", "| --- | --- | --- |", *own]
     if shared:
-        lines += ["", f"As of `explain`: {', '.join(f'`{each.flag}`' for each in shared)}."]
+        lines += ["", f"Same as for `explain`: {', '.join(f'`{each.flag}`' for each in shared)}."]
     return "\n".join(lines)
 
 
 def _described(function: Callable[..., None]) -> dict[Setting, bool]:
-    """Return the options of a command, each with whether it may be left open."""
+    """Return the options of a command, each with whether it is None if it is not given."""
     return {
         setting: each.optional
         for each in parameters_of(inspect.unwrap(function))

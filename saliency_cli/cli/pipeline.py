@@ -35,10 +35,10 @@ def run(request: Request, console: Console) -> Summary:
     Raises:
         SaliencyError: The run cannot be done as asked; see the tree in `errors`.
     """
-    output, share = request.output, request.sharding.share
+    output, selection = request.output, request.sharding.selection
     check_templates(output.pages.template_dir)
     folder = RunFolder(output.folder)
-    folder.check(overwrite=output.overwrite, resume=output.resume or share is not None)
+    folder.check(overwrite=output.overwrite, resume=output.resume or selection is not None)
     with ExitStack() as stack:
         with console.waiting("getting ready"):
             executor = EXECUTORS[request.execution.name](request.execution)
@@ -47,11 +47,11 @@ def run(request: Request, console: Console) -> Summary:
         for warning in (*_nondeterministic(context), *_misfit_workers(request.execution, context)):
             console.warn(warning)
         shards = range(len(context.plan.positions))
-        own = shards if share is None else share.of(shards)
+        own = shards if selection is None else selection.of(shards)
         with console.progress("explaining", rows=sum(map(context.plan.size, own))) as advance:
             missing = _uncommitted(context, own, advance=advance)
             run_shards(ShardWork(context, lock, request, missing, advance))
-        if share is not None:
+        if selection is not None:
             return _sum_up(context, own, console=console)
         summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):

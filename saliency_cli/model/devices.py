@@ -30,10 +30,10 @@ CUDA_MEMORY_SHARE = 0.5
 memory on CUDA. A 12-layer model 768 wide is as fast with 256 and 512 tokens on a CPU as with
 1,024."""
 
-MAX_STREAMS = 2
+MAX_REPLICAS = 2
 """Batches that run side by side. On a CPU a second one makes a small model a tenth faster and a
-larger one no faster, and each needs its own memory. A GPU with one stream waits for noise and for
-Python: on an H200 the second stream made runs 1.4 to 1.8 times as fast, and a third and a fourth
+larger one no faster, and each needs its own memory. A GPU with one replica waits for noise and for
+Python: on an H200 the second replica made runs 1.4 to 1.8 times as fast, and a third and a fourth
 at most a tenth faster again."""
 
 
@@ -139,7 +139,7 @@ def bytes_per_token(module: nn.Module) -> int:
 
     It is the size of the inputs and outputs of all matrix products: 0.67 MB a token for a 12-layer
     BERT 768 wide, where 0.55 MB were measured on a CPU. In bfloat16 on CUDA it is 0.34 MB, where
-    two streams side by side took 0.27 MB together, so it is enough for both.
+    two replicas side by side took 0.27 MB together, so it is enough for both.
     """
     return sum(
         sum(weight.shape) * weight.element_size()
@@ -170,6 +170,6 @@ def available_cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def choose_streams(device: torch.device) -> int:
+def choose_replicas(device: torch.device) -> int:
     """Return how many batches run side by side; on a CPU they divide torch's threads."""
-    return min(torch.get_num_threads(), MAX_STREAMS) if device.type == "cpu" else MAX_STREAMS
+    return min(torch.get_num_threads(), MAX_REPLICAS) if device.type == "cpu" else MAX_REPLICAS

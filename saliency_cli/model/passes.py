@@ -29,13 +29,13 @@ class CleanPass:
         encoding: The text's tokens.
         logits: [C], float32, on the CPU.
         embedding: The embedding layer's output E, [L, H], float32, without padding.
-        spread: max E − min E, to which the noise is scaled.
+        embedding_range: max E − min E, to which the noise is scaled.
     """
 
     encoding: Encoding
     logits: Tensor
     embedding: Tensor
-    spread: float
+    embedding_range: float
     baseline: Tensor | None = None
 
     @property

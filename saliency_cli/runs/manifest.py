@@ -1,9 +1,8 @@
 """The manifest of a run: what decides its numbers, and which processes may join or resume it.
 
 The options in it are derived from the fields of `Request`, so a new option is recorded and compared
-unless its declaration says otherwise (`settings.Effect`). Everything in it means the same on
-another
-machine: no path, no clock, no host name.
+unless its declaration says otherwise (`settings.Effect`). The manifest holds no path, no clock and
+no host name.
 """
 
 import platform
@@ -122,10 +121,10 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
 
 
 def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Request:
-    """Return the request with the plan's choices where it leaves them open.
+    """Return the request with the plan's choices where it leaves them open; set torch's threads.
 
-    Number format, attention, batches and threads change the last digits; the error of the number
-    format is not measured again.
+    Device, number format, attention, batches and threads change the last digits; the error of the
+    number format is not measured again.
 
     Args:
         request: The options of the process that resumes or joins.
@@ -178,7 +177,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     Args:
         before: The manifest of the run.
-        now: That of the process which wants to write into it; rows and counts are left out.
+        now: That of the process which is about to write into it; rows and counts are left out.
     """
     old, new = dict(_flat(before)), dict(_flat(now))
     keys = sorted(old.keys() | new.keys(), key=lambda key: (key[0] != "hashes", key))
@@ -242,7 +241,7 @@ def _versions() -> dict[str, str]:
 
 
 def _method(maths: Maths) -> dict[str, Any]:
-    """Return what the pages need to know of the method."""
+    """Return what the method is; the pages read `is_random` and `is_signed`."""
     method = maths.method
     return {
         "name": method.name,

@@ -14,7 +14,7 @@ from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.inputs.text_source import Source, open_texts
-from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_streams
+from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_replicas
 from saliency_cli.model.heads import check_targets
 from saliency_cli.progress import Progress
 from saliency_cli.runs.finished_run import read_checked_manifest
@@ -44,7 +44,7 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
     Raises:
         SaliencyError: The run cannot be started or resumed.
     """
-    folder, shared = RunFolder(request.output.folder), request.sharding.share is not None
+    folder, shared = RunFolder(request.output.folder), request.sharding.selection is not None
     spooled = None if request.output.overwrite else _spooled_input(folder)
     with open_texts(request.texts, spooled=spooled) as source:
         fresh = not folder.path.exists()
@@ -134,7 +134,7 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         classifier,
         maths,
         Budget(tokens, equal_lengths=not classifier.padding_blind),
-        replicas=choose_streams(classifier.device) if can_replicate(classifier) else 1,
+        replicas=choose_replicas(classifier.device) if can_replicate(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
         read_ahead_rows=READ_AHEAD_ROWS[classifier.device.type],
     )

@@ -36,6 +36,7 @@ class ExecutionChoice:
             effect=NOTHING,
         ),
     ] = None
+    # Workers divide threads and memory of this machine: the plan has `threads`, `batch_tokens`.
     workers: Annotated[
         int | None,
         Option(
@@ -43,7 +44,7 @@ class ExecutionChoice:
             metavar="N",
             default="1 on this machine; as many as a cluster has room for",
             minimum=1,
-            effect=NOTHING,
+            effect=RESOLVED,
         ),
     ] = None
     gpus_per_worker: Annotated[

@@ -17,7 +17,8 @@ class Effect(Enum):
     PAGES = auto()
     """Changes the pages alone: recorded for `saliency report`, never compared."""
     NOTHING = auto()
-    """Changes neither numbers nor pages: where output goes, who computes, what is printed."""
+    """Neither recorded nor compared: it changes no number, as where output is written or what is
+    printed. (`--template-dir` changes the pages, but is a path, which no output may hold.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,4 +112,4 @@ def settings_of(group: Any) -> Iterator[Setting]:  # noqa: ANN401 - a dataclass 
         )
 
 
-NUMBERS, RESOLVED, PAGES, NOTHING = Effect
+NUMBERS, RESOLVED, PAGES, NOTHING = Effect  # in the order of their declaration

@@ -75,7 +75,7 @@ class OutputChoice:
     overwrite: Annotated[
         bool,
         Option(
-            "Replace the report in --out.",
+            "Replace the earlier run in --out.",
             more="Files that no run wrote are never touched.",
             default="refuse",
             effect=NOTHING,
@@ -125,7 +125,7 @@ class Sharding:
 
     panel: ClassVar[str] = "Output"
 
-    share: Annotated[
+    selection: Annotated[
         ShardSelection | None,
         Option(
             "Explain only every N-th shard, from the I-th on, while other processes or "

@@ -65,7 +65,7 @@ def record(classifier: Classifier, method: Method, text: str = TEXTS[3]) -> Reco
 
 
 def embeddings(classifier: Classifier, ids: Tensor) -> Tensor:
-    return classifier.module.get_input_embeddings()(ids).detach()  # type: ignore[operator, no-any-return]
+    return classifier.module.get_input_embeddings()(ids).detach().requires_grad_()  # type: ignore[operator, no-any-return]
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -21,7 +21,8 @@ def method_parameters() -> dict[str, Setting]:
     """Return the parameters of all methods by name, each once.
 
     Raises:
-        TypeError: Two methods declare a parameter of one name differently.
+        TypeError: Two methods declare a parameter of one name with another type, help or bounds
+            (its default may differ).
     """
     parameters: dict[str, Setting] = {}
     for method in METHODS.values():
@@ -47,10 +48,10 @@ def build_method(name: str, given: Mapping[str, Any]) -> Method:
     own = [field.name for field in fields(method)]  # type: ignore[arg-type]
     for parameter in values:
         if parameter not in own:
-            takers = [each.name for each in METHODS.values() if parameter in _names(each)]
+            having_it = [each.name for each in METHODS.values() if parameter in _names(each)]
             raise UsageError(
                 f"--method {name} has no --{parameter.replace('_', '-')}",
-                f"leave it out, or choose --method {' or '.join(takers)}",
+                f"leave it out, or choose --method {' or '.join(having_it)}",
             )
     return method(**values)
 

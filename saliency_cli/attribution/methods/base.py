@@ -2,12 +2,12 @@
 
 A method is a frozen dataclass. Its fields are its options: the command line, the docs and the
 manifest are derived from them. Its class attributes and properties say what it is, and the engine,
-the records, the page's words and the warnings follow from those.
+the records, the page and the warnings follow from those.
 
 The unit of work is the *draw*: one evaluation of a text, numbered from 0. For a method that draws
 at random it is one noise sample, or an antithetic pair; for a deterministic method one point at
 which the model is evaluated. The engine packs the draws of many texts into batches, adds up what
-each draw contributes, and hands the sums back to the method.
+each draw contributes, and gives the means to the method.
 
 The command line reads these modules for `--help`, so they import torch inside functions only.
 """
@@ -42,7 +42,7 @@ class Method(ABC):
     Attributes:
         panel: The heading of the method's options in `--help`.
         name: The value of `--method`.
-        title: The method's name in sentences on the page.
+        title: The method's name in sentences; the manifest has it.
         needs: The kind of pass that a draw takes.
         default_reduction: How the results become one number a token unless `--reduction` is given;
             None for a method whose results are one number a token already.
@@ -101,11 +101,12 @@ class Method(ABC):
 
         Args:
             batch: D draws of one or more texts.
-            classifier: The model; each replica is used by one thread at a time.
-            objective: What F is (`model.passes.OBJECTIVES`).
+            classifier: The model; no other thread uses it during the call.
+            objective: What F is, the number that is explained (`model.passes.OBJECTIVES`).
 
         Returns:
-            The contributions [D, L, H], zero or arbitrary on padding, and the flips of each draw.
+            The contributions [D, L, H] and the flips of each draw; on padding contributions are
+            ignored. A method without reductions returns [D, L, 1].
         """
 
     def raw_scores(

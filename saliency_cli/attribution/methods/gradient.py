@@ -16,5 +16,10 @@ class Gradient(GradientMethod):
     default_reduction: ClassVar[ReductionName] = "l2"
 
     def total_draws(self, made: int, *, converged: bool) -> int:  # noqa: ARG002
-        """Return 1: a single pass at the clean embeddings."""
+        """Return 1: a single pass at the clean embeddings.
+
+        Args:
+            made: Draws that the text has already.
+            converged: Of no meaning for a fixed number.
+        """
         return 1

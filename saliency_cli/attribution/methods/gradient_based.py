@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class GradientMethod(Method):
-    """A method that adds up ∂F/∂E at the points E + z, one displacement z for each draw."""
+    """A method whose result is the mean of ∂F/∂E at the points E + z, one z for each draw."""
 
     needs: ClassVar[Needs] = Needs.GRADIENT_PASSES
 
