@@ -18,6 +18,7 @@ from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import PassRequest, clean_passes, gradient_passes
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice
+from tests.attribution.test_methods import PathMethod
 from tests.support.architectures import ARCHITECTURES, save_architecture
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS
@@ -236,3 +237,9 @@ def test_the_docs_list_every_architecture() -> None:
         batched = "padded" if architecture.padding_blind else "by equal length"
         assert documented[name] == (architecture.tokenizer, batched)
     assert Path(__file__).name in page
+
+
+@pytest.mark.parametrize("name", sorted(NORM_AFTER_EMBEDDING))
+def test_dot_with_a_baseline_is_allowed_there(load_model: LoadByName, name: str) -> None:
+    """The gradient is perpendicular to E, but not to E − B."""
+    check_reduction(load_model(name), Maths(method=PathMethod(), reduction="dot"))
