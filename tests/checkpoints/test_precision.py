@@ -103,7 +103,7 @@ def test_the_dtype_error_does_not_include_the_rounding_of_single_passes(
     """Rounding of single passes makes draws differ, so their standard error already has it."""
     folder, half = save_bert(tmp_path), Compute(device="cpu", dtype="bfloat16")
     dtype_error = load(ModelChoice(folder), half).dtype_error
-    monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED", 1)
+    monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED_DRAWS", 1)
     assert dtype_error < load(ModelChoice(folder), half).dtype_error
     pairs = zip(
         attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True

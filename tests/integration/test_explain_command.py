@@ -273,4 +273,4 @@ def test_pairs_windows_and_targets_are_in_records_and_pages(tmp_path: Path) -> N
     assert all(len(each["others"]) == 1 for each in explained)
     page = (out / "index.html").read_text(encoding="utf-8")
     assert page.count('class="target"') == 4
-    assert "read in 3 windows" in page
+    assert "split into 3 windows" in page

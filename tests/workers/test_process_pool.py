@@ -236,7 +236,7 @@ def test_more_threads_than_cores_give_a_warning(shell: Shell) -> None:
 def test_more_workers_than_shards_give_a_warning(shell: Shell) -> None:
     outcome = shell.explain("--cpus-per-worker", "1", "--workers", "3")
     assert outcome.exit_code == DONE
-    assert "--workers 3, but there are only 1 shards" in outcome.stderr
+    assert "--workers 3 is more than the number of shards, 1" in outcome.stderr
 
 
 def test_a_resumed_run_keeps_its_threads(shell: Shell) -> None:
