@@ -77,7 +77,10 @@ def _misfit_workers(choice: ExecutionChoice, context: RunContext) -> Iterator[st
     processes, shards = choice.processes, len(context.plan.positions)
     threads, available = context.manifest["threads"], available_cores()
     if processes > shards:
-        yield f"--workers {processes} is more than the number of shards, {shards}; give fewer --shard-rows"
+        yield (
+            f"--workers {processes} is more than the number of shards, {shards}; "
+            "give fewer --shard-rows"
+        )
     elif processes > 1 and processes * threads > available and context.manifest["device"] == "cpu":
         yield (
             f"{processes} workers of {threads} threads are slower than fewer workers on "

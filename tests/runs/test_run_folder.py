@@ -356,7 +356,7 @@ def test_records_have_exactly_the_documented_fields(runs: tuple[Shell, Shell]) -
     for each in read_records(runs[0].out):
         fields = OK_FIELDS if each["status"] == "ok" else QUARANTINED_FIELDS
         assert set(each) == fields
-        assert each["schema"] == 1
+        assert each["schema"] == 2
 
 
 def test_the_fields_of_an_explained_record_are_consistent(runs: tuple[Shell, Shell]) -> None:
