@@ -28,7 +28,7 @@ from tests.support.shell import Shell
 OK_FIELDS = {
     *("schema", "status", "ordinal", "id", "text", "pair", "predicted", "probability"),
     *("probabilities", "target", "gold", "tokens", "offsets", "special", "scores", "errors"),
-    *("special_share", "samples", "flip_rate", "truncated", "windows"),
+    *("special_share", "samples", "flip_rate", "evaluations", "truncated", "windows"),
 }
 QUARANTINED_FIELDS = {"schema", "status", "ordinal", "id", "line", "reason", "excerpt"}
 
