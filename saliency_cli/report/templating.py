@@ -23,7 +23,7 @@ from saliency_cli.analysis.notable_rows import LIMITS
 from saliency_cli.errors import UsageError
 from saliency_cli.report.number_format import grouped, percent, score_text, short, visible_text
 from saliency_cli.report.palette import heat, shade
-from saliency_cli.report.search_links import phrase, search, term
+from saliency_cli.report.search_links import label_terms, search, term
 from saliency_cli.safe_text import excerpt, visible
 
 PACKAGE = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def environment(overrides: Path | None = None) -> Environment:
     )
     env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
-    env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
+    env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
         env.globals[kind] = source
