@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from saliency_cli.analysis.findings import collect_findings, linked_rows
+from saliency_cli.analysis.findings import Findings, collect_findings, linked_rows
 from saliency_cli.atomic_files import open_atomic, output_errors
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
@@ -121,12 +121,26 @@ def _less_garbage_collection() -> Iterator[None]:
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
     findings = collect_findings(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    context = site_context(manifest, findings, choice)
+    return Site(folder, environment(choice.template_dir), context)
+
+
+def site_context(
+    manifest: Mapping[str, Any], findings: Findings, choice: PageChoice
+) -> dict[str, Any]:
+    """Return the variables that every template of a report gets.
+
+    Args:
+        manifest: the run's manifest.
+        findings: what the summary shows.
+        choice: title and number of rows.
+    """
     total = manifest["counts"]["rows"]
     limit = min(total, choice.html_rows)
     one_file = limit <= ROWS_PER_PAGE or choice.single_file
     positions = page_positions(total=total, limit=limit, linked=linked_rows(findings))
     signed = manifest["method"]["is_signed"]
-    context = {
+    return {
         "manifest": manifest,
         "title": choice.title,
         "signed": signed,
@@ -140,7 +154,6 @@ def _site(folder: RunFolder, choice: PageChoice) -> Site:
         "search_entry": search_entry,
         "entry_fields": ENTRY_FIELDS,
     }
-    return Site(folder, environment(choice.template_dir), context)
 
 
 def _row_hrefs(positions: Mapping[int, int], *, one_file: bool) -> dict[int, str]:

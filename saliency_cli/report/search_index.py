@@ -5,6 +5,7 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 from saliency_cli.records import Record
 from saliency_cli.report.row_view import RowView, script_safe_json, searchable_text
@@ -23,7 +24,11 @@ class Entry:
         ordinal: the row's number in the input, from 0.
         correct: whether the prediction is correct.
         error: the largest standard error of a token.
+        predicted: the predicted label, as the page shows it; `gold` and `lead` likewise.
         lead: the leading word.
+        reason: why the row is quarantined.
+        exact: field -> its value in the record, for those of `predicted`, `gold`, `lead`, `id` and
+            `reason` that the page shows in another way; None if there is none.
         flags: words that a search finds the row by, separated by spaces.
         text: the text and its pair, or a quarantined row's reason and excerpt.
     """
@@ -40,6 +45,8 @@ class Entry:
     lead: str | None = None
     flags: str
     text: str
+    reason: str | None = None
+    exact: dict[str, str] | None = None
 
     def json(self) -> str:
         """Return the entry as a JSON array of its fields, safe inside a script element."""
@@ -57,29 +64,35 @@ def search_entry(row: RowView) -> Entry:
     record = row.record
     if record["status"] != "ok":
         return _quarantined_entry(record)
+    lead = None if row.lead is None else row.lead.text
+    names = {"predicted": record["predicted"], "gold": record["gold"], "lead": lead}
     return Entry(
         ordinal=record["ordinal"],
-        id=_searchable(record["id"]),
-        predicted=_searchable(record["predicted"]),
-        gold=_searchable(record["gold"]),
         correct=row.correct,
-        probability=_rounded(record["probability"]),
+        probability=record["probability"],
         error=_rounded(max(record["errors"], default=None) if record["errors"] else None),
-        flip_rate=_rounded(record["flip_rate"]),
+        flip_rate=record["flip_rate"],
         special_share=_rounded(record["special_share"]),
-        lead=None if row.lead is None else searchable_text(row.lead.text).casefold(),
         flags=_flags(record),
         text=searchable_text("\n".join(filter(None, (record["text"], record["pair"])))),
+        **_shown_and_exact({"id": record["id"], **names}),
     )
 
 
 def _quarantined_entry(record: Record) -> Entry:
     return Entry(
         ordinal=record["ordinal"],
-        id=_searchable(record["id"]),
         flags="quarantined",
         text=searchable_text(f"{record['reason']}\n{record['excerpt']}"),
+        **_shown_and_exact({"id": record["id"], "reason": record["reason"]}),
     )
+
+
+def _shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:
+    """Return the fields as the page shows them, and `exact` with those that it shows otherwise."""
+    shown = {name: None if text is None else searchable_text(text) for name, text in values.items()}
+    exact = {name: text for name, text in values.items() if text != shown[name]}
+    return {**shown, "exact": exact or None}
 
 
 def _flags(record: Record) -> str:
@@ -91,12 +104,8 @@ def _flags(record: Record) -> str:
     return " ".join(name for name, is_set in flags.items() if is_set)
 
 
-def _searchable(text: str | None) -> str | None:
-    return None if text is None else searchable_text(text)
-
-
 def _rounded(value: float | None) -> float | None:
-    """Round to four significant digits: enough to sort and to compare."""
+    """Round to four significant digits: enough to sort. A number that is counted stays as it is."""
     return None if value is None else float(f"{value:.4g}")
 
 

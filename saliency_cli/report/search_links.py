@@ -1,9 +1,14 @@
 """Links to the rows behind a number: they open the page with a search that finds these rows."""
 
+import json
 import re
+from collections import Counter
+from collections.abc import Sequence
 from urllib.parse import quote
 
-_NEEDS_NO_QUOTES = re.compile(r"[^\s\"]\S*")
+from saliency_cli.safe_text import escape_json
+
+_PLAIN = re.compile(r"[\w.-]+", re.ASCII)
 
 
 def search(*terms: str) -> str:
@@ -12,16 +17,31 @@ def search(*terms: str) -> str:
 
 
 def term(name: str, value: str) -> str:
-    """Return a search term: `label:spam`, or `label:"very good"`.
+    r"""Return the search term that finds exactly one value: `label:="say \"hi\""`.
+
+    The value is a JSON string, in which control characters are escaped too: the search box would
+    drop a line end, and show no bidirectional control.
 
     Args:
-        name: what is searched, such as `label`, `gold` or `lead`.
-        value: its value; quoted if it contains a space or starts with a quotation mark.
+        name: what is searched: `label`, `gold`, `lead`, `id` or `reason`.
+        value: its value, as the records have it.
     """
-    return f"{name}:{value}" if _NEEDS_NO_QUOTES.fullmatch(value) else f'{name}:"{value}"'
+    return f"{name}:={escape_json(json.dumps(value, ensure_ascii=False))}"
 
 
-def phrase(text: str) -> str:
-    """Return a search term for `text`, up to its first quotation mark (no phrase contains one)."""
-    before, _, _ = text.partition('"')
-    return f'"{before}"'
+def label_terms(labels: Sequence[str], *, most: int) -> list[tuple[str, str]]:
+    """Return (label, search term) of the first labels: `label:spam` where that finds only its rows.
+
+    Args:
+        labels: all labels of the model.
+        most: how many terms to return.
+    """
+    spellings = Counter(label.lower() for label in labels)
+    return [
+        (label, f"label:{label}" if _is_plain(label, spellings) else term("label", label))
+        for label in labels[:most]
+    ]
+
+
+def _is_plain(label: str, spellings: Counter[str]) -> bool:
+    return _PLAIN.fullmatch(label) is not None and spellings[label.lower()] == 1

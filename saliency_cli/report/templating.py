@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,12 +17,13 @@ from jinja2 import (
     TemplateNotFound,
     TemplateSyntaxError,
 )
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from saliency_cli.analysis.notable_rows import LIMITS
 from saliency_cli.errors import UsageError
 from saliency_cli.report.number_format import grouped, percent, score_text, short, visible_text
 from saliency_cli.report.palette import heat, shade
-from saliency_cli.report.search_links import phrase, search, term
+from saliency_cli.report.search_links import label_terms, search, term
 from saliency_cli.safe_text import excerpt, visible
 
 PACKAGE = Path(__file__).parent.parent
@@ -43,6 +45,9 @@ def templates() -> Path:
 def environment(overrides: Path | None = None) -> Environment:
     """Return the environment: all output is escaped, and an undefined variable is an error.
 
+    It is a sandbox: a template reaches what it is given and no more of Python, and changes nothing.
+    The built-in templates take no longer in it.
+
     Args:
         overrides: a folder whose templates replace the built-in ones of the same name.
 
@@ -51,7 +56,7 @@ def environment(overrides: Path | None = None) -> Environment:
     """
     built_in = [templates() / name for name in SUBFOLDERS]
     folders = built_in if overrides is None else [overrides, *built_in]
-    env = Environment(
+    env = ImmutableSandboxedEnvironment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -61,28 +66,12 @@ def environment(overrides: Path | None = None) -> Environment:
     )
     env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
-    env.globals |= {"limits": LIMITS, "phrase": phrase, "search": search, "term": term}
+    env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
         env.globals[kind] = source
         env.globals[f"{kind}_hash"] = _csp_hash(source)
     return env
-
-
-def check_templates(overrides: Path | None) -> None:
-    """Raise if a user's template cannot be compiled, before any slow work starts.
-
-    Raises:
-        UsageError: the folder does not exist, or one of its templates has a syntax error.
-    """
-    if overrides is None:
-        return
-    if not overrides.is_dir():
-        raise UsageError(f"--template-dir {visible(str(overrides))}: there is no such folder")
-    with template_errors(overrides):
-        env = environment(overrides)
-        for name in env.list_templates(extensions=["j2"]):
-            env.get_template(name)
 
 
 @contextmanager
@@ -99,18 +88,40 @@ def template_errors(overrides: Path | None) -> Iterator[None]:
     except (TemplateError, UnicodeDecodeError) as error:
         if overrides is None:
             raise
-        raise UsageError(
-            f"--template-dir {visible(str(overrides))}: {_message(error)}",
-            "copy the template of this name that comes with saliency, and change the copy",
-        ) from error
+        raise template_error(error, overrides) from error
 
 
-def _message(error: TemplateError | UnicodeDecodeError) -> str:
+def template_error(error: Exception, overrides: Path) -> UsageError:
+    """Return any exception that a template raised as a UsageError.
+
+    Args:
+        error: the exception.
+        overrides: the folder of the user's templates.
+    """
+    message = f"--template-dir {visible(str(overrides))}: {_message(error, overrides)}"
+    return UsageError(
+        message, "copy the template of this name that comes with saliency, and change the copy"
+    )
+
+
+def _message(error: Exception, overrides: Path) -> str:
     if isinstance(error, TemplateSyntaxError):
         return f"{visible(error.name or '')}, line {error.lineno}: {excerpt(error.message or '')}"
+    reason = excerpt(str(error) or type(error).__name__)
     if isinstance(error, TemplateNotFound):
-        return f"there is no template {excerpt(str(error))}"
-    return excerpt(str(error))
+        reason = f"there is no template {reason}"
+    return f"{_place(error, overrides)}{reason}"
+
+
+def _place(error: Exception, overrides: Path) -> str:
+    """Return the innermost line of a template that an exception passed: `NAME, line 3: `, or ""."""
+    folders = [overrides, *(templates() / name for name in SUBFOLDERS)]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for folder in folders:
+            if Path(frame.filename).is_relative_to(folder):
+                name = Path(frame.filename).relative_to(folder)
+                return f"{visible(str(name))}, line {frame.lineno}: "
+    return ""
 
 
 def _source(env: Environment, name: str) -> str:

@@ -48,7 +48,8 @@ class PageChoice:
     template_dir: Annotated[
         Path | None,
         Option(
-            "A folder of templates that replace those of the same name.",
+            "A folder of templates that replace those of the same name. They run in a sandbox, "
+            "and are tried on an example first.",
             more="([browsing](browsing.md#templates))",
             metavar="DIR",
             default="none",

@@ -4,12 +4,17 @@
 
 // Search terms and the fields of an entry that they test. The fields are those of `Entry` in
 // search_index.py; the page has their names in data-fields.
-const TEXT_TERMS = { label: "predicted", gold: "gold", lead: "lead", id: "id" };
+const TEXT_TERMS = {
+  label: "predicted", gold: "gold", lead: "lead", id: "id", reason: "reason",
+};
 const NUMBER_TERMS = {
   conf: "probability", error: "error", flips: "flip_rate", special: "special_share",
 };
 const FLAGS = ["quarantined", "truncated", "windows", "pair"];
-const TERM = /(!?)(?:([a-z]+)([:<>]))?(?:"([^"]*)"?|(\S+))?/giu;
+// A term is `field:="a JSON string"`, or a field with a sign and a value, or a value.
+const EXACT = /([a-z]+):=("(?:[^"\\]|\\.)*"?)/u;
+const PLAIN = /(?:([a-z]+)([:<>]))?(?:"([^"]*)"?|(\S+))?/u;
+const TERM = new RegExp(`(!?)(?:${EXACT.source}|${PLAIN.source})`, "giu");
 
 const folded = (text) => text.normalize().toLowerCase();
 
@@ -39,6 +44,25 @@ function fieldEquals(field, text) {
   return (entry) => (entry[field] === null ? null : folded(entry[field]) === wanted);
 }
 
+// `json` is a JSON string; one without its end is not complete yet, and is ignored.
+function fieldIs(key, json) {
+  if (!/^".*"$/su.test(json)) return null;
+  const field = TEXT_TERMS[key];
+  const wanted = parsed(json, `${key}:= needs a JSON string, not ${json}`);
+  return (entry) => (entry[field] === null ? null : exactValue(entry, field) === wanted);
+}
+
+// Some fields are shown in another way than the records have them.
+const exactValue = (entry, field) => entry.exact?.[field] ?? entry[field];
+
+function parsed(json, message) {
+  try {
+    return JSON.parse(json);
+  } catch {
+    throw new Error(message);
+  }
+}
+
 function fieldCompares({ key, sign, text }) {
   const field = NUMBER_TERMS[key];
   const bound = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
@@ -60,22 +84,29 @@ function negated(test) {
 }
 
 function testOf({ key, sign, text, quoted }) {
+  if (sign === ":=" && Object.hasOwn(TEXT_TERMS, key)) return fieldIs(key, text);
   if (sign === ":" && Object.hasOwn(TEXT_TERMS, key)) {
     return text && fieldEquals(TEXT_TERMS[key], text);
   }
-  if (sign && sign !== ":" && Object.hasOwn(NUMBER_TERMS, key)) {
+  if ((sign === "<" || sign === ">") && Object.hasOwn(NUMBER_TERMS, key)) {
     return text && fieldCompares({ key, sign, text });
   }
   if (sign) return containsText(`${key}${sign}${text}`);
-  if (!quoted && (text === "correct" || FLAGS.includes(text))) return hasFlag(text);
+  const word = folded(text);
+  if (!quoted && (word === "correct" || FLAGS.includes(word))) return hasFlag(word);
   return text && containsText(text);
 }
 
 function termsOf(query) {
   return [...query.matchAll(TERM)]
     .filter(([whole]) => whole)
-    .map(([whole, bang, key = "", sign = "", quoted, plain]) => ({
-      whole, key, sign, not: bang === "!", text: quoted ?? plain ?? "", quoted: quoted !== undefined,
+    .map(([whole, bang, exactKey, json, key = "", sign = "", quoted, plain]) => ({
+      whole,
+      not: bang === "!",
+      key: (exactKey ?? key).toLowerCase(),
+      sign: exactKey ? ":=" : sign,
+      text: json ?? quoted ?? plain ?? "",
+      quoted: quoted !== undefined,
     }));
 }
 

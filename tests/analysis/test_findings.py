@@ -26,7 +26,8 @@ from saliency_cli.analysis.word_statistics import (
 )
 from saliency_cli.analysis.words import words
 from saliency_cli.records import Record
-from saliency_cli.report.search_links import phrase, search, term
+from saliency_cli.report.search_links import label_terms, search, term
+from saliency_cli.safe_text import visible
 from tests.support.runs import bad_record, led, pair_record, planted, record, varied, write_run
 
 LABELS = ("ham", "spam")
@@ -354,9 +355,19 @@ def test_a_search_link_contains_its_terms_unchanged(terms: list[str]) -> None:
     assert unquote(link.removeprefix("#q=")) == " ".join(terms)
 
 
-def test_values_with_a_space_are_quoted() -> None:
-    assert term("label", "spam") == "label:spam"
-    assert term("label", "very good") == 'label:"very good"'
-    assert term("lead", "") == 'lead:""'
-    assert phrase("text is missing") == '"text is missing"'
-    assert phrase('no "text" there') == '"no "'
+@given(st.text(st.characters()))
+def test_a_term_is_a_json_string_without_control_characters(value: str) -> None:
+    written = term("label", value)
+    assert json.loads(written.removeprefix("label:=")) == value
+    assert visible(written) == written
+
+
+def test_a_label_that_is_a_word_is_searched_in_the_short_form() -> None:
+    labels = ["ham", "Spam", "spam", "very good", 'say "hi"', "other"]
+    assert [term for _, term in label_terms(labels, most=5)] == [
+        "label:ham",
+        'label:="Spam"',
+        'label:="spam"',
+        'label:="very good"',
+        r'label:="say \"hi\""',
+    ]

@@ -74,6 +74,21 @@ QUERIES = {
     "label:spam correct free conf>0.9": "sure",
     "un:known": "",
     "constructor:x": "",  # names that every JavaScript object has are no search terms
+    "__proto__:x": "",
+    "constructor": "",
+    "!__proto__:x": "free sure ham wrong bad cut pair split",
+    "LABEL:ham": "ham wrong",
+    "!Correct": "wrong",
+    "Conf<0.6": "ham",
+    "QUARANTINED": "bad",
+    'label:="ham"': "ham wrong",
+    'Label:="ham" !Gold:="ham"': "wrong",
+    'label:="Ham"': "",
+    'label:="h\\u0061m"': "ham wrong",
+    'label:="ham': "free sure ham wrong bad cut pair split",  # not complete yet
+    "reason:missing": "",
+    'reason:="text is missing"': "bad",
+    'un:="known"': "",
 }
 
 
@@ -141,6 +156,8 @@ def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Pat
     search(page, "conf<much")
     expect(totals).to_have_text("conf< needs a number, not “much”")
     expect(page.locator("#q")).to_have_attribute("aria-invalid", "true")
+    search(page, r'label:="\x"')
+    expect(totals).to_have_text(r'label:= needs a JSON string, not "\x"')
 
 
 def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Path) -> None:

@@ -156,10 +156,11 @@ def test_title_and_single_file_are_on_the_page_and_in_the_manifest(tmp_path: Pat
     assert (options["title"], options["single_file"]) == ("Spam, v2", True)
 
 
-def test_broken_template_is_refused_before_the_run_starts(tmp_path: Path) -> None:
-    (tmp_path / "rows.html.j2").write_text("{% if %}", encoding="utf-8")
-    out = tmp_path / "report"
-    result = explain(MODEL, TEXTS, "--out", out, "--template-dir", tmp_path, code=2)
+@pytest.mark.parametrize("source", ["{% if %}", "{{ nothing }}", "{{ ''.__class__ }}"])
+def test_broken_template_is_refused_before_the_model_is_loaded(tmp_path: Path, source: str) -> None:
+    (tmp_path / "rows.html.j2").write_text(source, encoding="utf-8")
+    out, model = tmp_path / "report", tmp_path / "no model"
+    result = explain(model, TEXTS, "--out", out, "--template-dir", tmp_path, code=2)
     assert "rows.html.j2, line 1" in " ".join(result.stderr.split())
     assert not out.exists()
 

@@ -1,4 +1,4 @@
-"""The pages: golden files, page layout, search index, templates, numbers, shades and pieces."""
+"""The pages: golden files, page layout, search index, numbers, shades and pieces."""
 
 import base64
 import html
@@ -14,15 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_cli.analysis.words import Piece, group_by_word, pieces
-from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.report import check_templates
 from saliency_cli.report.number_format import grouped, percent, score_text, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
 from saliency_cli.report.row_selection import select_rows
 from saliency_cli.report.row_view import script_safe_json
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker
-from saliency_cli.report.templating import environment, templates
+from saliency_cli.report.templating import environment
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
 
@@ -115,53 +113,6 @@ def test_every_page_contains_its_records(many: Path) -> None:
     text = (many / "pages" / "page-0002.html").read_text(encoding="utf-8")
     lines = re.findall(r'<script type="application/json" class="record">(.*)</script>', text)
     assert [json.loads(each) for each in lines] == read_records(many)[500:]
-
-
-# The user's templates.
-
-
-def test_a_users_template_replaces_the_one_of_the_same_name(tmp_path: Path) -> None:
-    folder = tmp_path / "templates"
-    folder.mkdir()
-    built_in = (templates() / "html" / "summary.html.j2").read_text(encoding="utf-8")
-    changed = built_in.replace("<section", '<section class="user"')
-    (folder / "summary.html.j2").write_text(changed, encoding="utf-8")
-    (folder / "report.css").write_text("body { color: red; }", encoding="utf-8")
-    run = write_run(tmp_path / "run", varied(), template_dir=folder, title="A <title>")
-    text = (run / "index.html").read_text(encoding="utf-8")
-    assert '<section class="user"' in text
-    assert "<style>body { color: red; }</style>" in text
-    assert "<title>A &lt;title&gt;</title>" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "source", "message"),
-    [
-        ("index.html.j2", "{% block x %}", "index.html.j2, line 1"),
-        ("rows.html.j2", "{{ a b }}", "rows.html.j2, line 1"),
-        ("index.html.j2", '{% extends "gone.j2" %}', "there is no template gone.j2"),
-        ("index.html.j2", "{{ nothing }}", "'nothing' is undefined"),
-        ("index.html.j2", "\udcff", "can't decode byte"),
-        ("report.css", "\udcff", "can't decode byte"),
-    ],
-)
-def test_the_message_names_the_template_with_an_error(
-    tmp_path: Path, name: str, source: str, message: str
-) -> None:
-    (tmp_path / name).write_bytes(source.encode("utf-8", "surrogateescape"))
-    with pytest.raises(UsageError) as caught:
-        write_run(tmp_path / "run", varied(), template_dir=tmp_path)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_check_templates_raises_without_rendering(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such folder"):
-        check_templates(tmp_path / "gone")
-    (tmp_path / "page.html.j2").write_text("{% if %}", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"page\.html\.j2, line 1"):
-        check_templates(tmp_path)
-    check_templates(None)
 
 
 # Words.

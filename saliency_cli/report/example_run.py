@@ -1,0 +1,167 @@
+"""A small run in memory, which the user's templates are tried on."""
+
+import json
+from typing import Any
+
+from saliency_cli.records import SCHEMA, BadRow, Record
+from saliency_cli.runs.summary import SummaryCounts
+
+LABELS = ("ham", "spam")
+_WORDS = ("home", "is", "where", "the", "heart", "free")
+_REPEATS = 30
+"""Rows that one word leads, and as many others: enough for the findings to have a suspect."""
+
+
+def example_lines() -> list[str]:
+    """Return the lines of its records: each kind of row, finding and mark that a page can show."""
+    first = [_explained(each, leads=5, predicted="spam", gold="spam") for each in range(_REPEATS)]
+    others = [_explained(_REPEATS + each, leads=each % 5) for each in range(_REPEATS)]
+    last = [change(2 * _REPEATS + each) for each, change in enumerate(_CHANGES)]
+    return [json.dumps(record) for record in (*first, *others, *last)]
+
+
+def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
+    """Return its manifest, with the keys that each run's manifest has.
+
+    Args:
+        lines: the lines of its records.
+        signed: whether scores have signs.
+    """
+    counts = SummaryCounts(LABELS)
+    for line in lines:
+        counts.add(json.loads(line))
+    summary = counts.summary()
+    return {
+        **_SETTINGS,
+        "method": {**_METHOD, "is_signed": signed},
+        "options": dict(_OPTIONS),
+        "planned": len(lines),
+        "counts": {name: getattr(summary, name) for name in summary.__slots__},
+    }
+
+
+def _explained(ordinal: int, *, leads: int = 0, **changes: Any) -> Record:  # noqa: ANN401
+    """Return the record of a text of six words, of which the one at `leads` has most saliency."""
+    words = _WORDS if leads == len(_WORDS) - 1 else _WORDS[:-1]
+    text, ends = " ".join(words), [len(" ".join(words[: at + 1])) for at in range(len(words))]
+    share = 0.5 / len(words)
+    scores = [share, *(0.5 if at == leads else share for at in range(len(words)))]
+    label = "ham" if ordinal % 3 else "spam"
+    return {
+        "schema": SCHEMA,
+        "status": "ok",
+        "ordinal": ordinal,
+        "id": str(ordinal),
+        "text": text,
+        "pair": None,
+        "gold": "ham",
+        "tokens": ["[CLS]", *words],
+        "offsets": [[0, 0], *([end - len(w), end] for w, end in zip(words, ends, strict=True))],
+        "special": [True, *(False for _ in words)],
+        "truncated": False,
+        "windows": 1,
+        "predicted": label,
+        "probability": 0.95,
+        "probabilities": {name: 0.95 if name == label else 0.05 for name in LABELS},
+        "target": label,
+        "scores": scores,
+        "errors": [0.1] * len(scores),
+        "special_share": share,
+        "samples": 16,
+        "flip_rate": 0.0,
+        "evaluations": 48,
+        **changes,
+    }
+
+
+def _pair_with_two_targets(ordinal: int) -> Record:
+    record = _explained(ordinal, pair="home free", windows=2)
+    names = ("scores", "errors", "special_share", "samples", "flip_rate", "evaluations")
+    other = {name: record[name] for name in names} | {"target": "spam", "flip_rate": 0.5}
+    return record | {"segments": [0] * 6, "others": [other]}
+
+
+def _cut_off(ordinal: int) -> Record:
+    record = _explained(ordinal, special_share=0.75, flip_rate=0.5, truncated=True, gold="eggs")
+    names = ("tokens", "offsets", "special", "scores", "errors")
+    return record | {name: record[name][:4] for name in names}
+
+
+def _without_noise(ordinal: int) -> Record:
+    return _explained(ordinal, errors=None, samples=None, flip_rate=None, id=None, gold=None)
+
+
+def _regression(ordinal: int) -> Record:
+    record = _explained(ordinal, target="score", predicted=None, probability=None, value=1.5)
+    return record | {"probabilities": {}}
+
+
+def _quarantined(ordinal: int) -> Record:
+    return BadRow(ordinal, ordinal + 1, None, "text is missing", "{}").record()
+
+
+_CHANGES = (_pair_with_two_targets, _cut_off, _without_noise, _regression, _quarantined)
+_METHOD = {"name": "smoothgrad", "title": "SmoothGrad", "is_random": True, "baseline": None}
+_SETTINGS: dict[str, Any] = {
+    "schema": SCHEMA,
+    "versions": dict.fromkeys(("saliency", "python", "torch", "transformers", "tokenizers"), "0"),
+    "model": {
+        "name": "model.pt",
+        "architecture": "BertForSequenceClassification",
+        "embedding_layer": "bert.embeddings.word_embeddings",
+        "head": "single-label",
+        "labels": list(LABELS),
+        "max_length": 128,
+        "padding_blind": True,
+        "parameters": 942210,
+    },
+    "input": {"name": "texts.jsonl"},
+    "seed": 0,
+    "device": "cpu",
+    "dtype": "float32",
+    "threads": 1,
+    "attention": "sdpa",
+    "matmul_backend": "torch",
+    "instruction_set": {
+        "architecture": "x86_64",
+        "gpu": None,
+        "simd": ["avx"],
+        "torch": "AVX2",
+        "variables": {},
+        "vendor": "AMD",
+    },
+    "deterministic": True,
+    "dtype_error": 0.0,
+    "replicas": 1,
+    "batch_tokens": 1024,
+    "hashes": {"input": "0" * 64, "model": {"model.pt": "1" * 64}, "tokenizer": {}},
+    "shards": {"rows": 2000, "offsets": [0], "lines": [1], "sha256": ["2" * 64]},
+}
+_OPTIONS: dict[str, Any] = {
+    "method": "smoothgrad",
+    "reduction": "l2",
+    "noise": 0.01,
+    "samples": 16,
+    "antithetic": True,
+    "tolerance": 0.02,
+    "preset": None,
+    "objective": "logit",
+    "seed": 0,
+    "target": "predicted",
+    "contrast": None,
+    "threshold": 0.5,
+    "multi_label": False,
+    "embeddings_block": False,
+    "arch": None,
+    "unsafe_pickle": False,
+    "input_format": None,
+    "text_column": "text",
+    "pair_column": None,
+    "label_column": None,
+    "id_column": None,
+    "limit": None,
+    "stride": None,
+    "html_rows": 5000,
+    "single_file": False,
+    "title": None,
+}
