@@ -181,9 +181,9 @@ def _check_record_sizes(path: Path, records: Sequence[ZipInfo]) -> None:
         _refuse_archive(path, "two records of the zip archive have the same name")
     for record in records:
         if record.compress_type != ZIP_STORED or record.flag_bits & _ZIP_ENCRYPTED:
-            _refuse_archive(path, f"record {visible(record.filename)} is compressed or encrypted")
+            _refuse_archive(path, f"record {excerpt(record.filename)} is compressed or encrypted")
         if record.file_size != record.compress_size:
-            _refuse_archive(path, f"record {visible(record.filename)} declares two different sizes")
+            _refuse_archive(path, f"record {excerpt(record.filename)} declares two different sizes")
     if sum(record.file_size for record in records) > path.stat().st_size:
         _refuse_archive(path, "its records are larger than the file")
 
@@ -196,7 +196,7 @@ def _check_record_crcs(path: Path, archive: ZipFile) -> None:
                     pass
         except (BadZipFile, EOFError):
             _refuse_archive(
-                path, f"record {visible(record.filename)} is damaged: its CRC-32 does not match"
+                path, f"record {excerpt(record.filename)} is damaged: its CRC-32 does not match"
             )
 
 

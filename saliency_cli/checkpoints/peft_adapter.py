@@ -15,7 +15,7 @@ from saliency_cli.checkpoints.safetensors_file import read_safetensors
 from saliency_cli.checkpoints.torch_file import read_tensors
 from saliency_cli.checkpoints.weights import describe_mismatches, freeze
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -70,7 +70,7 @@ def _find_base_model(folder: Path) -> Path:
         if path.exists():
             return path
     raise CheckpointError(
-        f"{visible(str(config))}: its base model '{visible(name)}' is not on this disk, "
+        f"{visible(str(config))}: its base model '{excerpt(name)}' is not on this disk, "
         "and nothing is downloaded",
         "name its folder with --base-model",
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import listed, visible
+from saliency_cli.safe_text import excerpt, listed, visible
 
 
 def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
@@ -25,7 +25,7 @@ def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
         problem = _layout_problem(tensor) or _storage_problem(tensor)
         if problem is not None:
             raise CheckpointError(
-                f"{visible(name)}: tensor '{visible(key)}' {problem}",
+                f"{visible(name)}: tensor '{excerpt(key)}' {problem}",
                 "save plain tensors: tensor.to_dense().contiguous()",
             )
 

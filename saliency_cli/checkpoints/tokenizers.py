@@ -22,7 +22,7 @@ from saliency_cli.checkpoints.file_checks import check_file, check_folder
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -212,7 +212,7 @@ def check_vocabulary(tokenizer: Any, *, rows: int | None, folder: Path) -> None:
     if rows is not None and highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
-            f"('{visible(token)}'), but the embedding has {rows} rows",
+            f"('{excerpt(token)}'), but the embedding has {rows} rows",
             "give the tokenizer that the model was trained with, by --tokenizer",
         )
 
