@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, listed, visible
@@ -49,6 +49,10 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], *, name: str) -> None:
 
 
 def _layout_problem(tensor: Tensor) -> str | None:
+    if type(tensor) not in {Tensor, nn.Parameter}:
+        return f"is not dense and plain, but a {excerpt(type(tensor).__name__)}"
+    if vars(tensor).keys() & dir(Tensor):  # a file can store attributes beside a parameter
+        return "has an attribute that hides one of torch's"
     if tensor.is_meta:
         return "has a shape but no values (device meta)"
     if tensor.is_nested or tensor.layout != torch.strided:
