@@ -22,7 +22,7 @@ def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
         CheckpointError: A tensor is not dense, repeats elements, or extends past its storage.
     """
     for key, tensor in tensors.items():
-        problem = _layout_problem(tensor) or _storage_problem(tensor)
+        problem = _type_problem(tensor) or _layout_problem(tensor) or _storage_problem(tensor)
         if problem is not None:
             raise CheckpointError(
                 f"{visible(name)}: tensor '{excerpt(key)}' {problem}",
@@ -48,11 +48,15 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], *, name: str) -> None:
         )
 
 
-def _layout_problem(tensor: Tensor) -> str | None:
+def _type_problem(tensor: Tensor) -> str | None:
     if type(tensor) not in {Tensor, nn.Parameter}:
         return f"is not dense and plain, but a {excerpt(type(tensor).__name__)}"
     if vars(tensor).keys() & dir(Tensor):  # a file can store attributes beside a parameter
         return "has an attribute that hides one of torch's"
+    return None
+
+
+def _layout_problem(tensor: Tensor) -> str | None:
     if tensor.is_meta:
         return "has a shape but no values (device meta)"
     if tensor.is_nested or tensor.layout != torch.strided:
