@@ -7,6 +7,8 @@ import json
 import unicodedata
 from collections.abc import Sequence
 
+MAX_MESSAGE = 4000
+"""The most characters of a message: two of the longest paths that Linux opens are 8,192 bytes."""
 _CONTROL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories: control, format, surrogate, line separator, paragraph separator."""
 _JOINERS = {"\u200c", "\u200d"}  # zero-width (non-)joiners shape Persian, Hindi and emoji
@@ -56,13 +58,21 @@ def excerpt(text: str, *, limit: int = 200) -> str:
     return visible(text[:limit]) + ("…" if len(text) > limit else "")
 
 
+def message_line(text: str) -> str:
+    """Return a message as it is printed: made visible, and cut after `MAX_MESSAGE` characters.
+
+    A message may quote a file, whose names and numbers have any length.
+    """
+    return excerpt(visible(text[: MAX_MESSAGE + 1]), limit=MAX_MESSAGE)
+
+
 def listed(names: Sequence[str], *, most: int = 8) -> str:
-    """Return names as one comma-separated text, made visible: `a, b and 3 more`.
+    """Return names as one comma-separated text, each an excerpt: `a, b and 3 more`.
 
     Args:
         names: The names, in the order in which they are listed.
         most: Maximum number of names that are written out.
     """
-    text = ", ".join(visible(name) for name in names[:most])
+    text = ", ".join(excerpt(name) for name in names[:most])
     rest = len(names) - most
     return f"{text} and {rest} more" if rest > 0 else text

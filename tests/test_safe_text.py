@@ -2,13 +2,17 @@
 
 import json
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save_file
+from typer.testing import CliRunner
 
-from saliency_cli.safe_text import excerpt, listed, visible
+from saliency_cli.cli.app import app
+from saliency_cli.safe_text import MAX_MESSAGE, excerpt, listed, message_line, visible
 from tests.support.runs import read_records
 from tests.support.shell import CHECKPOINT, DONE, USAGE, Outcome, Shell
 
@@ -93,6 +97,51 @@ def test_a_list_states_how_many_names_it_omits(names: list[str], most: int) -> N
     shown = listed(names, most=most)
     assert not any(map(is_control, shown))
     assert shown.endswith(f" and {len(names) - most} more") or len(names) <= most
+
+
+@given(any_text, st.integers(1, 3))
+def test_a_message_is_whole_or_cut_at_the_limit(text: str, power: int) -> None:
+    message = text * 10**power
+    line = message_line(message)
+    assert line == visible(message) or (len(line), line[-1]) == (MAX_MESSAGE + 1, "…")
+    assert visible(message).startswith(line.removesuffix("…"))
+
+
+LONG = "n" * 3_000_000
+
+
+def _long_column(shell: Shell) -> None:
+    shell.write("texts.jsonl", json.dumps({LONG: 1}))
+
+
+def _long_config_key(shell: Shell) -> None:
+    shell.change_config(**{LONG: 10**400})
+
+
+def _long_model_type(shell: Shell) -> None:
+    shell.change_config(model_type=LONG)
+
+
+def _long_tensor_name(shell: Shell) -> None:
+    save_file(shell.weights() | {LONG: torch.ones(2)}, shell.model / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "build", [_long_column, _long_config_key, _long_model_type, _long_tensor_name]
+)
+def test_a_message_has_at_most_some_kilobytes(shell: Shell, build: Callable[[Shell], None]) -> None:
+    build(shell)
+    outcome = shell.explain()
+    assert outcome.exit_code in {USAGE, CHECKPOINT}
+    assert "nnnnn" in outcome.refusal()
+    assert len(outcome.stderr) < 2 * MAX_MESSAGE + 100
+
+
+def test_the_reason_that_inspect_prints_has_at_most_some_kilobytes(shell: Shell) -> None:
+    shell.change_config(problem_type="regression", id2label={"0": LONG, "1": LONG})
+    result = CliRunner().invoke(app, ["inspect", str(shell.model), "--json"])
+    assert result.exit_code == CHECKPOINT
+    assert len(result.stdout) < 2 * MAX_MESSAGE
 
 
 def without_control(stderr: str) -> str:

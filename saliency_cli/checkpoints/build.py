@@ -119,7 +119,7 @@ def _build_adapted(
 
     The base model may lack the head, if the adapter has one.
     """
-    adapter_config = read_adapter_config(path.parent)
+    adapter_config = read_adapter_config(path.parent, weights)
     adapter_shapes = adapter_tensor_shapes(weights)
     base_weights = _state_dict(base.read(base.path))
     with translate_errors(base.path, "the state dict"):

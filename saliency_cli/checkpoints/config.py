@@ -9,7 +9,7 @@ from saliency_cli.checkpoints.config_checks import check_forbidden_keys, check_i
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.safe_text import encodable, visible
+from saliency_cli.safe_text import encodable, excerpt, visible
 from saliency_cli.settings import HeadName, ModelChoice
 
 CONFIG_FILE = "config.json"
@@ -121,7 +121,7 @@ def read_labels(path: Path, config: Any) -> tuple[str, ...]:  # noqa: ANN401
     for label in labels:
         if not encodable(label):
             raise CheckpointError(
-                f"{visible(str(path))}: label '{visible(label)}' cannot be written as UTF-8"
+                f"{visible(str(path))}: label '{excerpt(label)}' cannot be written as UTF-8"
             )
     if len(set(labels)) < len(labels):
         raise CheckpointError(f"{visible(str(path))}: two labels have the same name in id2label")

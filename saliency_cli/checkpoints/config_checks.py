@@ -68,7 +68,7 @@ def check_integers(content: dict[str, Any], *, path: Path) -> None:
         limit = MAX_LIST_LENGTH if _LIST_LENGTH_KEYS.fullmatch(key) else MAX_INTEGER
         if isinstance(value, int) and not -limit <= value <= limit:
             raise CheckpointError(
-                f"{visible(str(path))}: {visible(key)} is out of range: the limit is {limit:,}",
+                f"{visible(str(path))}: {excerpt(key)} is out of range: the limit is {limit:,}",
                 _FIX_CONFIG,
             )
 
@@ -160,7 +160,7 @@ def check_forbidden_keys(content: dict[str, Any], *, path: Path) -> None:
     for key, value in nested_items(content):
         if key in FORBIDDEN_KEYS and value:
             raise CheckpointError(
-                f"{visible(str(path))}: {visible(key)} requires {FORBIDDEN_KEYS[key]}",
+                f"{visible(str(path))}: {excerpt(key)} requires {FORBIDDEN_KEYS[key]}",
                 "give a model of an architecture that is part of transformers, "
                 "with unquantized weights",
             )
@@ -172,7 +172,7 @@ def check_forbidden_keys(content: dict[str, Any], *, path: Path) -> None:
 def _check_implementation(key: str, implementation: object, *, path: Path) -> None:
     if isinstance(implementation, str) and implementation not in BUILT_IN_IMPLEMENTATIONS:
         raise CheckpointError(
-            f"{visible(str(path))}: {visible(key)} requires '{excerpt(implementation)}', "
+            f"{visible(str(path))}: {excerpt(key)} requires '{excerpt(implementation)}', "
             "which is not part of transformers",
-            f"remove {visible(key)} from the config",
+            f"remove {excerpt(key)} from the config",
         )

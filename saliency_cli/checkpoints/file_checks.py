@@ -39,6 +39,8 @@ _DOWNLOAD_FILE = "download the file itself"
 _ZIP_MAGIC = b"PK\x03\x04"
 _ZIP_ENCRYPTED = 1  # bit 0 of a record's flags (APPNOTE.TXT, 4.4.4)
 _CHUNK_BYTES = 1 << 20
+_SPARSE_BYTES = 1 << 30
+_SPARSE_FACTOR = 64  # file systems that compress store weights in more than a 64th of their size
 
 
 def check_file(path: Path, *, what: str, max_bytes: int | None = None) -> None:
@@ -52,8 +54,8 @@ def check_file(path: Path, *, what: str, max_bytes: int | None = None) -> None:
         max_bytes: The largest size allowed, in bytes; None for any size.
 
     Raises:
-        CheckpointError: It is not a regular file, is empty, has more than `max_bytes`, or its
-            first bytes are those of another format.
+        CheckpointError: It is not a regular file, is empty, has more than `max_bytes`, consists
+            of holes, or its first bytes are those of another format.
         OSError: The file does not exist.
     """
     status = path.stat()
@@ -65,6 +67,11 @@ def check_file(path: Path, *, what: str, max_bytes: int | None = None) -> None:
         raise CheckpointError(
             f"{visible(str(path))} has {status.st_size:,} bytes; {what} may have at most "
             f"{max_bytes:,}"
+        )
+    if status.st_size > _SPARSE_BYTES and status.st_blocks * 512 * _SPARSE_FACTOR < status.st_size:
+        raise CheckpointError(
+            f"{visible(str(path))} has {status.st_size:,} bytes, but almost none on the disk",
+            _DOWNLOAD_FILE,
         )
     with path.open("rb") as stream:
         kind = foreign_format(stream.read(_HEAD_BYTES))
@@ -181,9 +188,9 @@ def _check_record_sizes(path: Path, records: Sequence[ZipInfo]) -> None:
         _refuse_archive(path, "two records of the zip archive have the same name")
     for record in records:
         if record.compress_type != ZIP_STORED or record.flag_bits & _ZIP_ENCRYPTED:
-            _refuse_archive(path, f"record {visible(record.filename)} is compressed or encrypted")
+            _refuse_archive(path, f"record {excerpt(record.filename)} is compressed or encrypted")
         if record.file_size != record.compress_size:
-            _refuse_archive(path, f"record {visible(record.filename)} declares two different sizes")
+            _refuse_archive(path, f"record {excerpt(record.filename)} declares two different sizes")
     if sum(record.file_size for record in records) > path.stat().st_size:
         _refuse_archive(path, "its records are larger than the file")
 
@@ -196,7 +203,7 @@ def _check_record_crcs(path: Path, archive: ZipFile) -> None:
                     pass
         except (BadZipFile, EOFError):
             _refuse_archive(
-                path, f"record {visible(record.filename)} is damaged: its CRC-32 does not match"
+                path, f"record {excerpt(record.filename)} is damaged: its CRC-32 does not match"
             )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,22 +16,23 @@ MAX_JSON_BYTES = 64 << 20
 """Ten times the size of a config with 100,000 labels."""
 
 
-def read_object(path: Path, *, what: str) -> dict[str, Any]:
+def read_object(path: Path, *, what: str, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Read a file that holds one JSON object.
 
     Args:
         path: The file.
         what: What the file should be, with its article, for messages: "the config".
+        max_bytes: The largest size allowed, in bytes.
 
     Returns:
         The object. Keys of every nested object are unique, and all numbers are finite.
 
     Raises:
-        CheckpointError: The file is not JSON, holds another JSON type, exceeds `MAX_JSON_BYTES`,
+        CheckpointError: The file is not JSON, holds another JSON type, exceeds `max_bytes`,
             repeats a key, or has a number that is NaN or infinite.
         OSError: The file does not exist.
     """
-    check_file(path, what=what, max_bytes=MAX_JSON_BYTES)
+    check_file(path, what=what, max_bytes=max_bytes)
     with translate_errors(path, what):
         content = json.loads(
             path.read_text(encoding="utf-8"),
@@ -64,8 +66,8 @@ def nested_items(content: object) -> Iterator[tuple[str, Any]]:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        repeated = next(key for key, count in counts.items() if count > 1)
         raise ValueError(f"the key '{repeated}' occurs twice")
     return content
 

@@ -1,6 +1,5 @@
 """Read the folder of a PEFT adapter and merge the adapter into its base model."""
 
-import json
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from saliency_cli.checkpoints.adapter_checks import check_ranks, read_checked_config
 from saliency_cli.checkpoints.contents import CheckpointFiles, Weights
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
 from saliency_cli.checkpoints.torch_file import read_tensors
 from saliency_cli.checkpoints.weights import describe_mismatches, freeze
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -65,12 +65,12 @@ def find_adapter(
 def _find_base_model(folder: Path) -> Path:
     config = folder / ADAPTER_CONFIG
     with translate_errors(config, "the adapter's config"):
-        name = str(json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"])
+        name = str(read_checked_config(config)["base_model_name_or_path"])
     for path in (folder / name, Path(name)):
         if path.exists():
             return path
     raise CheckpointError(
-        f"{visible(str(config))}: its base model '{visible(name)}' is not on this disk, "
+        f"{visible(str(config))}: its base model '{excerpt(name)}' is not on this disk, "
         "and nothing is downloaded",
         "name its folder with --base-model",
     )
@@ -122,12 +122,19 @@ def merge_adapter(base: nn.Module, config: Any, weights: Weights, *, path: Path)
         return freeze(model.merge_and_unload())
 
 
-def read_adapter_config(folder: Path) -> Any:  # noqa: ANN401 - a class for each kind of adapter
+def read_adapter_config(folder: Path, weights: Weights) -> Any:  # noqa: ANN401 - many classes
     """Return the PEFT config of an adapter's folder.
 
+    Args:
+        folder: The adapter's folder.
+        weights: The adapter's tensors, which bound its ranks.
+
     Raises:
-        CheckpointError: PEFT is not installed, or this kind of adapter cannot be merged.
+        CheckpointError: PEFT is not installed, this kind of adapter cannot be merged, or the config
+            fails a check.
     """
+    content = read_checked_config(folder / ADAPTER_CONFIG)
+    check_ranks(content, weights, path=folder / ADAPTER_CONFIG)
     try:
         from peft import PeftConfig  # noqa: PLC0415 - an extra
     except ImportError as error:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import listed, visible
+from saliency_cli.safe_text import excerpt, listed, visible
 
 
 def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
@@ -22,10 +22,10 @@ def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
         CheckpointError: A tensor is not dense, repeats elements, or extends past its storage.
     """
     for key, tensor in tensors.items():
-        problem = _layout_problem(tensor) or _storage_problem(tensor)
+        problem = _type_problem(tensor) or _layout_problem(tensor) or _storage_problem(tensor)
         if problem is not None:
             raise CheckpointError(
-                f"{visible(name)}: tensor '{visible(key)}' {problem}",
+                f"{visible(name)}: tensor '{excerpt(key)}' {problem}",
                 "save plain tensors: tensor.to_dense().contiguous()",
             )
 
@@ -46,6 +46,14 @@ def check_finite(tensors: Iterable[tuple[str, Tensor]], *, name: str) -> None:
             f"{visible(name)}: weights are not finite (NaN or infinity): {listed(broken)}",
             "the training run diverged or the file is damaged; use an earlier checkpoint",
         )
+
+
+def _type_problem(tensor: Tensor) -> str | None:
+    if type(tensor) not in {Tensor, nn.Parameter}:
+        return f"is not dense and plain, but a {excerpt(type(tensor).__name__)}"
+    if vars(tensor).keys() & dir(Tensor):  # a file can store attributes beside a parameter
+        return "has an attribute that hides one of torch's"
+    return None
 
 
 def _layout_problem(tensor: Tensor) -> str | None:

@@ -21,8 +21,9 @@ from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 from saliency_cli.checkpoints.file_checks import check_file, check_folder
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
+from saliency_cli.checkpoints.tokenizer_checks import MAX_FILE_BYTES, check_growth
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -38,9 +39,6 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
-MAX_FILE_BYTES = 256 << 20
-"""Ten times the size of the largest vocabularies in use."""
-
 SAMPLE_TEXT = "A few plain words."
 
 NO_TOKEN_ID = -1
@@ -113,6 +111,8 @@ def _check_files(folder: Path) -> None:
     check_folder(folder)
     for path in tokenizer_files(folder):
         check_file(path, what="a tokenizer file", max_bytes=MAX_FILE_BYTES)
+    if (folder / TOKENIZER_FILES[0]).exists():
+        check_growth(folder / TOKENIZER_FILES[0])
     path = folder / TOKENIZER_CONFIG
     if path.exists():
         _check_class(read_object(path, what="the tokenizer's config"), path=path)
@@ -212,7 +212,7 @@ def check_vocabulary(tokenizer: Any, *, rows: int | None, folder: Path) -> None:
     if rows is not None and highest >= rows:
         raise CheckpointError(
             f"{visible(str(folder))} does not fit the model: the tokenizer's ids reach {highest} "
-            f"('{visible(token)}'), but the embedding has {rows} rows",
+            f"('{excerpt(token)}'), but the embedding has {rows} rows",
             "give the tokenizer that the model was trained with, by --tokenizer",
         )
 

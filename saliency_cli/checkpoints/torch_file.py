@@ -14,7 +14,7 @@ from saliency_cli.checkpoints.file_checks import check_archive, check_file
 from saliency_cli.checkpoints.read_errors import SAVE_STATE_DICT, translate_errors
 from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 
 STATE_DICT_KEYS = ("state_dict", "model_state_dict", "model")
 """Where Lightning and common training loops keep the model inside a saved training state."""
@@ -84,13 +84,18 @@ def _as_state_dict(content: object, *, path: Path) -> Weights:
         raise CheckpointError(
             f"{visible(str(path))} holds {kind}, not a state dict", SAVE_STATE_DICT
         )
-    others = [str(key) for key, value in content.items() if not isinstance(value, Tensor)]
+    if not all(isinstance(key, str) for key in content):  # str() of another may recurse deeply
+        raise CheckpointError(
+            f"{visible(str(path))} is not a plain state dict: a key is not a string",
+            SAVE_STATE_DICT,
+        )
+    others = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if others:
         raise CheckpointError(
-            f"{visible(str(path))} is not a plain state dict: '{visible(others[0])}' is not a "
+            f"{visible(str(path))} is not a plain state dict: '{excerpt(others[0])}' is not a "
             "tensor",
             SAVE_STATE_DICT,
         )
-    tensors = {str(key): value for key, value in content.items()}
+    tensors = dict(content)
     check_tensors(tensors, name=str(path))
     return tensors

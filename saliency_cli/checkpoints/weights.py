@@ -14,7 +14,7 @@ from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedMo
 from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
-from saliency_cli.safe_text import listed, visible
+from saliency_cli.safe_text import excerpt, listed, visible
 
 ShapeMismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
 """A key, the shape of its tensor in the file, and the shape of the module's tensor."""
@@ -34,7 +34,7 @@ def classifier_class(config: Any, *, name: str) -> type[PreTrainedModel]:  # noq
         CheckpointError: transformers has no classifier for this type of model.
     """
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        kind = visible(str(config.model_type))
+        kind = excerpt(str(config.model_type))
         raise CheckpointError(
             f"{visible(name)}: transformers has no text classifier of type {kind}"
         )

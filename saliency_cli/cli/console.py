@@ -21,7 +21,7 @@ from rich.text import Text
 
 from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import message_line, visible
 
 
 class _Rows(ProgressColumn):
@@ -84,7 +84,7 @@ class Console:
     def warn(self, message: str) -> None:
         """Print a warning in one line."""
         self._rich.print(
-            Text.assemble(("warning: ", "bold yellow"), visible(message)), soft_wrap=True
+            Text.assemble(("warning: ", "bold yellow"), message_line(message)), soft_wrap=True
         )
 
     def closing(self, summary: Summary, *, report: str) -> None:
@@ -121,15 +121,15 @@ def show_error(message: str, hint: str | None) -> None:
         hint: What the user can type next, or None.
     """
     console = RichConsole(stderr=True, highlight=False)
-    console.print(Text.assemble(("error: ", "bold red"), visible(message)), soft_wrap=True)
+    console.print(Text.assemble(("error: ", "bold red"), message_line(message)), soft_wrap=True)
     if hint:
-        console.print(Text.assemble(("hint: ", "bold"), visible(hint)), soft_wrap=True)
+        console.print(Text.assemble(("hint: ", "bold"), message_line(hint)), soft_wrap=True)
 
 
 def show_failure(message: str) -> None:
     """Print one line on stderr: which bound of `--fail-on` the run does not meet."""
     console = RichConsole(stderr=True, highlight=False)
-    console.print(Text.assemble(("failed: ", "bold red"), visible(message)), soft_wrap=True)
+    console.print(Text.assemble(("failed: ", "bold red"), message_line(message)), soft_wrap=True)
 
 
 def warnings(summary: Summary, *, unconverged: int) -> Iterator[str]:

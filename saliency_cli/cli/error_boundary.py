@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from saliency_cli.cli.console import show_error
 from saliency_cli.errors import Interrupted, SaliencyError, UsageError
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import message_line, visible
 
 
 @contextmanager
@@ -67,11 +67,11 @@ class Commands(TyperGroup):
 
 @contextmanager
 def _escaped_usage_errors() -> Iterator[None]:
-    """Escape the control characters in the message of a usage error that the block raises."""
+    """Escape and shorten the message of a usage error that the block raises."""
     try:
         yield
     except _TYPER_USAGE_ERROR as error:
-        error.message = visible(error.message)
+        error.message = message_line(error.message)
         raise
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from saliency_cli.checkpoints import LoadedCheckpoint, detect_checkpoint, load_checkpoint
 from saliency_cli.errors import SaliencyError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.safe_text import encodable, listed, visible
+from saliency_cli.safe_text import encodable, listed, message_line, visible
 from saliency_cli.settings import Compute, ModelChoice
 
 LABEL_WIDTH = 18
@@ -83,8 +83,8 @@ def inspect_checkpoint(
     try:
         loaded = load_checkpoint(choice, compute)
     except SaliencyError as error:
-        refused = Inspection(_name(choice), _format(choice), reason=error.message, hint=error.hint)
-        return refused, error
+        reason, hint = message_line(error.message), error.hint and message_line(error.hint)
+        return Inspection(_name(choice), _format(choice), reason=reason, hint=hint), error
     return _describe(_name(choice), loaded), None
 
 

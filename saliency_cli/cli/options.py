@@ -131,10 +131,11 @@ def _own(settings: tuple[Setting, ...], values: Mapping[str, Any]) -> dict[str, 
 
 
 def _parsed(setting: Setting, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    """Return the value of an option, read by its own `parse` where it has one."""
+    """Return the value of an option, read by its own `parse` where it has one, and checked."""
     value = values[setting.name]
     if setting.option.parse is not None and isinstance(value, str):
-        return setting.option.parse(value)
+        value = setting.option.parse(value)
+    setting.check_number(value)
     return value
 
 

@@ -7,6 +7,9 @@ from saliency_cli.errors import UsageError
 from saliency_cli.settings.names import EngineName
 from saliency_cli.settings.option import NOTHING, RESOLVED, Option
 
+MAX_LOCAL_WORKERS = 1024
+"""More processes than the largest machines have cores; each of them has a model of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutionChoice:
@@ -44,6 +47,7 @@ class ExecutionChoice:
             metavar="N",
             default="1 on this machine; as many as a cluster has room for",
             minimum=1,
+            maximum=10_000,
             effect=RESOLVED,
         ),
     ] = None
@@ -54,6 +58,7 @@ class ExecutionChoice:
             metavar="G",
             default="1 where the device is CUDA, else 0",
             minimum=0,
+            maximum=128,
             effect=RESOLVED,
         ),
     ] = None
@@ -64,6 +69,7 @@ class ExecutionChoice:
             metavar="C",
             default="its part of this machine's; on a cluster as many as a run on this machine has",
             minimum=1,
+            maximum=1024,
             effect=RESOLVED,
         ),
     ] = None
@@ -73,6 +79,11 @@ class ExecutionChoice:
         if self.name == "local" and given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--{option} is for workers on a cluster", "add --engine ray")
+        if self.processes > MAX_LOCAL_WORKERS:
+            raise UsageError(
+                f"--workers {self.processes}: this machine can have {MAX_LOCAL_WORKERS} at most",
+                "each worker loads the model; give as many as there are cores, or fewer",
+            )
         gpus = self.gpus_per_worker or 0
         if gpus > 1 and gpus != int(gpus):
             raise UsageError(f"--gpus-per-worker {gpus:g}: give a share of one, or whole ones")

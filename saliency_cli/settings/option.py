@@ -3,7 +3,14 @@
 from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from enum import Enum, auto
+from math import isfinite
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from saliency_cli.errors import UsageError
+from saliency_cli.safe_text import excerpt
+
+MAX_INTEGER = 2**63 - 1
+"""The largest integer of an option without a maximum: what Python takes as an index or a length."""
 
 
 class Effect(Enum):
@@ -33,7 +40,7 @@ class Option:
         metavar: What stands for the value in `--help`.
         default: What the docs say of the default. Empty: the field's default.
         minimum: Smallest value that is accepted.
-        maximum: Largest value that is accepted.
+        maximum: Largest value that is accepted; `MAX_INTEGER` if it is None.
         choices: The values that are accepted, where a registry lists them.
         parse: Turns the text that was given into the field's value; raises UsageError.
         effect: Whether the manifest records and compares the value; NUMBERS unless stated.
@@ -85,6 +92,23 @@ class Setting:
     def name(self) -> str:
         """The name in signatures and in the manifest, as in `text_column`."""
         return self.flag.removeprefix("--").replace("-", "_").lower()
+
+    def check_number(self, value: object) -> None:
+        """Raise an error if a value is a number that is not finite or out of the option's bounds.
+
+        Typer compares with the bounds too, but NaN and infinity pass a bound that is not declared.
+
+        Raises:
+            UsageError: The number is refused; the message names the option.
+        """
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return
+        shown = excerpt(f"{self.flag} {value}")
+        if isinstance(value, float) and not isfinite(value):
+            raise UsageError(f"{shown}: the number is not finite")
+        largest = MAX_INTEGER if self.option.maximum is None else self.option.maximum
+        if isinstance(value, int) and value > largest:
+            raise UsageError(f"{shown}: give {largest:,} at most")
 
 
 def settings_of(group: Any) -> Iterator[Setting]:  # noqa: ANN401 - a dataclass or a method's class

@@ -229,3 +229,42 @@ def test_the_option_base_model_names_the_base(base: Path, tmp_path: Path, comman
     done = CliRunner().invoke(app, [*arguments, "--base-model", str(base)])
     assert done.exit_code == 0
     assert isinstance(json.loads(done.stdout), dict)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"r": 10**7}, "r is 10,000,000, but the adapter's tensors have"),
+        ({"rank_pattern": {"query": 10**7}}, "rank_pattern is 10,000,000"),
+        ({"target_modules": "(.*)*query"}, "may take very long"),
+        ({"target_modules": ".*" * 20 + "x"}, "may take very long"),
+        ({"rank_pattern": {"((a+)+)+b": 4}}, "may take very long"),
+    ],
+    ids=str,
+)
+def test_a_config_that_asks_for_too_much_is_refused(
+    base: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    adapter = tmp_path / "adapter"
+    save_adapter(adapter, load_with_head(base), lora())
+    path = adapter / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(CheckpointError, match=message):
+        load(ModelChoice(adapter, base_model=base), CPU)
+
+
+def test_a_key_that_occurs_twice_in_an_adapters_config_is_refused(
+    base: Path, tmp_path: Path
+) -> None:
+    adapter = tmp_path / "adapter"
+    save_adapter(adapter, load_with_head(base), lora())
+    path = adapter / "adapter_config.json"
+    path.write_text('{"r": 4, ' + path.read_text().strip().removeprefix("{"))
+    with pytest.raises(CheckpointError, match="'r' occurs twice"):
+        load(ModelChoice(adapter, base_model=base), CPU)
+
+
+def test_a_pattern_of_target_modules_is_accepted(base: Path, tmp_path: Path) -> None:
+    targets = r".*encoder.*self\.(query|value)"
+    save_adapter(tmp_path / "adapter", load_with_head(base), lora(target_modules=targets))
+    assert load(ModelChoice(tmp_path / "adapter"), CPU).labels == ("ham", "spam")

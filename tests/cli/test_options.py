@@ -1,8 +1,10 @@
 """From declared settings to a command's signature, and from parsed values back to the groups."""
 
+import inspect
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pytest
 import typer
@@ -11,10 +13,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from saliency_cli.cli.app import app
-from saliency_cli.cli.options import Given, MethodParameters, Only, command, option_table
+from saliency_cli.cli.options import (
+    Given,
+    MethodParameters,
+    Only,
+    command,
+    option_table,
+    parameters_of,
+)
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import ConsoleChoice, Option
-from tests.support.shell import USAGE
+from saliency_cli.settings import ConsoleChoice, ExecutionChoice, Option
+from tests.support.shell import DONE, USAGE, Outcome, Shell
 
 
 def even(text: str) -> int:
@@ -121,3 +130,73 @@ def test_an_option_that_the_method_does_not_have_is_refused(options: list[str]) 
     assert result.exit_code == USAGE
     assert f"--method gradient has no {options[0]}" in result.stderr
     assert "hint: leave it out, or choose --method smoothgrad" in result.stderr
+
+
+HOSTILE_NUMBERS = [
+    "nan",
+    "inf",
+    "-inf",
+    "1e309",
+    "-1",
+    "-0.0",
+    str(10**20),
+    str(2**63 - 1),
+    "9" * 400,
+]
+
+
+def numeric_options() -> Iterator[tuple[str, str]]:
+    """Yield command and flag of each option of each command whose value may be a number."""
+    for each in app.registered_commands:
+        function = inspect.unwrap(each.callback)  # type: ignore[arg-type]
+        for parameter in parameters_of(function):
+            for setting in parameter.settings:
+                kinds = {setting.type, *get_args(setting.type)}
+                if kinds & {int, float}:
+                    yield each.name or function.__name__, setting.flag
+
+
+@pytest.fixture(scope="module")
+def explained(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Return a shell whose `out` is a finished run."""
+    shell = Shell.beside(pristine, tmp_path_factory.mktemp("numbers"))
+    assert shell.explain().exit_code == DONE
+    return shell
+
+
+@pytest.mark.parametrize(("name", "flag"), [*numeric_options()])
+def test_a_hostile_number_is_a_usage_error_or_works(explained: Shell, name: str, flag: str) -> None:
+    places: dict[str, list[object]] = {
+        "explain": [explained.model, explained.texts, "--out", explained.out, "--overwrite"],
+        "inspect": [explained.model],
+        "report": [explained.out],
+        "show": [explained.model, "free call now"],
+    }
+    for value in HOSTILE_NUMBERS:
+        line = [name, *map(str, places[name]), f"{flag}={value}"]
+        result = CliRunner().invoke(app, line)
+        assert isinstance(result.exception, SystemExit | None), value
+        assert result.exit_code in {DONE, USAGE}, value
+        if "error: " in result.stderr:  # else it is Typer's message, after a line with the usage
+            assert flag in Outcome(USAGE, "", result.stderr).refusal()
+
+
+def test_numeric_options_of_four_commands_are_found() -> None:
+    found = {*numeric_options()}
+    assert {("explain", "--noise"), ("explain", "--workers"), ("explain", "--samples")} <= found
+    assert {name for name, _ in found} == {"explain", "inspect", "report", "show"}
+
+
+@pytest.mark.parametrize("flag", ["--tolerance", "--threshold", "--gpus-per-worker", "--noise"])
+def test_a_number_that_is_not_finite_is_refused(flag: str) -> None:
+    for value in ("nan", "inf", "1e309"):
+        line = ["explain", "nowhere.pt", "nowhere.csv", "--engine", "ray", f"{flag}={value}"]
+        result = CliRunner().invoke(app, line)
+        assert result.exit_code == USAGE
+        assert flag in result.stderr
+
+
+def test_more_local_workers_than_a_machine_has_cores_are_refused() -> None:
+    with pytest.raises(UsageError, match="--workers 10000: this machine can have 1024 at most"):
+        ExecutionChoice(workers=10_000)
+    assert ExecutionChoice(name="ray", workers=10_000).processes == 1

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,27 @@ _tokenizer_case(
 )
 _tokenizer_case("a normalizer that makes the library panic", "cannot be read", _invalid_charsmap)
 _tokenizer_case("no vocabulary", "tokenizer", lambda content: content["model"].pop("vocab"))
+
+
+def _replacing(content: Json, *, text: str, by: str, times: int) -> None:
+    step = {"type": "Replace", "pattern": {"String": text}, "content": by}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [step] * times}
+
+
+def _long_prefix(content: Json) -> None:
+    content["normalizer"] = {"type": "Prepend", "prepend": "e" * 2000}
+
+
+def _long_template(content: Json) -> None:
+    content["post_processor"]["single"] *= 1000
+
+
+_GROWS = "replaces a character by more than 64"
+_tokenizer_case(
+    "34 steps that double a letter", _GROWS, partial(_replacing, text="e", by="ee", times=34)
+)
+_tokenizer_case(
+    "a replacement of 100 letters", _GROWS, partial(_replacing, text="", by="e" * 100, times=1)
+)
+_tokenizer_case("a prefix of 2,000 letters", "characters before a text", _long_prefix)
+_tokenizer_case("a template of 3,000 tokens", "special tokens to a text", _long_template)

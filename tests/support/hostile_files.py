@@ -239,3 +239,15 @@ def _(shell: Shell) -> None:
 @hostile_case("index: no weight_map", "holds no weight_map")
 def _(shell: Shell) -> None:
     (shell.model / "model.safetensors.index.json").write_text("{}")
+
+
+def _sparse_case(name: str) -> None:
+    @hostile_case(f"model: 1 TB of holes in {name}", "almost none on the disk", isolated=True)
+    def _(shell: Shell) -> Path:
+        path = shell.as_state_dict(shell.weights()).rename(shell.model / name)
+        os.truncate(path, 1 << 40)
+        return path
+
+
+_sparse_case("holes.pt")
+_sparse_case("holes.safetensors")

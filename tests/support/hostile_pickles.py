@@ -299,3 +299,15 @@ def _(shell: Shell) -> Path:
 @hostile_case("pickle: nested 100,000 deep", "model.pt", isolated=True)
 def _(shell: Shell) -> Path:
     return save_archive(shell, b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".")
+
+
+@hostile_case("pickle: a key nested 1,000 deep", "a key is not a string", isolated=True)
+def _(shell: Shell) -> Path:
+    return save_archive(shell, b"\x80\x02})" + b"\x85" * 1000 + b"K\x01s.")
+
+
+@hostile_case("tensor: an attribute that hides a method", "an attribute that hides one of torch's")
+def _(shell: Shell) -> Path:
+    weight = nn.Parameter(shell.weights()["classifier.bias"])
+    weight.numel = 3  # type: ignore[method-assign,assignment]
+    return shell.as_state_dict(shell.weights() | {"classifier.bias": weight})
