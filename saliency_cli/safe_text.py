@@ -4,11 +4,13 @@ A terminal then gets no escape sequence, and a log no forged line (Unicode TR 36
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 
 _CONTROL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories: control, format, surrogate, line separator, paragraph separator."""
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 _JOINERS = {"\u200c", "\u200d"}  # zero-width (non-)joiners shape Persian, Hindi and emoji
 
 
@@ -54,6 +56,21 @@ def excerpt(text: str, *, limit: int = 200) -> str:
         limit: Maximum number of characters of `text`. An ellipsis follows where more were cut off.
     """
     return visible(text[:limit]) + ("…" if len(text) > limit else "")
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the message of an exception in one bounded line, made visible.
+
+    The exception may be of a user's class, whose `__str__` may fail. An object's address in its
+    message is left out, because it differs from run to run.
+    """
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - the class may be a user's own
+        message = ""
+    name = type(error).__name__
+    message = _ADDRESS.sub("0x…", message.strip().partition("\n")[0])
+    return excerpt(f"{name}: {message}" if message else name)
 
 
 def listed(names: Sequence[str], *, most: int = 8) -> str:
