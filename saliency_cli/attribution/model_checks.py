@@ -14,6 +14,7 @@ from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.probe_texts import EXTRA_TEXTS, TEXTS
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
@@ -24,15 +25,6 @@ from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 from saliency_cli.settings import BaselineName, ObjectiveName, ReductionName
 
-TEXT = "A few plain words."
-TEXTS = (
-    TEXT,
-    "A second and longer text stands beside the first, so that the first is padded.",
-)
-EXTRA_TEXTS = (
-    "The train to the coast leaves at nine, and nobody knows when it comes back.",
-    "Please send the report to the office before noon, with all the figures of last week.",
-)
 _FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 """What a module may raise on inputs that it does not accept."""
 _FIRST_LABEL = Target("the first label", 0)
