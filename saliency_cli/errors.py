@@ -3,7 +3,10 @@
 SaliencyError
 ├── UsageError        2   a path, an option or an input that cannot be used as requested
 ├── CheckpointError   3   the checkpoint or the tokenizer is refused, or they do not fit together
+├── InternalError    70   an error of the tool itself (EX_SOFTWARE of sysexits.h)
 └── OutputError      74   a result cannot be written (EX_IOERR of sysexits.h)
+
+Exit code 1 is none of these: it means that a gate of `--fail-on` failed.
 
 Interrupted is not part of the tree. Its exit codes are 130 (SIGINT), 143 (SIGTERM) and 141
 (SIGPIPE: the reader of standard output has closed it). `cli/error_boundary` prints an error as one
@@ -22,7 +25,7 @@ class SaliencyError(Exception):
         exit_code: Exit code of the process.
     """
 
-    exit_code = 1
+    exit_code = 70
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -40,6 +43,17 @@ class CheckpointError(SaliencyError):
     """The checkpoint or the tokenizer is refused, or the two do not fit together."""
 
     exit_code = 3
+
+
+class InternalError(SaliencyError):
+    """An exception that no part of the tool expects: an error of the tool itself."""
+
+    exit_code = 70
+
+    @classmethod
+    def of(cls, what: str) -> "InternalError":
+        """Return the error for an exception: its type and message, as `error_text` has them."""
+        return cls(f"internal error: {what}", "add --debug for the traceback, and report it")
 
 
 class OutputError(SaliencyError):

@@ -4,6 +4,7 @@ A terminal then gets no escape sequence, and a log no forged line (Unicode TR 36
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ MAX_MESSAGE = 4000
 """The most characters of a message: two of the longest paths that Linux opens are 8,192 bytes."""
 _CONTROL_CATEGORIES = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode categories: control, format, surrogate, line separator, paragraph separator."""
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}")
 _JOINERS = {"\u200c", "\u200d"}  # zero-width (non-)joiners shape Persian, Hindi and emoji
 
 
@@ -64,6 +66,21 @@ def message_line(text: str) -> str:
     A message may quote a file, whose names and numbers have any length.
     """
     return excerpt(visible(text[: MAX_MESSAGE + 1]), limit=MAX_MESSAGE)
+
+
+def error_text(error: BaseException) -> str:
+    """Return the type and the message of an exception in one bounded line, made visible.
+
+    The exception may be of a user's class, whose `__str__` may fail. An object's address in its
+    message is left out, because it differs from run to run.
+    """
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - the class may be a user's own
+        message = ""
+    name = type(error).__name__
+    message = _ADDRESS.sub("0x…", message.strip().partition("\n")[0])
+    return excerpt(f"{name}: {message}" if message else name)
 
 
 def listed(names: Sequence[str], *, most: int = 8) -> str:

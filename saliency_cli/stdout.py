@@ -3,9 +3,43 @@
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 from saliency_cli.errors import Interrupted, OutputError
+
+_reserved: list[TextIO | None] = []
+"""The standard output that `reserved_stdout` has set aside; a list, to be changed in place."""
+
+
+@contextmanager
+def reserved_stdout() -> Iterator[None]:
+    """Reserve standard output for `write_data`; what else prints there goes to standard error.
+
+    A user's own module, or a library, may print while it runs. `sys.stdout` belongs to the whole
+    process, so it is replaced once for a command, and not for each call of such code.
+    """
+    stream = sys.stdout
+    _reserved.append(stream)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stream
+        _reserved.pop()
+
+
+def data_stream() -> TextIO:
+    """Return the stream that data is written to.
+
+    Raises:
+        OutputError: if standard output is closed.
+    """
+    stream: TextIO | None = _reserved[-1] if _reserved else sys.stdout
+    if stream is None:
+        raise OutputError("standard output cannot be written: it is closed")
+    return stream
 
 
 def write_data(chunks: Iterable[bytes]) -> None:
@@ -20,7 +54,7 @@ def write_data(chunks: Iterable[bytes]) -> None:
 
 
 def _write(chunk: bytes) -> None:
-    stream = sys.stdout.buffer
+    stream = data_stream().buffer
     try:
         stream.write(chunk)
         stream.flush()
@@ -35,5 +69,5 @@ def _write(chunk: bytes) -> None:
 def _discard_buffer() -> None:
     """Redirect standard output to /dev/null; else Python's flush at exit would fail again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    os.dup2(devnull, data_stream().fileno())
     os.close(devnull)

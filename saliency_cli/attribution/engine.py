@@ -7,12 +7,15 @@ next.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import TypeAlias
 
 from saliency_cli.attribution.accumulator import block_limit
 from saliency_cli.attribution.batching import Budget, read_ahead
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.replicas import ReplicaPool, open_replicas
+from saliency_cli.attribution.row_failures import RowFailure, guarded
 from saliency_cli.attribution.scheduler import Scheduler
 from saliency_cli.attribution.text_state import (
     EncodedRow,
@@ -106,14 +109,30 @@ def _explain_group(
             alike.setdefault(same_text_key(row, engine.maths), []).append(row)
     first = [rows[0] for rows in alike.values()]
     engine.watch([row.ordinal for row in first])
-    texts = _encode(first, engine)
+    texts, failing = _encode(first, engine)
     engine.watch(())  # from here on the thread of each batch reports its own rows
-    for row, outcome in _explain_texts(texts, engine, pool):
+    for row, outcome in chain(failing, _explain_texts(texts, engine, pool)):
         for same_text_row in alike[same_text_key(row, engine.maths)]:
             yield same_text_row, with_row(outcome, same_text_row)
 
 
-def _encode(rows: Sequence[Row], engine: Engine) -> list[EncodedRow]:
+def _encode(
+    rows: Sequence[Row], engine: Engine
+) -> tuple[list[EncodedRow], list[tuple[Row, Outcome]]]:
+    """Return the rows with their tokens, and the rows on which the tokenizer fails."""
+    try:
+        return guarded("the tokenizer", partial(_encode_all, rows, engine)), []
+    except RowFailure as failure:
+        if len(rows) == 1:
+            return [], [(rows[0], quarantined(rows[0], failure.reason))]
+    middle = len(rows) // 2
+    (first, bad), (second, more_bad) = (
+        _encode(part, engine) for part in (rows[:middle], rows[middle:])
+    )
+    return [*first, *second], [*bad, *more_bad]
+
+
+def _encode_all(rows: Sequence[Row], engine: Engine) -> list[EncodedRow]:
     classifier = engine.classifier
     encoded = encode_rows(
         classifier.tokenizer, rows, max_length=classifier.max_length, stride=engine.stride

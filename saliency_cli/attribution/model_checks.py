@@ -14,6 +14,7 @@ from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.probe_texts import EXTRA_TEXTS, TEXTS
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
@@ -22,19 +23,9 @@ from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, embedding_output_shape
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
+from saliency_cli.safe_text import error_text
 from saliency_cli.settings import BaselineName, ObjectiveName, ReductionName
 
-TEXT = "A few plain words."
-TEXTS = (
-    TEXT,
-    "A second and longer text stands beside the first, so that the first is padded.",
-)
-EXTRA_TEXTS = (
-    "The train to the coast leaves at nine, and nobody knows when it comes back.",
-    "Please send the report to the office before noon, with all the figures of last week.",
-)
-_FAILURES = (AttributeError, IndexError, RuntimeError, TypeError, ValueError)
-"""What a module may raise on inputs that it does not accept."""
 _FIRST_LABEL = Target("the first label", 0)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
 """How far padding may move logits, as a share of the largest (or of 1 if that is larger),
@@ -53,19 +44,19 @@ def has_deterministic_kernels(classifier: Classifier) -> bool:
     try:
         (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
         _gradient(classifier, clean, objective="logit")
-    except _FAILURES as error:  # another failure is reported by the check that follows
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - `check_forward` reports another failure
         return "deterministic" not in str(error)
     return True
 
 
 def check_forward(classifier: Classifier) -> Classifier:
-    """Return the classifier with `tokens_first` and `padding_blind` set from a test run.
+    """Return the classifier with what a test run shows: its fields from `tokens_first` on.
 
     Raises:
         CheckpointError: It does not run, or not as a classifier with such an embedding layer.
     """
     short, long = _encodings(classifier)
-    with _failures_as_checkpoint_errors():
+    with _failures_as_checkpoint_errors("run"):
         shape = embedding_output_shape(classifier, short)
     classifier = replace(classifier, tokens_first=shape[:2] == (len(short), 1))
     alone = _logits(classifier, [short])
@@ -78,7 +69,24 @@ def check_forward(classifier: Classifier) -> Classifier:
         raise CheckpointError("the model's logits are not finite: are its weights damaged?")
     beside = _logits(classifier, [short, long])[:1]
     moved = float((beside - alone).abs().max() / alone.abs().max().clamp(min=1))
-    return replace(classifier, padding_blind=moved <= PADDING_TOLERANCE[classifier.dtype])
+    classifier = replace(classifier, padding_blind=moved <= PADDING_TOLERANCE[classifier.dtype])
+    with _failures_as_checkpoint_errors("give a gradient"):
+        _gradient(classifier, *clean_passes(classifier, [short]), objective="logit")
+        repeats = _repeats(classifier, [short, long])
+    deterministic = classifier.deterministic and repeats
+    return replace(classifier, repeats=repeats, deterministic=deterministic)
+
+
+def _repeats(classifier: Classifier, encodings: list[Encoding]) -> bool:
+    """Whether two clean passes have the same logits and embeddings, bit for bit.
+
+    They differ in a module that applies dropout, draws random numbers or counts its calls.
+    """
+    first, second = (clean_passes(classifier, encodings) for _ in range(2))
+    return all(
+        torch.equal(one.logits, other.logits) and torch.equal(one.embedding, other.embedding)
+        for one, other in zip(first, second, strict=True)
+    )
 
 
 def count_logits(classifier: Classifier) -> int:
@@ -101,18 +109,21 @@ def _encodings(classifier: Classifier, texts: Sequence[str] = TEXTS) -> list[Enc
 
 def _logits(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
     """Return logits [B, C] of clean passes."""
-    with _failures_as_checkpoint_errors():
+    with _failures_as_checkpoint_errors("run"):
         cleans = clean_passes(classifier, encodings)
     return torch.stack([clean.logits for clean in cleans])
 
 
 @contextmanager
-def _failures_as_checkpoint_errors() -> Iterator[None]:
+def _failures_as_checkpoint_errors(what: str) -> Iterator[None]:
+    """Raise what the module raises as a CheckpointError: it does not do `what` on a plain text."""
     try:
         yield
-    except _FAILURES as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise CheckpointError(f"the model does not run on a plain text: {reason}") from error
+    except CheckpointError:
+        raise
+    except (Exception, SystemExit) as error:
+        reason = error_text(error)
+        raise CheckpointError(f"the model does not {what} on a plain text: {reason}") from error
 
 
 def embedding_width(classifier: Classifier) -> int:

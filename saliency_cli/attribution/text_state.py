@@ -13,6 +13,7 @@ import torch
 from saliency_cli.attribution.accumulator import Accumulator, Draws, attribution_of
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.reduction import with_dtype_error
+from saliency_cli.attribution.row_failures import stand_in
 from saliency_cli.attribution.windows import merge
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import GOLD, choose_targets, predict
@@ -26,10 +27,17 @@ Outcome: TypeAlias = Explanation | BadRow
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """A row and its tokens, before its clean passes, one for each of its windows."""
+    """A row and its tokens, before its clean passes, one for each of its windows.
+
+    Attributes:
+        row: The row.
+        encoded: Its tokens.
+        failure: Why the model fails on the text, whose windows then hold a stand-in; or None.
+    """
 
     row: Row
     encoded: Encoded
+    failure: str | None = None
 
     @property
     def length(self) -> int:
@@ -45,6 +53,19 @@ class EncodedRow:
     def passes_together(self) -> int:
         """Number of passes of one job: all, since the prediction needs all windows."""
         return self.passes
+
+    def replaced(self, ids: Sequence[int], *, failure: str) -> "EncodedRow":
+        """Return the row with a stand-in for its text.
+
+        Args:
+            ids: Token ids of the stand-in.
+            failure: Why the model fails on the text itself.
+        """
+        windows = tuple(
+            replace(window, encoding=stand_in(window.encoding, ids))
+            for window in self.encoded.windows
+        )
+        return replace(self, encoded=replace(self.encoded, windows=windows), failure=failure)
 
     def split(self, passes: int) -> "tuple[EncodedRow, EncodedRow]":
         """Raise AssertionError: windows stay together, so this is never called."""
@@ -69,6 +90,13 @@ class ActiveText:
     def accumulators(self) -> list[Accumulator]:
         """The accumulators of all targets and windows."""
         return [each for parts in self.parts.values() for each in parts]
+
+    def replace_text(self, ids: Sequence[int], *, failure: str) -> None:
+        """Make the draws that are left over a stand-in; see `EncodedRow.replaced`."""
+        self.text = self.text.replaced(ids, failure=failure)
+        for parts in self.parts.values():
+            for part, window in zip(parts, self.text.encoded.windows, strict=True):
+                part.clean = replace(part.clean, encoding=window.encoding)
 
 
 def missing_part(text: EncodedRow) -> str | None:
@@ -110,6 +138,8 @@ def finish(active: ActiveText) -> Outcome:
     Without any part there was no target: `--target gold`, and the gold label is unusable.
     """
     row = active.text.row
+    if active.text.failure is not None:
+        return quarantined(row, active.text.failure)
     if not _all_finite(active.prediction.probabilities, [active.prediction.value]):
         return quarantined(row, "the prediction is not finite")
     if not active.parts:
@@ -235,12 +265,25 @@ class ActiveTexts:
                     self._put_first(draws)
         elif first.accumulator in self:
             active = self.texts[id(first.accumulator)]
-            for accumulator in active.accumulators:
-                self.texts.pop(id(accumulator), None)
-            kept = [draws for draws in self.queue if draws.accumulator in self]
-            self.queue.clear()
-            self.queue.extend(kept)
+            self.remove(active)
             yield active
+
+    def by_text(self, batch: Sequence[Draws]) -> list[tuple[ActiveText, list[Draws]]]:
+        """Return the texts of a batch, each with its draws; a text that was removed is left out."""
+        found: dict[int, tuple[ActiveText, list[Draws]]] = {}
+        for draws in batch:
+            if draws.accumulator in self:
+                active = self.texts[id(draws.accumulator)]
+                found.setdefault(id(active), (active, []))[1].append(draws)
+        return [*found.values()]
+
+    def remove(self, active: ActiveText) -> None:
+        """Remove a text and its queued draws."""
+        for accumulator in active.accumulators:
+            self.texts.pop(id(accumulator), None)
+        kept = [draws for draws in self.queue if draws.accumulator in self]
+        self.queue.clear()
+        self.queue.extend(kept)
 
     def _put_first(self, draws: Draws) -> None:
         """Queue draws before all others of the same length or shorter."""

@@ -132,19 +132,25 @@ def show_failure(message: str) -> None:
     console.print(Text.assemble(("failed: ", "bold red"), message_line(message)), soft_wrap=True)
 
 
-def warnings(summary: Summary, *, unconverged: int) -> Iterator[str]:
+def warnings(summary: Summary, *, unconverged: int, repeats: bool) -> Iterator[str]:
     """Yield warnings about a run whose results need care.
 
     Args:
         summary: The numbers of the run.
         unconverged: The number of rows whose errors did not fall below the tolerance.
+        repeats: Whether the model gives a text the same logits again; else the noise is not to
+            blame for changed predictions.
     """
     if summary.quarantined:
         yield f"{summary.quarantined} of {summary.rows} rows were not explained; see the report"
     if summary.flip_rate is not None and summary.flip_rate > FLIP_RATE_WARNING:
+        cause = (
+            "the noise changes" if repeats else "the noise or the model's own randomness changes"
+        )
+        remedy = "; use a smaller --noise" if repeats else ""
         yield (
-            f"the noise changes the prediction in {summary.flip_rate:.1%} of passes, "
-            "so the explanations are unreliable; use a smaller --noise"
+            f"{cause} the prediction in {summary.flip_rate:.1%} of passes, "
+            f"so the explanations are unreliable{remedy}"
         )
     if unconverged:
         yield (

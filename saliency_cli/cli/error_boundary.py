@@ -1,5 +1,6 @@
 """The one place that turns errors into a message on stderr and an exit code."""
 
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -10,32 +11,53 @@ import typer
 from typer.core import TyperGroup
 
 from saliency_cli.cli.console import show_error
-from saliency_cli.errors import Interrupted, SaliencyError, UsageError
-from saliency_cli.safe_text import message_line, visible
+from saliency_cli.errors import InternalError, Interrupted, SaliencyError, UsageError
+from saliency_cli.safe_text import error_text, message_line, visible
+from saliency_cli.stdout import reserved_stdout
 
 
 @contextmanager
 def boundary(*, debug: bool) -> Iterator[None]:
     """Print the errors of the block as a message, and exit with their code.
 
-    Every command runs inside this block. `Interrupted` passes through it: `__main__` handles it.
+    Every command runs inside this block, and standard output is reserved for data meanwhile.
+    `Interrupted` passes through it: `__main__` handles it. So do Typer's own exceptions.
 
     Args:
         debug: Whether to print the traceback, too.
 
     Raises:
-        typer.Exit: a SaliencyError or an OSError was raised; it has the error's exit code.
+        typer.Exit: another exception was raised; it has the error's exit code.
+        Interrupted: the process was asked to stop.
     """
     try:
-        yield
-    except (SaliencyError, Interrupted, OSError) as error:
+        with reserved_stdout():
+            yield
+    except _TYPER_EXCEPTIONS:
+        raise
+    except BaseException as error:
         if debug:
             sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
         if isinstance(error, Interrupted):
             raise
-        reported = error if not isinstance(error, OSError) else _usage_error(error)
+        if isinstance(error, KeyboardInterrupt):  # Typer would end with exit code 1
+            raise Interrupted(signal.SIGINT) from None
+        reported = _reported(error)
         show_error(reported.message, reported.hint)
         raise typer.Exit(reported.exit_code) from None
+
+
+def _reported(error: BaseException) -> SaliencyError:
+    """Return the error that the user is told of.
+
+    `SystemExit` is an internal error, too: a library or a user's module has raised it, and the exit
+    code in it says nothing about the command.
+    """
+    if isinstance(error, SaliencyError):
+        return error
+    return (
+        _usage_error(error) if isinstance(error, OSError) else InternalError.of(error_text(error))
+    )
 
 
 def _usage_error(error: OSError) -> UsageError:
@@ -77,3 +99,5 @@ def _escaped_usage_errors() -> Iterator[None]:
 
 _TYPER_USAGE_ERROR: Any = typer.BadParameter.__base__
 """Typer's UsageError. The module that defines it differs between versions of Typer."""
+_TYPER_EXCEPTIONS: Any = (typer.Exit, typer.Abort, _TYPER_USAGE_ERROR.__base__)
+"""What Typer itself turns into a message and an exit code."""

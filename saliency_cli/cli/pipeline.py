@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from saliency_cli.attribution.engine import explain
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
@@ -44,7 +45,10 @@ def run(request: Request, console: Console) -> Summary:
             executor = EXECUTORS[request.execution.name](request.execution)
             run_shards = stack.enter_context(executor)
         context, lock = stack.enter_context(start_run(request, console))
-        for warning in (*_nondeterministic(context), *_misfit_workers(request.execution, context)):
+        for warning in (
+            *_nondeterministic(context.engine.classifier),
+            *_misfit_workers(request.execution, context),
+        ):
             console.warn(warning)
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)
@@ -57,15 +61,21 @@ def run(request: Request, console: Console) -> Summary:
     with console.waiting("writing the pages"):
         folder.clear_pages()
         render(folder, output.pages)
-    for warning in warnings(summary, unconverged=unconverged):
+    repeats = context.engine.classifier.repeats
+    for warning in warnings(summary, unconverged=unconverged, repeats=repeats):
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
     return summary
 
 
-def _nondeterministic(context: RunContext) -> Iterator[str]:
-    """Yield a warning if the same command may give other bytes."""
-    if not context.engine.classifier.deterministic:
+def _nondeterministic(classifier: Classifier) -> Iterator[str]:
+    """Yield a warning if the same command may give other numbers, and say why."""
+    if not classifier.repeats:
+        yield (
+            "two passes of the model over one text differ, so no score or prediction repeats; "
+            "switch dropout and random numbers off in its forward"
+        )
+    elif not classifier.deterministic:
         yield (
             "torch has no deterministic CUDA kernels for this model; "
             "another run may differ in the last digits"
@@ -104,7 +114,8 @@ def _sum_up(context: RunContext, numbers: range, *, console: Console) -> Summary
     for receipt in filter(None, receipts):
         counts.add_sums(receipt.sums)
     summary = counts.summary()
-    for warning in warnings(summary, unconverged=int(counts.unconverged)):
+    repeats = context.engine.classifier.repeats
+    for warning in warnings(summary, unconverged=int(counts.unconverged), repeats=repeats):
         console.warn(warning)
     console.closing_share(summary, shards=len(numbers), of=len(context.plan.positions))
     return summary
@@ -125,6 +136,8 @@ def answer(question: Question, console: Console) -> Record:
             raise UsageError(f"{name} is no text: {excerpt(text)} cannot be written as UTF-8")
     with console.waiting("loading the model"):
         engine = build_engine(question)
+    for warning in _nondeterministic(engine.classifier):
+        console.warn(warning)
     row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
     with console.waiting("explaining"):
         (outcome,) = explain([row], engine)
@@ -133,6 +146,7 @@ def answer(question: Question, console: Console) -> Record:
     record = outcome.record()
     counts = SummaryCounts(engine.classifier.labels)
     counts.add(record)
-    for warning in warnings(counts.summary(), unconverged=int(not outcome.converged)):
+    unconverged, repeats = int(not outcome.converged), engine.classifier.repeats
+    for warning in warnings(counts.summary(), unconverged=unconverged, repeats=repeats):
         console.warn(warning)
     return record

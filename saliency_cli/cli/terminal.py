@@ -10,6 +10,7 @@ from saliency_cli.analysis.words import Piece, strongest_words, whole_words
 from saliency_cli.records import Record
 from saliency_cli.report.palette import shade
 from saliency_cli.safe_text import visible
+from saliency_cli.stdout import data_stream
 
 MAX_WORDS = 5
 """Lines of the table of leading words."""
@@ -48,7 +49,7 @@ def shaded(record: Record, console: Console | None = None) -> str:
         record: The record of an explained row.
         console: The terminal that the text is made for; None for standard output.
     """
-    console = console or Console(highlight=False)
+    console = console or Console(highlight=False, file=data_stream())
     colour = console.color_system in {"256", "truecolor"} and not console.no_color
     with console.capture() as captured:
         for line in _lines(record, colour=colour):

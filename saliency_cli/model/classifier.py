@@ -31,7 +31,9 @@ class Classifier:
         hashes: SHA-256 of the model's and of the tokenizer's files, by file name.
         tokens_first: Whether the embedding layer returns [L, B, H] instead of [B, L, H].
         dtype_error: How much `dtype` changes scores, as a share of their size; 0 for float32.
-        deterministic: Whether all kernels add up in a fixed order, so that runs repeat exactly.
+        repeats: Whether two passes over one text have the same logits: not with dropout left on.
+        deterministic: Whether runs repeat exactly: passes do, and all kernels add up in a fixed
+            order.
     """
 
     module: nn.Module
@@ -51,4 +53,5 @@ class Classifier:
     hashes: dict[str, dict[str, str]]
     tokens_first: bool = False
     dtype_error: float = 0.0
+    repeats: bool = True
     deterministic: bool = True

@@ -71,7 +71,7 @@ class EmbeddingHook:
         self.runs += 1
         if self._first is None:
             self._first = _FirstRun(ids, clean.detach(), self._make_leaf(clean))
-            return self._first.leaf.to(clean.dtype)
+            return self._first.output(clean.dtype)
         replaced = self._first.replace_later(ids, clean)
         self.runs_match = self.runs_match and replaced is not None
         return clean if replaced is None else replaced
@@ -91,12 +91,16 @@ class _FirstRun:
     clean: Tensor
     leaf: Tensor
 
+    def output(self, dtype: torch.dtype) -> Tensor:
+        """Return a copy of the leaf: a module may change it in place, and a leaf forbids that."""
+        return self.leaf.to(dtype, copy=True)
+
     def replace_later(self, ids: Tensor | None, clean: Tensor) -> Tensor | None:
         """Return the replacement of a later run's output, or None if its tokens are others."""
         if self.ids is None or ids is None or ids.shape != self.ids.shape:
             return None
         if torch.equal(ids, self.ids) and torch.equal(clean, self.clean):
-            return self.leaf.to(clean.dtype)
+            return self.output(clean.dtype)
         shifted = torch.equal(ids[:, 1:], self.ids[:, :-1])
         if shifted and torch.equal(clean[:, 1:], self.clean[:, :-1]):
             return torch.cat((clean[:, :1], self.leaf[:, :-1].to(clean.dtype)), dim=1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.embedding_hook import LayerArgs, LayerKwargs, embedding_layers, token_ids
-from saliency_cli.safe_text import excerpt, listed, visible
+from saliency_cli.safe_text import error_text, listed, visible
 
 
 def find_embedding_layer(
@@ -108,8 +108,8 @@ def _run_failure(module: nn.Module, inputs: LayerKwargs) -> str:
     try:
         with torch.no_grad():
             module(**inputs)
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
-        return excerpt(f": {type(error).__name__}: {error}".partition("\n")[0])
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's module may raise anything
+        return f": {error_text(error)}"
     return ""
 
 

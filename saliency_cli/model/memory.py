@@ -28,7 +28,12 @@ def release_freed_memory() -> None:
             trim(0)
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_device_failure(error: BaseException) -> bool:
+    """Whether an error means that the GPU cannot be used any more by this process."""
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that memory ran out; on a CPU torch raises a plain RuntimeError."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True

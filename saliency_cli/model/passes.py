@@ -167,6 +167,7 @@ def gradient_passes(
     with torch.enable_grad(), _hook_classifier(classifier, displacement) as hook:
         logits = _logits(classifier, encodings, repeats=repeats)
     targets = [request.target for request in requests]
+    check_width(logits, labels=len(requests[0].clean.logits))
     weights = _repeated(logit_weights(targets, labels=logits.shape[1]), repeats)
     total = OBJECTIVES[objective](logits, to_device(weights, classifier.device)).sum()
     (values,) = torch.autograd.grad(total, hook.leaf)
@@ -223,9 +224,27 @@ def _logits(
         inputs[name] = to_device(rows, classifier.device)
     with use_matmul_backend(classifier.matmul_backend):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
-    logits = read_logits(output).float()
+    logits, texts = read_logits(output).float(), len(inputs["input_ids"])
     # A head of one output is often squeezed, and with one text the batch dimension is lost, too.
-    return logits.view(len(inputs["input_ids"]), -1) if logits.dim() < 2 else logits
+    logits = logits.view(texts, -1) if logits.dim() < 2 else logits
+    if len(logits) != texts:
+        raise ValueError(f"the model gives {len(logits)} rows of logits for {texts} texts")
+    return logits
+
+
+def check_width(logits: Tensor, *, labels: int) -> None:
+    """Check that logits [B, C] have one column a label.
+
+    Args:
+        logits: The logits of a batch.
+        labels: The number of labels.
+
+    Raises:
+        ValueError: They have another shape.
+    """
+    if logits.shape[1:] != (labels,):
+        shape = tuple(logits.shape[1:])
+        raise ValueError(f"the model gives logits of shape {shape} for a text, not ({labels},)")
 
 
 def read_logits(output: object) -> Tensor:

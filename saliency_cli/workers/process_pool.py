@@ -15,8 +15,10 @@ from multiprocessing.resource_tracker import ensure_running
 from typing import Any
 
 from saliency_cli import signals
-from saliency_cli.errors import Interrupted
+from saliency_cli.errors import InternalError, Interrupted
 from saliency_cli.records import BadRow, Row
+from saliency_cli.safe_text import error_text
+from saliency_cli.stdout import reserved_stdout
 from saliency_cli.workers.worker import Worker, WorkerSpec
 from saliency_cli.workers.worker_pool import POLL_INTERVAL, WorkerLostError
 
@@ -203,9 +205,10 @@ def _worker_main(spec: WorkerSpec, pipe: Connection, parent_pid: int) -> None:
     worker = Worker(spec, done=reporter)
     try:
         reporter.exit_if_orphaned()  # the parent may have died while torch was imported
-        pipe.send(worker.prepare())
-        while True:
-            pipe.send(worker.explain_shard(pipe.recv()))
+        with reserved_stdout():  # standard output is the parent's, and carries data only
+            pipe.send(worker.prepare())
+            while True:
+                pipe.send(worker.explain_shard(pipe.recv()))
     except Interrupted:
         raise SystemExit(1) from None
     except (EOFError, OSError):  # the parent process has ended
@@ -214,11 +217,11 @@ def _worker_main(spec: WorkerSpec, pipe: Connection, parent_pid: int) -> None:
         pipe.send(_picklable_error(error))
 
 
-def _picklable_error(error: Exception) -> Exception:
-    """Return a `RuntimeError` with the same message; its note is the traceback.
+def _picklable_error(error: BaseException) -> InternalError:
+    """Return an `InternalError` with the same message; its note is the traceback.
 
     The parent process may not be able to unpickle the original, whose class may be a user's.
     """
-    picklable = RuntimeError(f"{type(error).__name__}: {error}")
+    picklable = InternalError.of(error_text(error))
     picklable.add_note("".join(traceback.format_exception(error)))
     return picklable

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from saliency_cli.settings import ExecutionChoice
+from saliency_cli.workers.process_pool import _picklable_error
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
@@ -170,14 +172,33 @@ def test_a_crashing_row_is_quarantined_without_a_restart(
     assert records[7]["reason"].startswith("the process died")
 
 
-def test_an_exception_in_a_worker_is_raised_in_the_parent_process(
-    prepared: PreparedRun, tmp_path: Path
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ("raise LookupError('in the module')", "the model fails: LookupError: in the module"),
+        ("raise SystemExit(0)", "the model fails: SystemExit: 0"),
+    ],
+)
+def test_an_exception_of_a_module_quarantines_its_row(
+    prepared: PreparedRun, tmp_path: Path, action: str, reason: str
 ) -> None:
-    write_module(tmp_path, action="raise LookupError('in the module')")
+    write_module(tmp_path, action=action)
     write_rows(tmp_path, late=7)
     outcome = prepared.warm.run(arguments(tmp_path, *WORKERS))
-    assert outcome.exit_code == 1
-    assert "LookupError: in the module" in outcome.stderr
+    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    records = read_records(tmp_path / "out")
+    assert [each["ordinal"] for each in records if each["status"] != "ok"] == [7]
+    assert records[7]["reason"] == reason
+
+
+def test_an_unexpected_error_of_a_worker_can_be_raised_in_the_parent_process() -> None:
+    class UsersError(Exception):
+        """A class that the parent process does not know."""
+
+    sent = pickle.loads(pickle.dumps(_picklable_error(UsersError("a\x1b"))))  # noqa: S301
+    assert (sent.exit_code, sent.message) == (70, r"internal error: UsersError: a\x1b")
+    assert "--debug" in sent.hint
+    assert "UsersError" in "".join(sent.__notes__)
 
 
 def test_the_run_ends_after_too_many_startup_failures(

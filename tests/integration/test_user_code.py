@@ -1,0 +1,99 @@
+"""What a user's own module does while it runs: print, change its input, draw at random."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from saliency_cli.checkpoints import load
+from saliency_cli.cli.app import app
+from saliency_cli.errors import CheckpointError
+from saliency_cli.settings import Compute
+from tests.support.attribution import engine, scored
+from tests.support.models import TEXTS
+from tests.support.shell import DONE, run
+from tests.support.user_modules import write_user_module
+
+CPU = Compute(device="cpu")
+
+
+def test_what_a_module_prints_goes_to_stderr(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path, "print('a shape'); sys.stdout.write('more')")
+    shown = run(["show", user.arguments[0], TEXTS[0], *user.arguments[1:], "--json"])
+    assert shown.exit_code == DONE, shown.stderr
+    assert json.loads(shown.stdout)["text"] == TEXTS[0]
+    assert "a shape\nmore" in shown.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_a_module_prints_is_no_part_of_the_summary(tmp_path: Path, workers: str) -> None:
+    user = write_user_module(tmp_path / "net", "print('a shape')")
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    options = ("--out", str(tmp_path / "out"), "--shard-rows", "2", "--workers", workers)
+    paths = (user.arguments[0], str(texts))
+    outcome = run(["explain", *paths, *user.arguments[1:], *options, "--json"])
+    assert outcome.exit_code == DONE, outcome.stderr
+    assert json.loads(outcome.stdout)["ok"] == len(TEXTS)
+
+
+def test_a_module_may_change_its_embedding_in_place(tmp_path: Path) -> None:
+    inplace = load(write_user_module(tmp_path / "inplace", "e += 1; e *= 2").choice, CPU)
+    plain = load(write_user_module(tmp_path / "plain", "e = (e + 1) * 2").choice, CPU)
+    for reduction in ("l2", "dot"):
+        runs = [engine(each, samples=4, reduction=reduction) for each in (inplace, plain)]
+        one, other = (scored(each, TEXTS) for each in runs)
+        assert all(map(torch.equal, one, other))
+
+
+def test_the_output_of_a_command_still_goes_to_stdout(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path)
+    result = CliRunner().invoke(app, ["inspect", *user.arguments, "--json"])
+    assert json.loads(result.stdout)["ready"]
+
+
+RANDOM = (
+    "e = nn.functional.dropout(e)",
+    "e = e + torch.randn(())",
+    "e = e + self.calls",
+    "e = e * (1 + 1e-6 * self.calls)",
+)
+
+
+@pytest.mark.parametrize("statement", RANDOM)
+def test_a_model_whose_passes_differ_is_detected_and_said(tmp_path: Path, statement: str) -> None:
+    user = write_user_module(tmp_path / "net", statement)
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
+    options = ("--out", str(tmp_path / "out"), "--samples", "2")
+    arguments = [user.arguments[0], str(texts), *user.arguments[1:], *options]
+    result = CliRunner().invoke(app, ["explain", *arguments])
+    assert result.exit_code == DONE, result.stderr
+    assert "warning: two passes of the model over one text differ" in result.stderr
+    assert "the noise changes" not in result.stderr
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["deterministic"] is False
+
+
+def test_a_model_whose_passes_are_the_same_is_deterministic(tmp_path: Path) -> None:
+    classifier = load(write_user_module(tmp_path).choice, CPU)
+    assert classifier.repeats
+    assert classifier.deterministic
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("raise KeyError('x')", "does not run on a plain text: KeyError: 'x'"),
+        ("sys.exit(0)", "does not run on a plain text: SystemExit: 0"),
+        ("e = e.detach()", "does not give a gradient on a plain text: RuntimeError"),
+        ("raise ValueError('a\\x1b')", r"ValueError: a\\x1b$"),
+    ],
+)
+def test_a_model_that_fails_on_every_row_is_refused_when_it_is_loaded(
+    tmp_path: Path, statement: str, message: str
+) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load(write_user_module(tmp_path, statement).choice, CPU)
