@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
-from saliency_cli.inputs.byte_source import Input, is_regular_file, open_input
+from saliency_cli.inputs.byte_source import Input, changed_error, is_regular_file, open_input
+from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.formats import choose_format
 from saliency_cli.inputs.formats.interface import RowReader, no_rows_error
 from saliency_cli.inputs.options import Columns, TextsChoice
@@ -51,6 +52,11 @@ class Source:
         return self._input.size
 
     @property
+    def identity(self) -> FileIdentity | None:
+        """The file that `rows` reads, as it was opened or spooled; None for a stream."""
+        return self._input.opened
+
+    @property
     def seekable(self) -> bool:
         """Whether `rows` can read any position: the input is a regular file, or was spooled."""
         return self._input.seekable
@@ -71,7 +77,7 @@ class Source:
             spool: A file to which a stream is written while it is read; `rows` then reads it.
 
         Raises:
-            UsageError: There is no row.
+            UsageError: There is no row, or the file was written while it was read.
             OutputError: The spool cannot be written.
         """
         count = yield from self._reader.positions(every, limit=self._choice.limit, spool=spool)
@@ -80,6 +86,28 @@ class Source:
         self.count = count
         self.sha256()  # this also spools what the reader left of a stream that ends
         self._input.sync()
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Check that the open file has not been written since it was opened.
+
+        Raises:
+            UsageError: It has: rows read before and after are of different contents.
+        """
+        self._input.check_unchanged()
+
+    def check_content(self, sha256: str | None) -> None:
+        """Check all bytes of the input against the hash of the plan.
+
+        Args:
+            sha256: What `sha256` returned when the rows were counted; None is not checked.
+
+        Raises:
+            UsageError: The input has changed, even if size and time of its file have not.
+        """
+        self.check_unchanged()
+        if sha256 is not None and self._input.stored_sha256() != sha256:
+            raise changed_error(self.name)
 
     def rows(self, position: RowPosition, count: int) -> Iterator[Row | BadRow]:
         """Yield `count` rows from a position on, fewer only at the end of the input.
