@@ -26,9 +26,9 @@ class FileIdentity:
     modified_ns: int
 
     @classmethod
-    def of(cls, descriptor: int) -> Self:
-        """Return the identity of an open file."""
-        status = os.fstat(descriptor)
+    def of(cls, file: int | Path) -> Self:
+        """Return the identity of an open file, or of the file at a path, links followed."""
+        status = os.stat(file)  # noqa: PTH116 - a descriptor has no Path
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
