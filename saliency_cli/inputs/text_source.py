@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
+from saliency_cli.inputs.arriving_stream import matches_copy
 from saliency_cli.inputs.byte_source import Input, changed_error, is_regular_file, open_input
 from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.formats import choose_format
@@ -33,7 +34,10 @@ class Source:
         count: The number of rows up to the limit, known once `positions` is exhausted.
     """
 
-    def __init__(self, data: Input, reader: RowReader, choice: TextsChoice) -> None:
+    def __init__(
+        self, data: Input, reader: RowReader, choice: TextsChoice, *, is_copy: bool
+    ) -> None:
+        self._is_copy = is_copy
         self.count: int | None = None
         self._input = data
         self._reader = reader
@@ -68,6 +72,19 @@ class Source:
             UsageError: The input cannot be read to its end.
         """
         return None if self._may_be_endless else self._input.sha256()
+
+    def matches_arriving(self) -> bool:
+        """Return whether what arrives at the input's path again has the bytes of the kept copy.
+
+        True if nothing arrives, and for an input that was not copied. A stream with a limit is
+        compared as far as the copy reaches.
+
+        Raises:
+            UsageError: The stream cannot be read.
+        """
+        if not self._is_copy:
+            return True
+        return matches_copy(self._choice.path, self._input.cursor(), whole=not self._may_be_endless)
 
     def positions(self, every: int, *, spool: Path | None = None) -> Iterator[RowPosition]:
         """Yield the position of every `every`-th row up to the limit, then set `count`.
@@ -141,7 +158,7 @@ def open_texts(choice: TextsChoice, *, spooled: Path | None = None) -> Iterator[
     with open_input(choice.path, spooled=spooled) as data:
         reader = text_format.open(data)
         _check_columns(reader.columns, choice=choice.columns, name=data.name)
-        yield Source(data, reader, choice)
+        yield Source(data, reader, choice, is_copy=spooled is not None)
 
 
 def _check_columns(columns: Sequence[str], *, choice: Columns, name: str) -> None:

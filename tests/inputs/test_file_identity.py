@@ -1,5 +1,6 @@
 """An input that is written while it is open is found out, by the file's state or by its bytes."""
 
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.inputs.file_identity import names_descriptor
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import Source, open_texts
+from tests.inputs.test_text_source import Endless, stdin
 
 LINE, OTHER_LINE = b'{"text": "a"}\n', b'{"text": "b"}\n'
 
@@ -86,3 +88,30 @@ def test_paths_of_descriptors_are_told_from_files(tmp_path: Path) -> None:
         assert names_descriptor(Path(path)), path
     assert not names_descriptor(folder / "3")
     assert not names_descriptor(Path("3"))
+
+
+@pytest.mark.parametrize(
+    ("arriving", "limit", "same"),
+    [
+        (LINE * 3, None, True),
+        (b"", None, True),
+        (LINE * 2, None, False),
+        (LINE * 4, None, False),
+        (LINE * 2 + OTHER_LINE, None, False),
+        (LINE * 4, 2, True),
+        (OTHER_LINE * 4, 2, False),
+    ],
+)
+def test_what_arrives_again_is_compared_with_the_copy(
+    texts: Path, arriving: bytes, limit: int | None, same: bool
+) -> None:
+    choice = TextsChoice("-", format="jsonl", limit=limit)
+    with stdin(io.BytesIO(arriving)), open_texts(choice, spooled=texts) as source:
+        assert source.matches_arriving() == same
+
+
+def test_an_endless_stream_is_compared_as_far_as_its_copy_reaches(texts: Path) -> None:
+    choice = TextsChoice("-", format="jsonl", limit=2)
+    stream = io.BufferedReader(Endless(LINE))
+    with stdin(stream), open_texts(choice, spooled=texts) as source:
+        assert source.matches_arriving()

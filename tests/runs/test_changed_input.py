@@ -1,8 +1,11 @@
 """The input cannot change under a run: the run ends, and its committed shards stay."""
 
+import fcntl
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from tests.support.faults import (
     read_files,
     wait_for,
 )
+from tests.support.paths import ROOT
 from tests.support.shell import USAGE
 from tests.support.warm import Running
 
@@ -103,10 +107,25 @@ def test_workers_end_the_run_if_the_input_is_written_in_place(
 def test_workers_explain_a_file_that_is_named_by_a_descriptor(
     prepared: PreparedRun, out: Path
 ) -> None:
+    with prepared.texts.open("rb") as stream:
+        number = fcntl.fcntl(stream.fileno(), fcntl.F_DUPFD, 60)  # workers have no such descriptor
     options = ("--workers", "2", "--input-format", "jsonl")
-    command = prepared.arguments(out, *options, texts="/dev/fd/0")
-    outcome = prepared.warm.run(command, stdin=prepared.texts)
-    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    command = prepared.arguments(out, *options, texts=f"/dev/fd/{number}")
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "saliency_cli", *command],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            pass_fds=[number],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+    finally:
+        os.close(number)
+    assert done.returncode == QUARANTINED, done.stderr
     found, expected = (
         {name: data for name, data in files.items() if name.startswith("records/")}
         for files in (read_files(out), prepared.expected_files)
