@@ -22,7 +22,7 @@ class CheckpointFiles:
         files: Every file that decides the weights; the manifest has their hashes.
         folders: Where the config and the tokenizer may be; the first that has them is used.
         read: Reads `path`.
-        base: The base model of an adapter.
+        base: The base model of an adapter, whose files are in `files` too.
     """
 
     format: str

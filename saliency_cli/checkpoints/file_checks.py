@@ -94,6 +94,13 @@ def check_folder(folder: Path) -> None:
                 raise CheckpointError(f"{visible(str(path))} is {_file_type(mode)}, not a file")
 
 
+def is_plain_file_name(value: object) -> bool:
+    """Whether a value of a JSON file is the name of a file in the folder of that file."""
+    return (
+        isinstance(value, str) and value not in {"", ".", ".."} and not set(value) & set("/\\\0:")
+    )
+
+
 def foreign_format(head: bytes) -> str | None:
     """Return the format of a file that begins with `head`, or None if it may be a checkpoint's."""
     if head.startswith(_LFS_POINTER):

@@ -1,9 +1,7 @@
 """Load a classifier: find its files, read them, and check that they fit together."""
 
-import hashlib
 import inspect
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,9 +25,11 @@ from saliency_cli.checkpoints.build import BuiltModel, attention_implementation,
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.contents import CheckpointFiles
 from saliency_cli.checkpoints.detect import detect_checkpoint
+from saliency_cli.checkpoints.hashes import ReadFile, hash_files, identities
 from saliency_cli.checkpoints.labels import read_label_file, set_label_names
 from saliency_cli.checkpoints.lengths import choose_max_length, max_input_length
 from saliency_cli.checkpoints.precision import apply_precision
+from saliency_cli.checkpoints.tokenizer_files import read_files
 from saliency_cli.checkpoints.tokenizers import (
     SAMPLE_TEXT,
     check_pad_id,
@@ -37,9 +37,8 @@ from saliency_cli.checkpoints.tokenizers import (
     choose_pad_id,
     find_tokenizer,
     load_tokenizer,
-    tokenizer_files,
 )
-from saliency_cli.checkpoints.user_module import source_files
+from saliency_cli.checkpoints.user_code import CodeWatch
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
@@ -101,7 +100,9 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
     logging.set_verbosity(logging.CRITICAL)  # errors would print a file's content unescaped
     logging.disable_progress_bar()
     prepare_device(choose_device(compute.device))
-    paths = _find_paths(choice)
+    paths, code = _find_paths(choice), CodeWatch(choice)
+    model_files = _model_files(paths, choice)
+    before = identities([*model_files, *_tokenizer_files(paths.tokenizer)])
     config = None if paths.config is None else read_config(paths.config)
     names = None if choice.labels is None else read_label_file(choice.labels)
     if paths.config is not None and names is None and choice.arch is None:
@@ -111,8 +112,7 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
     built = build_model(paths.saved, config, choice, names=names)
     pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
     classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
-    hashes = _hash_files(paths, choice)
-    classifier = _allow_nondeterministic_kernels(replace(classifier, hashes=hashes))
+    classifier = _allow_nondeterministic_kernels(classifier)
     if built.is_custom:
         set_label_names(built.config, names, outputs=count_logits(classifier))
     head = read_head(built.config, multi_label=choice.multi_label)
@@ -122,6 +122,13 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
         _at_embeddings_block(classifier) if choice.embeddings_block else classifier
     )
     classifier = apply_precision(classifier, compute)
+    # Last, since a module may import more of its code in its first passes.
+    files = {
+        "model": [*model_files, *code.files(built.module)],
+        "tokenizer": _tokenizer_files(paths.tokenizer, tokenizer),
+    }
+    hashes = {kind: hash_files(each, before=before) for kind, each in files.items()}
+    classifier = replace(classifier, hashes=hashes)
     return LoadedCheckpoint(classifier, paths.saved.format, built.dtypes)
 
 
@@ -131,19 +138,19 @@ def _find_paths(choice: ModelChoice) -> _Paths:
     return _Paths(saved, config, find_tokenizer(choice, saved.folders))
 
 
-def _hash_files(paths: _Paths, choice: ModelChoice) -> dict[str, dict[str, str]]:
-    """Return the SHA-256 of every file that decides what is computed, code and labels included."""
-    others = (paths.config, choice.labels, *source_files(choice.arch))
-    files = [*paths.saved.files, *(path for path in others if path is not None)]
-    return {"model": _sha256(files), "tokenizer": _sha256(tokenizer_files(paths.tokenizer))}
+def _model_files(paths: _Paths, choice: ModelChoice) -> list[ReadFile]:
+    """Return the files that decide what is computed, without the user's code."""
+    base = () if paths.saved.base is None else paths.saved.base.files
+    files = [
+        ReadFile.alone(path, "base" if path in base else "model") for path in paths.saved.files
+    ]
+    others = {"config": paths.config, "labels": choice.labels}
+    return [*files, *(ReadFile.alone(path, role) for role, path in others.items() if path)]
 
 
-def _sha256(files: Iterable[Path]) -> dict[str, str]:
-    hashes = {}
-    for path in files:
-        with path.open("rb") as stream:
-            hashes[visible(path.name)] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes
+def _tokenizer_files(folder: Path, tokenizer: Any = None) -> list[ReadFile]:  # noqa: ANN401
+    files = read_files(folder, tokenizer)
+    return [ReadFile(path, path.relative_to(folder).as_posix(), "tokenizer") for path in files]
 
 
 def _checked_pad_id(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401

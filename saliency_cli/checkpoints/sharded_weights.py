@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saliency_cli.checkpoints.contents import Weights
-from saliency_cli.checkpoints.file_checks import check_file
+from saliency_cli.checkpoints.file_checks import check_file, is_plain_file_name
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
 from saliency_cli.checkpoints.torch_file import read_tensors
@@ -68,11 +68,11 @@ def shard_files(index: Path) -> list[Path]:
 
 
 def _plain_file_name(value: Any, *, index: Path) -> str:  # noqa: ANN401 - JSON
-    if not isinstance(value, str) or value in {"", ".", ".."} or set(value) & set("/\\\0:"):
+    if not is_plain_file_name(value):
         raise CheckpointError(
             f"{visible(str(index))} names '{excerpt(str(value))}', which is not a plain file name"
         )
-    return value
+    return str(value)
 
 
 def _check_location(file: Path, *, index: Path) -> None:

@@ -16,29 +16,17 @@ from tokenizers import Regex, models
 from tokenizers.pre_tokenizers import Sequence, Split
 from torch import nn
 from transformers import AutoTokenizer
-from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
-from saliency_cli.checkpoints.file_checks import check_file, check_folder
-from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
-from saliency_cli.checkpoints.tokenizer_checks import MAX_FILE_BYTES, check_growth
+from saliency_cli.checkpoints.tokenizer_files import (
+    TOKENIZER_CONFIG,
+    check_tokenizer_files,
+    tokenizer_files,
+)
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
 
-TOKENIZER_CONFIG = "tokenizer_config.json"
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
-)
 SAMPLE_TEXT = "A few plain words."
 
 NO_TOKEN_ID = -1
@@ -69,11 +57,6 @@ def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
     )
 
 
-def tokenizer_files(folder: Path) -> list[Path]:
-    """Return the files of `folder` that belong to a tokenizer."""
-    return [folder / name for name in TOKENIZER_FILES if (folder / name).exists()]
-
-
 def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
     """Return the tokenizer of a folder; none of the folder's code is run.
 
@@ -86,10 +69,10 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
             or does not report offsets.
         UsageError: The installed tokenizers library does not report truncated tokens.
     """
-    _check_files(folder)
+    replaced = check_tokenizer_files(folder)
     with translate_errors(folder, "the tokenizer"), _silence_output():
         tokenizer = AutoTokenizer.from_pretrained(
-            str(folder), config=config, local_files_only=True, trust_remote_code=False
+            str(folder), config=config, local_files_only=True, trust_remote_code=False, **replaced
         )
         tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)])  # some errors appear only in use
     if not tokenizer.is_fast:
@@ -105,31 +88,6 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
     _check_overflow(tokenizer)
     _split_special_names(tokenizer)
     return tokenizer
-
-
-def _check_files(folder: Path) -> None:
-    check_folder(folder)
-    for path in tokenizer_files(folder):
-        check_file(path, what="a tokenizer file", max_bytes=MAX_FILE_BYTES)
-    if (folder / TOKENIZER_FILES[0]).exists():
-        check_growth(folder / TOKENIZER_FILES[0])
-    path = folder / TOKENIZER_CONFIG
-    if path.exists():
-        _check_class(read_object(path, what="the tokenizer's config"), path=path)
-
-
-def _check_class(content: dict[str, Any], *, path: Path) -> None:
-    """Raise `CheckpointError` if a config has `auto_map` but no standard class to use instead."""
-    name = content.get("tokenizer_class")
-    if not content.get("auto_map") or (
-        isinstance(name, str) and tokenizer_class_from_name(name) is not None
-    ):
-        return
-    raise CheckpointError(
-        f"{visible(str(path))}: auto_map requires code that comes with the tokenizer, "
-        "which is never run",
-        "set tokenizer_class to a class of transformers, or give another folder by --tokenizer",
-    )
 
 
 @contextmanager

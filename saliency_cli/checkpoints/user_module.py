@@ -16,14 +16,6 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.safe_text import excerpt, listed, visible
 
 
-def source_files(arch: str | None) -> tuple[Path, ...]:
-    """Return the `.py` file that `--arch` names, for the hashes; none for an imported module."""
-    if arch is None:
-        return ()
-    where, _ = _split_arch(arch)
-    return (Path(where),) if where.endswith(".py") else ()
-
-
 def build_user_module(arch: str, config: Any) -> nn.Module:  # noqa: ANN401
     """Return the module that `--arch` names, with its initial weights.
 

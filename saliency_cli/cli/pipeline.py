@@ -57,6 +57,8 @@ def run(request: Request, console: Console) -> Summary:
             run_shards(ShardWork(context, lock, request, missing, advance))
         if selection is not None:
             return _sum_up(context, own, console=console)
+        with console.waiting("checking the input"):
+            context.source.check_content(context.manifest["hashes"]["input"])
         summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()

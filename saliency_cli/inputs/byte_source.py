@@ -23,6 +23,7 @@ from saliency_cli.inputs.byte_streams import (
     RewindableStream,
     Spool,
 )
+from saliency_cli.inputs.file_identity import FileIdentity, names_descriptor
 from saliency_cli.safe_text import visible
 
 STDIN = "-"
@@ -92,6 +93,7 @@ class Input:
     Attributes:
         name: The file's name without its folder, "-" for standard input.
         gzipped: Whether the bytes are gzip-compressed.
+        opened: The file when it was opened, or its spool when it was flushed; None for a stream.
     """
 
     def __init__(self, name: str, opened: "int | RewindableStream") -> None:
@@ -100,8 +102,12 @@ class Input:
         self._descriptor = opened if isinstance(opened, int) else None
         self._hasher: HashingReader | None = None
         self._spool: Spool | None = None
+        self.opened = self._identity()  # before the first byte is read
         magic = os.pread(opened, MAGIC_SIZE, 0) if isinstance(opened, int) else opened.magic
         self.gzipped = magic == GZIP_MAGIC
+
+    def _identity(self) -> FileIdentity | None:
+        return None if self._descriptor is None else FileIdentity.of(self._descriptor)
 
     @property
     def seekable(self) -> bool:
@@ -162,20 +168,40 @@ class Input:
         Raises:
             UsageError: The input cannot be read to its end.
         """
-        hasher = self._hasher or HashingReader(self.cursor())
+        return self._hexdigest(self._hasher or HashingReader(self.cursor()))
+
+    def stored_sha256(self) -> str:
+        """Return the SHA-256 of all bytes, read again from the disk.
+
+        Raises:
+            UsageError: The input cannot be read to its end.
+        """
+        return self._hexdigest(HashingReader(self.cursor()))
+
+    def _hexdigest(self, reader: HashingReader) -> str:
         try:
-            return hasher.hexdigest()
+            return reader.hexdigest()
         except OSError as error:
             raise _read_error(self.name, error) from None
 
+    def check_unchanged(self) -> None:
+        """Check that the open file was not written since it was opened.
+
+        Raises:
+            UsageError: It was: rows read before and after are of different contents.
+        """
+        if self._identity() != self.opened:
+            raise changed_error(self.name)
+
     def sync(self) -> None:
-        """Flush the spool, if there is one, to the disk.
+        """Flush the spool, if there is one, to the disk; from then on it must not change.
 
         Raises:
             OutputError: The spool cannot be flushed.
         """
         if self._spool is not None:
             self._spool.sync()
+            self.opened = self._identity()
 
     def close(self) -> None:
         """Close the spool; the input's own file is closed by `open_input`."""
@@ -205,7 +231,11 @@ def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
 
 
 def _open_raw(path: str, spooled: Path | None, stack: ExitStack) -> int | RewindableStream:
-    """Return the descriptor of a regular file; anything else is returned as a stream."""
+    """Return the descriptor of a regular file; anything else is returned as a stream.
+
+    So is a file that is named by a descriptor: a worker could not open it by that name, but reads
+    the spool of a stream.
+    """
     if path == STDIN and spooled is None:
         if sys.stdin is None:
             raise UsageError(
@@ -213,13 +243,23 @@ def _open_raw(path: str, spooled: Path | None, stack: ExitStack) -> int | Rewind
             )
         return RewindableStream(sys.stdin.buffer, max_kept=HEAD_BYTES)
     stream = stack.enter_context((spooled or Path(path)).open("rb"))
-    regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and (
+        spooled is not None or not names_descriptor(Path(path))
+    )
     return stream.fileno() if regular else RewindableStream(stream, max_kept=HEAD_BYTES)
 
 
 def is_regular_file(path: str) -> bool:
-    """Whether a path names a regular file, not standard input, a FIFO or a device."""
-    return path != STDIN and Path(path).is_file()
+    """Whether a path names a regular file, not standard input, a FIFO, a device or a descriptor."""
+    return path != STDIN and Path(path).is_file() and not names_descriptor(Path(path))
+
+
+def changed_error(name: str) -> UsageError:
+    """Return the error for an input that changed under a run."""
+    return UsageError(
+        f"{visible(name)} has changed since its rows were counted",
+        "explain it again with --overwrite",
+    )
 
 
 def _read_error(path: str, error: OSError) -> UsageError:

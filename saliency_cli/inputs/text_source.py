@@ -10,7 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
-from saliency_cli.inputs.byte_source import Input, is_regular_file, open_input
+from saliency_cli.inputs.arriving_stream import matches_copy
+from saliency_cli.inputs.byte_source import Input, changed_error, is_regular_file, open_input
+from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.formats import choose_format
 from saliency_cli.inputs.formats.interface import RowReader, no_rows_error
 from saliency_cli.inputs.options import Columns, TextsChoice
@@ -32,7 +34,10 @@ class Source:
         count: The number of rows up to the limit, known once `positions` is exhausted.
     """
 
-    def __init__(self, data: Input, reader: RowReader, choice: TextsChoice) -> None:
+    def __init__(
+        self, data: Input, reader: RowReader, choice: TextsChoice, *, is_copy: bool
+    ) -> None:
+        self._is_copy = is_copy
         self.count: int | None = None
         self._input = data
         self._reader = reader
@@ -51,6 +56,11 @@ class Source:
         return self._input.size
 
     @property
+    def identity(self) -> FileIdentity | None:
+        """The file that `rows` reads, as it was opened or spooled; None for a stream."""
+        return self._input.opened
+
+    @property
     def seekable(self) -> bool:
         """Whether `rows` can read any position: the input is a regular file, or was spooled."""
         return self._input.seekable
@@ -63,6 +73,19 @@ class Source:
         """
         return None if self._may_be_endless else self._input.sha256()
 
+    def matches_arriving(self) -> bool:
+        """Return whether what arrives at the input's path again has the bytes of the kept copy.
+
+        True if nothing arrives, and for an input that was not copied. A stream with a limit is
+        compared as far as the copy reaches.
+
+        Raises:
+            UsageError: The stream cannot be read.
+        """
+        if not self._is_copy:
+            return True
+        return matches_copy(self._choice.path, self._input.cursor(), whole=not self._may_be_endless)
+
     def positions(self, every: int, *, spool: Path | None = None) -> Iterator[RowPosition]:
         """Yield the position of every `every`-th row up to the limit, then set `count`.
 
@@ -71,7 +94,7 @@ class Source:
             spool: A file to which a stream is written while it is read; `rows` then reads it.
 
         Raises:
-            UsageError: There is no row.
+            UsageError: There is no row, or the file was written while it was read.
             OutputError: The spool cannot be written.
         """
         count = yield from self._reader.positions(every, limit=self._choice.limit, spool=spool)
@@ -80,6 +103,28 @@ class Source:
         self.count = count
         self.sha256()  # this also spools what the reader left of a stream that ends
         self._input.sync()
+        self.check_unchanged()
+
+    def check_unchanged(self) -> None:
+        """Check that the open file has not been written since it was opened.
+
+        Raises:
+            UsageError: It has: rows read before and after are of different contents.
+        """
+        self._input.check_unchanged()
+
+    def check_content(self, sha256: str | None) -> None:
+        """Check all bytes of the input against the hash of the plan.
+
+        Args:
+            sha256: What `sha256` returned when the rows were counted; None is not checked.
+
+        Raises:
+            UsageError: The input has changed, even if size and time of its file have not.
+        """
+        self.check_unchanged()
+        if sha256 is not None and self._input.stored_sha256() != sha256:
+            raise changed_error(self.name)
 
     def rows(self, position: RowPosition, count: int) -> Iterator[Row | BadRow]:
         """Yield `count` rows from a position on, fewer only at the end of the input.
@@ -113,7 +158,7 @@ def open_texts(choice: TextsChoice, *, spooled: Path | None = None) -> Iterator[
     with open_input(choice.path, spooled=spooled) as data:
         reader = text_format.open(data)
         _check_columns(reader.columns, choice=choice.columns, name=data.name)
-        yield Source(data, reader, choice)
+        yield Source(data, reader, choice, is_copy=spooled is not None)
 
 
 def _check_columns(columns: Sequence[str], *, choice: Columns, name: str) -> None:

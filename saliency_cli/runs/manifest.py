@@ -156,7 +156,8 @@ def check_resumable(
         before: The manifest in the run folder.
         now: What `describe` returned for this process.
         folder: The run folder, for the message.
-        source: The open input; its hash is compared if it can be read twice.
+        source: The open input; its hash is compared if it can be read twice, and what arrives at
+            standard input is compared with the copy in the folder.
 
     Raises:
         UsageError: This process would write other records; the message names what differs.
@@ -164,12 +165,18 @@ def check_resumable(
     found = differences(before, now)
     if not found and source.seekable and source.sha256() != before["hashes"]["input"]:
         found = [f"{visible(source.name)} is another input"]
+    if not found and not source.matches_arriving():
+        found = [f"{_shown_name(source)} is another input"]
     if found:
         name = visible(str(folder.path))
         raise UsageError(
             f"the run in {name} cannot be resumed: {'; '.join(found[:4])}",
             "give the same options and files as before, or start a new run with --overwrite",
         )
+
+
+def _shown_name(source: Source) -> str:
+    return "standard input" if source.name == "-" else visible(source.name)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from saliency_cli import signals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.text_state import quarantined
-from saliency_cli.errors import UsageError
+from saliency_cli.inputs.byte_source import changed_error
 from saliency_cli.inputs.text_source import Source
 from saliency_cli.records import BadRow, Explanation, Row
 from saliency_cli.runs.crash_journal import (
@@ -21,7 +21,6 @@ from saliency_cli.runs.receipts import Receipt, write_receipt
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.summary import SummaryCounts
-from saliency_cli.safe_text import visible
 
 RowCallback: TypeAlias = Callable[[Row | BadRow], None]
 
@@ -105,6 +104,7 @@ def _commit(
             writer.write(record)
             counts.add(record)
             counts.unconverged += isinstance(outcome, Explanation) and not outcome.converged
+        context.source.check_unchanged()  # before the records get their name
     receipt = Receipt(writer.sha256.hexdigest(), counts.sums())
     write_receipt(context.folder, number, receipt)
     context.folder.journal(number).unlink()
@@ -115,18 +115,16 @@ def _planned_rows(context: RunContext, number: int) -> Iterator[Row | BadRow]:
     """Yield the rows of a shard.
 
     Raises:
-        UsageError: If there are fewer than were planned.
+        UsageError: If the input has changed since it was planned.
     """
+    context.source.check_unchanged()
     planned = context.plan.size(number)
     count = 0
     for row in context.source.rows(context.plan.positions[number], planned):
         yield row
         count += 1
     if count != planned:
-        raise UsageError(
-            f"{visible(context.source.name)} has changed since its rows were counted",
-            "explain it again with --overwrite",
-        )
+        raise changed_error(context.source.name)
 
 
 def _quarantine_crashing_rows(

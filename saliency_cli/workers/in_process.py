@@ -54,7 +54,7 @@ def explain_locally(work: ShardWork, *, processes: int) -> None:
 
 def _explain_in_pool(work: ShardWork, *, size: int) -> None:
     """Commit all shards with up to `size` worker processes."""
-    spec = WorkerSpec(work.request, Path.cwd(), work.context.source.size)
+    spec = WorkerSpec(work.request, Path.cwd(), work.context.source.identity)
     with open_process_backend(spec, advance=work.advance) as backend:
         WorkerPool(work, backend, size=size).explain_shards()
 

@@ -264,4 +264,4 @@ def _worker_spec(work: ShardWork) -> WorkerSpec:
     with open_atomic(work.context.folder.identity) as stream:
         stream.write(folder_id)
     request = replace(work.request, compute=replace(work.request.compute, device="auto"))
-    return WorkerSpec(request, Path.cwd(), work.context.source.size, folder_id)
+    return WorkerSpec(request, Path.cwd(), work.context.source.identity, folder_id)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from saliency_cli.errors import SaliencyError, UsageError
+from saliency_cli.inputs.file_identity import FileIdentity
+from saliency_cli.inputs.text_source import Source
 from saliency_cli.runs.folder_lock import Lock
 from saliency_cli.runs.manifest import describe, differences
 from saliency_cli.runs.receipts import is_committed
@@ -38,14 +40,14 @@ class WorkerSpec:
     Attributes:
         request: The request of the process that started the run.
         cwd: The working directory of that process; relative paths start there.
-        input_size: Size of the input in bytes; None for a stream without a spool file.
+        input: The input's file as it was planned.
         folder_id: Random ID, in the file `RunFolder.token`, by which a worker on another machine
             recognizes the run folder. None on the machine that planned the run.
     """
 
     request: Request
     cwd: Path
-    input_size: int | None
+    input: FileIdentity | None
     folder_id: str | None = None
 
 
@@ -94,10 +96,7 @@ class Worker:
         if spec.folder_id is not None:
             _check_folder(RunFolder(spec.request.output.folder), spec.folder_id)
         context, lock = self._resources.enter_context(join_run(spec.request))
-        if context.source.size != spec.input_size:
-            raise UsageError(
-                f"{visible(context.source.name)} is another input than the one the run started with"
-            )
+        _check_input(context.source, spec)
         _check_same_numbers(context, spec.request)
         self._run = context, lock
 
@@ -125,6 +124,24 @@ def _check_folder(folder: RunFolder, folder_id: str) -> None:
         f"{visible(str(folder.path))} is not the same folder as where the run was started",
         "put --out on storage that every node has at the same path",
     )
+
+
+def _check_input(source: Source, spec: WorkerSpec) -> None:
+    """Raise `UsageError` if the worker has opened another input than the one that was planned.
+
+    On another machine only the size is compared: file systems are mounted under other numbers, or
+    the file is a copy.
+    """
+    found, planned = source.identity, spec.input
+    if spec.folder_id is not None:
+        same = (found and found.size) == (planned and planned.size)
+    else:
+        same = found == planned
+    if not same:
+        raise UsageError(
+            f"{visible(source.name)} is another input than the one the run started with",
+            "explain it again with --overwrite",
+        )
 
 
 def _check_same_numbers(context: RunContext, request: Request) -> None:

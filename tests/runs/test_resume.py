@@ -161,6 +161,25 @@ def test_standard_input_is_kept_until_a_run_is_finished(
     assert_same_files(read_files(out), piped)
 
 
+def test_standard_input_of_a_resumed_run_is_compared_with_the_copy(
+    prepared: PreparedRun, piped: Files, out: Path
+) -> None:
+    content = prepared.texts.read_bytes()
+    running = start_from_pipe(prepared, out, content)
+    wait_for((out / "records" / "part-00002.jsonl.tmp").exists, running)
+    running.kill()
+    running.outcome()
+    before = read_files(out)
+    for other in (content.replace(b'"ham"', b'"HAM"', 1), content[:-1], content + b"\n"):
+        outcome = start_from_pipe(prepared, out, other, "--resume").outcome()
+        assert outcome.exit_code == USAGE, outcome.stderr
+        assert "standard input is another input" in outcome.refusal()
+        assert read_files(out) == before
+    outcome = start_from_pipe(prepared, out, content, "--resume").outcome()
+    assert outcome.exit_code == QUARANTINED, outcome.stderr
+    assert_same_files(read_files(out), piped)
+
+
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED), (signal.SIGKILL, -9)],

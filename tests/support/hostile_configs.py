@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -129,6 +130,43 @@ def _(shell: Shell) -> None:
     code = {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", "evil.Tokenizer"]}}
     code["tokenizer_class"] = "Tokenizer"  # type: ignore[assignment]
     edit_json(shell.model / "tokenizer_config.json", lambda content: content.update(code))
+
+
+def _outside_tokenizer(shell: Shell) -> Path:
+    """Copy the tokenizer to a place outside the model's folder, under a name with a version."""
+    outside = shell.home / "outside"
+    outside.mkdir()
+    shutil.copy(shell.model / "tokenizer.json", outside / "tokenizer.4.0.0.json")
+    return outside / "tokenizer.4.0.0.json"
+
+
+def _versions_case(name: str, *files: object) -> None:
+    @hostile_case(f"tokenizer: {name}", "is not a plain file name")
+    def _(shell: Shell) -> None:
+        _outside_tokenizer(shell)
+        listed = {"fast_tokenizer_files": [*files]}
+        edit_json(shell.model / "tokenizer_config.json", lambda content: content.update(listed))
+
+
+_versions_case("a version in another folder", "tokenizer.json", "../outside/tokenizer.4.0.json")
+_versions_case("a version with an absolute path", "/tmp/tokenizer.4.0.json")  # noqa: S108
+_versions_case("a version that is a number", 4)
+
+
+@hostile_case("tokenizer: a path among the special tokens", "names a file: 'tokenizer_file'")
+def _(shell: Shell) -> None:
+    path = {"tokenizer_file": str(_outside_tokenizer(shell))}
+    (shell.model / "special_tokens_map.json").write_text(json.dumps(path))
+
+
+@hostile_case("tokenizer: a vocabulary in another folder", "names a file: 'vocab'")
+def _(shell: Shell) -> None:
+    tokenizer = shell.model / "tokenizer.json"
+    words = json.loads(tokenizer.read_text())["model"]["vocab"]
+    vocabulary = shell.write("words.txt", "\n".join(words))
+    tokenizer.unlink()
+    path = {"vocab": str(vocabulary), "tokenizer_class": "BertTokenizer"}
+    edit_json(shell.model / "tokenizer_config.json", lambda content: content.update(path))
 
 
 def _tokenizer_case(name: str, message: str, edit: Callable[[Json], object]) -> None:

@@ -16,6 +16,7 @@ import torch
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.errors import UsageError
+from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
@@ -226,7 +227,8 @@ def spec(shell: Shell) -> WorkerSpec:
     folder = RunFolder(shell.out)
     folder.identity.parent.mkdir()
     folder.identity.write_text("an ID")
-    return WorkerSpec(request, shell.home, shell.texts.stat().st_size, "an ID")
+    with shell.texts.open("rb") as stream:
+        return WorkerSpec(request, shell.home, FileIdentity.of(stream.fileno()), "an ID")
 
 
 def refusal(spec: WorkerSpec) -> str:
