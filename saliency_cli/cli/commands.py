@@ -84,18 +84,25 @@ def export(
         Path | None,
         Option(
             "The file to write; a binary format needs one.",
-            more="An existing file is replaced.",
             metavar="FILE",
             default="stdout",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        Option(
+            "Replace the file of --output if it exists.",
+            more="Files of DIR, of the model and the input are never replaced.",
+            default="refuse",
+        ),
+    ] = False,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
     from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
     run = open_run(folder)
-    write_export(run, format_name, output=output)
+    write_export(run, format_name, output=output, overwrite=overwrite)
     omitted = omitted_rows(run, format_name)
     if omitted:
         Console(quiet=console.quiet).warn(
