@@ -50,7 +50,8 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
     from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
-    from saliency_cli.runs.run_folder import INDEX, RunFolder  # noqa: PLC0415
+    from saliency_cli.runs.ownership import INDEX  # noqa: PLC0415
+    from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
 
     shown = Console(quiet=console.quiet)
     finish_if_unfinished(RunFolder(folder))
@@ -58,6 +59,7 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     given = {**pages.values}
     choice = run.page_choice(given, template_dir=given.pop("template_dir"))
     check_templates(choice.template_dir)
+    run.folder.check_pages()
     with shown.waiting("reading the records"):
         run.check_records()
     with shown.waiting("writing the pages"):
@@ -82,18 +84,25 @@ def export(
         Path | None,
         Option(
             "The file to write; a binary format needs one.",
-            more="An existing file is replaced.",
             metavar="FILE",
             default="stdout",
         ),
     ] = None,
+    overwrite: Annotated[
+        bool,
+        Option(
+            "Replace the file of --output if it exists.",
+            more="Files of DIR, of the model and the input are never replaced.",
+            default="refuse",
+        ),
+    ] = False,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
     from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
     run = open_run(folder)
-    write_export(run, format_name, output=output)
+    write_export(run, format_name, output=output, overwrite=overwrite)
     omitted = omitted_rows(run, format_name)
     if omitted:
         Console(quiet=console.quiet).warn(

@@ -12,9 +12,10 @@ from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
 from saliency_cli.runs.finalize import finish
+from saliency_cli.runs.ownership import INDEX
 from saliency_cli.runs.receipts import is_committed, read_receipt
 from saliency_cli.runs.request import Question, Request
-from saliency_cli.runs.run_folder import INDEX, RunFolder
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts

@@ -17,7 +17,8 @@ from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
-from saliency_cli.runs.run_folder import INDEX, PAGES, RunFolder
+from saliency_cli.runs.ownership import HEAD_CHARACTERS, INDEX, PAGE_END_MARK, PAGE_MARK, PAGES
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 
 ROWS_PER_PAGE = 500
@@ -63,10 +64,26 @@ class Site:
             OutputError: the file cannot be written.
         """
         chunks = self.env.get_template(template).generate({**self.context, **context})
+        if name.endswith(".html"):
+            chunks = _with_mark(chunks)
         with open_atomic(self.folder.path / name) as stream:
             for chunk in chunks:
                 with output_errors(self.folder.path / name):
                     stream.write(chunk)
+
+
+def _with_mark(chunks: Iterator[str]) -> Iterator[str]:
+    """Yield a page's chunks, and a mark at the end if the user's templates leave it out.
+
+    A later run or report replaces only pages that have the mark.
+    """
+    head = ""
+    for chunk in chunks:
+        # `join`, since `+` would escape the text before a chunk that is Markup.
+        head = "".join((head, chunk[: HEAD_CHARACTERS - len(head)]))
+        yield chunk
+    if PAGE_MARK not in head:
+        yield PAGE_END_MARK
 
 
 def page_name(number: int) -> str:

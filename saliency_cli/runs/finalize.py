@@ -50,11 +50,13 @@ def finish_if_unfinished(folder: RunFolder) -> None:
     """Finish a run that was explained with `--shard`; do nothing if it is finished already.
 
     Raises:
-        UsageError: If shards are missing, or another process is writing into the folder.
+        UsageError: If shards are missing, another process is writing into the folder, or a run
+            did not write one of the files that are removed or replaced.
         OutputError: If the manifest cannot be written.
     """
     manifest = read_checked_manifest(folder) if folder.is_unfinished else None
     if manifest is not None:
+        folder.check_work()
         with lock_folder(folder.lock):
             finish(folder, manifest)
 

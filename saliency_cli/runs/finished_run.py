@@ -8,7 +8,9 @@ from typing import Any
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.runs.run_folder import MANIFEST, RECORDS, RunFolder, read_lines
+from saliency_cli.runs.ownership import MANIFEST, RECORDS
+from saliency_cli.runs.plain_files import check_plain
+from saliency_cli.runs.run_folder import RunFolder, read_lines
 from saliency_cli.runs.schema import (
     COUNTS_SHAPE,
     MANIFEST_SHAPE,
@@ -22,6 +24,7 @@ from saliency_cli.safe_text import encodable, visible
 from saliency_cli.settings import PageChoice
 
 _EXPLAIN_AGAIN = "explain the texts again with --overwrite"
+_ELSEWHERE = "explain the texts again into another folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class FinishedRun:
         """Yield the files of records.
 
         Raises:
-            UsageError: If one of them is missing.
+            UsageError: If one of them is missing, or is a link or another special file.
         """
         shards = self.manifest.get("shards", {"offsets": [0]})
         for part in map(self.folder.part, range(len(shards["offsets"]))):
+            check_plain(part)
             if not part.is_file():
                 raise UsageError(f"{_visible_path(part)}: there is no such file", _EXPLAIN_AGAIN)
             yield part
@@ -136,12 +140,13 @@ def read_checked_manifest(folder: RunFolder) -> dict[str, Any] | None:
 
 def _read_manifest(folder: RunFolder) -> Any:  # noqa: ANN401 - any JSON value
     file = folder.path / MANIFEST
+    check_plain(file)
     try:
         return _parse_json(file.read_bytes().decode("utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UsageError(f"{_visible_path(file)} is damaged: {error}", _EXPLAIN_AGAIN) from None
+        raise UsageError(f"{_visible_path(file)} is damaged: {error}", _ELSEWHERE) from None
 
 
 def _check_manifest(manifest: Any, shapes: Mapping[str, Shape], *, folder: RunFolder) -> None:  # noqa: ANN401

@@ -65,6 +65,10 @@ class Lock:
             return False
         return True
 
+    def become_exclusive(self) -> bool:
+        """Try to turn a shared lock of the folder into an exclusive one; return whether it is."""
+        return self.acquire(fcntl.LOCK_EX, _FOLDER_BYTE)
+
     def is_current(self) -> bool:
         """Whether `path` still names the open file: a process that finishes a run removes it."""
         with suppress(FileNotFoundError):

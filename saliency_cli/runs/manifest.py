@@ -97,18 +97,23 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
     Args:
         description: What `describe` returned.
         source: The open input; one that can be read only once is copied into the folder.
-        folder: The run folder, which is cleared.
+        folder: The run folder. It is cleared once the rows are counted; a stream is copied into
+            the folder while they are counted, and it is cleared before.
 
     Raises:
         UsageError: The input cannot be read.
         OutputError: The plan, or the copy of the input, cannot be written.
     """
-    folder.clear()
     rows = description["shards"]["rows"]
-    positions = [*source.positions(rows, spool=None if source.seekable else folder.spool)]
+    if source.seekable:
+        positions, sha256 = [*source.positions(rows)], source.sha256()
+        folder.clear()
+    else:
+        folder.clear()
+        positions, sha256 = [*source.positions(rows, spool=folder.spool)], source.sha256()
     manifest = {
         **description,
-        "hashes": {**description["hashes"], "input": source.sha256()},
+        "hashes": {**description["hashes"], "input": sha256},
         "planned": source.count,
         "shards": {
             **description["shards"],

@@ -8,9 +8,9 @@ DIR/work/                      of an unfinished run: lock, receipts, crash journ
 
 import hashlib
 import json
-import re
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -23,21 +23,20 @@ from saliency_cli.atomic_files import (
 )
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.safe_text import listed, visible
-
-INDEX = "index.html"
-PAGES = "pages"
-RECORDS = "records"
-MANIFEST = "manifest.json"
-WORK = "work"
-SUBFOLDERS = (PAGES, RECORDS, WORK)
-LOCK = f"{WORK}/lock"
-RUN_FILES = re.compile(
-    r"(index\.html|manifest\.json|records/part-\d{5,}\.jsonl"
-    r"|pages/(page-\d{4,}\.html|index-\d{4,}\.js)"
-    r"|work/(lock|input|token|\d{5,}\.(json|journal)))(\.tmp)?"
+from saliency_cli.runs.ownership import (
+    INDEX,
+    LOCK,
+    MANIFEST,
+    PAGES,
+    RECORDS,
+    SPOOL,
+    WORK,
+    Ownership,
+    has_run_name,
 )
-"""Paths of the files that a run can write; no other file is ever removed."""
+from saliency_cli.safe_text import visible
+
+SUBFOLDERS = (PAGES, RECORDS, WORK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +59,8 @@ class RunFolder:
         name = visible(str(self.path))
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise UsageError(f"{name} is not a folder", "use another folder with --out")
-        existing = self._existing_files()
-        unknown = [file for file in existing if not RUN_FILES.fullmatch(file)]
-        if unknown:
-            raise UsageError(
-                f"{name} holds files that saliency did not write: {listed(unknown)}",
-                "use another folder with --out",
-            )
+        existing = self.existing_files()
+        Ownership.of(self.path).check(existing, whole=overwrite)
         if existing and not (overwrite or resume):
             if self.is_unfinished:
                 hint = "add --resume to resume it, or --overwrite to replace it"
@@ -79,7 +73,7 @@ class RunFolder:
         """Whether a run is in progress here, or was interrupted."""
         return (self.path / WORK).is_dir()
 
-    def _existing_files(self) -> list[str]:
+    def existing_files(self) -> list[str]:
         """Return the relative paths of what is here and in the subfolders of a run.
 
         The subfolders themselves are left out, so that an empty one counts as nothing.
@@ -99,6 +93,7 @@ class RunFolder:
         """Create the folder, or remove the files of an earlier run; the lock file is kept.
 
         Raises:
+            UsageError: If a run did not write one of them; then none is removed.
             OutputError: If a file cannot be removed, or the folder cannot be created.
         """
         with output_errors(self.path):
@@ -108,20 +103,47 @@ class RunFolder:
                     (self.path / folder).rmdir()
             (self.path / RECORDS).mkdir(parents=True)
 
+    def check_work(self) -> None:
+        """Check that the run which is here may be finished: its working files are removed then.
+
+        Raises:
+            UsageError: If a run did not write one of the working or temporary files, or the pages.
+        """
+        self.check_pages()
+        files = self.existing_files()
+        Ownership.of(self.path).check(
+            file
+            for file in files
+            if file.startswith(f"{WORK}/")
+            or (has_run_name(file) and file.endswith(TEMPORARY_SUFFIX))
+        )
+
     def clear_pages(self) -> None:
         """Remove the pages of an earlier report: a smaller one would not overwrite them all.
 
         Raises:
-            UsageError: If the folder of the pages is a symbolic link, or not a folder.
+            UsageError: As `check_pages`.
             OutputError: If they cannot be removed.
+        """
+        self.check_pages()
+        with output_errors(self.path / PAGES):
+            self._remove(lambda file: file.startswith(f"{PAGES}/"))
+
+    def check_pages(self) -> None:
+        """Check that the pages which are here may be replaced.
+
+        Raises:
+            UsageError: If the folder of the pages is a symbolic link or not a folder, or a run did
+                not write one of the pages.
         """
         pages = self.path / PAGES
         if pages.is_symlink() or (pages.exists() and not pages.is_dir()):
             raise UsageError(
                 f"{visible(str(pages))} is not a folder that saliency made", "remove or rename it"
             )
-        with output_errors(pages):
-            self._remove(lambda file: file.startswith(f"{PAGES}/"))
+        files = [file for file in self.existing_files() if has_run_name(file)]
+        pages_here = [file for file in files if file.startswith((INDEX, f"{PAGES}/"))]
+        Ownership.of(self.path).check(pages_here)
 
     def clear_work(self) -> None:
         """Remove the working files of a run that is finished.
@@ -144,30 +166,15 @@ class RunFolder:
             self._remove(lambda file: file.endswith(TEMPORARY_SUFFIX))
 
     def _remove(self, unwanted: Callable[[str], bool]) -> None:
-        """Remove the unwanted files of a run.
+        """Remove the unwanted files, after checking that a run wrote each of them.
 
-        The lock file is removed last. The manifest is removed before the records, so that records
-        are never left with a manifest that claims them complete.
+        The manifest, which shows that records and pages are those of a run, is removed after them:
+        a process that dies in between leaves files that can still be removed. The lock is the last.
         """
-        for file in sorted(self._existing_files(), key=LOCK.__eq__):
-            if RUN_FILES.fullmatch(file) and unwanted(file):
-                (self.path / file).unlink()
-
-    def rollback(self, *, fresh: bool) -> None:
-        """Roll back a failed start: keep an existing plan or report, remove everything else.
-
-        Args:
-            fresh: Whether the folder did not exist before; it is then removed, too.
-        """
-        with suppress(OSError, ValueError):
-            if not (self.path / MANIFEST).exists():
-                self.clear()
-                (self.path / RECORDS).rmdir()
-                self.clear_work()
-                if fresh:
-                    self.path.rmdir()
-            elif "counts" in self.read_manifest():
-                self.clear_work()
+        files = [file for file in self.existing_files() if has_run_name(file) and unwanted(file)]
+        Ownership.of(self.path).check(files)
+        for file in sorted(files, key=_removal_rank):
+            (self.path / file).unlink(missing_ok=True)
 
     def part(self, number: int) -> Path:
         """Return the path of a shard's records."""
@@ -189,7 +196,7 @@ class RunFolder:
     @property
     def spool(self) -> Path:
         """Path of the copy of an input that can be read only once, such as standard input."""
-        return self.path / WORK / "input"
+        return self.path / SPOOL
 
     @property
     def identity(self) -> Path:
@@ -204,8 +211,12 @@ class RunFolder:
         """Open the file of a shard's records; it gets its name once the block has ended.
 
         Raises:
+            UsageError: If there is a file of this name that no run wrote.
             OutputError: If it cannot be written.
         """
+        if os.path.lexists(self.part(number)):
+            file = str(self.part(number).relative_to(self.path))
+            Ownership.of(self.path).check([file], whole=True)
         with open_atomic_bytes(self.part(number)) as stream:
             yield RecordWriter(stream, self.part(number))
 
@@ -234,6 +245,10 @@ class RunFolder:
         text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
         with open_atomic(self.path / MANIFEST) as stream, output_errors(self.path / MANIFEST):
             stream.write(text + "\n")
+
+
+def _removal_rank(file: str) -> int:
+    return (MANIFEST, LOCK).index(file) + 1 if file in {MANIFEST, LOCK} else 0
 
 
 @dataclass(slots=True)

@@ -25,8 +25,10 @@ from saliency_cli.runs.manifest import (
     with_planned_choices,
     write_plan,
 )
+from saliency_cli.runs.ownership import MANIFEST
 from saliency_cli.runs.request import Question, Request
-from saliency_cli.runs.run_folder import MANIFEST, RunFolder
+from saliency_cli.runs.rollback import Before
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.shard_runner import RunContext
 
@@ -35,7 +37,7 @@ from saliency_cli.runs.shard_runner import RunContext
 def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext, Lock]]:
     """Lock the folder, and write the plan of a new run or read that of the run to resume.
 
-    A failed start is rolled back: an existing plan or report stays, everything else is removed.
+    A failed start is rolled back: what it made is removed, and what was here before stays.
 
     Args:
         request: The options.
@@ -47,14 +49,14 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
     folder, shared = RunFolder(request.output.folder), request.sharding.selection is not None
     spooled = None if request.output.overwrite else _spooled_input(folder)
     with open_texts(request.texts, spooled=spooled) as source:
-        fresh = not folder.path.exists()
+        before = Before.of(folder)
         with lock_folder(folder.lock, shared=shared) as lock:
             try:
                 with lock.planning():
                     context = _plan(request, source, folder=folder, progress=progress)
             except BaseException:
-                if not shared:
-                    folder.rollback(fresh=fresh)
+                if lock.become_exclusive():  # else another process works in the folder
+                    before.restore()
                 raise
             with _frozen_objects():
                 yield context, lock

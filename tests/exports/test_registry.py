@@ -91,7 +91,7 @@ def test_damaged_record_keeps_the_previous_file(tmp_path: Path) -> None:
     part.write_bytes(part.read_bytes()[:-20])
     output = tmp_path / "table.csv"
     output.write_text("before")
-    export(folder, *SAVE_CSV, output, code=2)
+    assert "part-00000" in export(folder, *SAVE_CSV, output, "--overwrite", code=2).stderr
     assert output.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "table.csv"]
 

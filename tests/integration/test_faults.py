@@ -128,8 +128,21 @@ def test_a_damaged_shard_is_explained_again(prepared: PreparedRun, out: Path, da
     if damage.endswith("missing"):
         path.unlink()
     else:
-        path.write_bytes(content[:-30] if damage.endswith("truncated") else content[::-1])
+        changed = content.replace(b'"ham"', b'"egg"', 1)
+        path.write_bytes(content[:-30] if damage.endswith("truncated") else changed)
+        assert path.read_bytes() != content
     prepared.check_resume(out)
+
+
+def test_a_part_that_holds_no_records_is_not_replaced(prepared: PreparedRun, out: Path) -> None:
+    kill_while_writing(prepared, out, part=3)
+    part = out / "records" / "part-00001.jsonl"
+    part.write_bytes(part.read_bytes()[::-1])
+    before = read_files(out)
+    outcome = prepared.explain(out, "--resume")
+    assert outcome.exit_code == USAGE
+    assert str(part) in outcome.refusal()
+    assert read_files(out) == before
 
 
 def test_two_runs_never_write_into_one_folder(prepared: PreparedRun, out: Path) -> None:

@@ -1,6 +1,7 @@
 """`saliency report`: the same pages from the same records, and an error for a damaged run."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -251,9 +252,22 @@ def _refused(run: FinishedRun) -> bool:
 
 def test_a_page_that_cannot_be_written_exits_with_74(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run", varied())
+    before = files(folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        message = report(folder, code=74).stderr
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "index.html cannot be written: File too large" in message
+    assert files(folder) == before
+
+
+def test_a_folder_in_place_of_a_page_is_refused(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", varied())
     (folder / "index.html").unlink()
     (folder / "index.html").mkdir()
-    assert "cannot be written" in report(folder, code=74).stderr
+    assert "index.html (a folder)" in report(folder, code=2).stderr
 
 
 def test_a_pages_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:

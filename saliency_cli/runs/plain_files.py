@@ -1,0 +1,54 @@
+"""Tells plain files from links, FIFOs, devices and sparse files without reading them."""
+
+import stat
+from pathlib import Path
+
+from saliency_cli.errors import UsageError
+from saliency_cli.safe_text import visible
+
+_SPARSE_BYTES, _SPARSE_RATIO = 2**26, 1000
+"""Size from which a file may be sparse, and how many times as large as its stored bytes it is."""
+_SPECIAL_FILES = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def special_kind(path: Path) -> str | None:
+    """Return what a path is if it is no plain file of one name; nothing of it is read.
+
+    Raises:
+        OSError: If there is no such path.
+    """
+    status = path.lstat()
+    for is_kind, kind in _SPECIAL_FILES:
+        if is_kind(status.st_mode):
+            return kind
+    if status.st_nlink > 1:
+        return "a file with another hard link"
+    # A file system that compresses stores fewer bytes, too, but not a thousandth of them.
+    stored = status.st_blocks * 512
+    if status.st_size > _SPARSE_BYTES and stored * _SPARSE_RATIO < status.st_size:
+        return "a sparse file"
+    return None
+
+
+def check_plain(path: Path) -> None:
+    """Check that a file of a run can be read; a missing one is not reported here.
+
+    Raises:
+        UsageError: If it is a link, a FIFO, a device, a folder or a sparse file.
+    """
+    try:
+        kind = special_kind(path)
+    except FileNotFoundError:
+        return
+    if kind is not None:
+        raise UsageError(
+            f"{visible(str(path))} is {kind}, not a file that saliency wrote",
+            "replace it by the file of the run",
+        )
