@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 
+from saliency_cli.report.bounds import cut_name
 from saliency_cli.safe_text import visible
 
 ERROR_STEPS = (1e-5, 1e-4, 1e-3)
@@ -13,6 +14,11 @@ SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f (%.1f %%)" for digits in (7, 
 def visible_text(text: str) -> str:
     """Return a text with invisible characters escaped, except line ends and tabs."""
     return visible(text, keep="\n\r\t")
+
+
+def name_text(name: str) -> str:
+    """Return a label, an id or a reason, cut if it is long, with invisible characters escaped."""
+    return visible_text(cut_name(name))
 
 
 def percent(share: float | None) -> str:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.analysis.correctness import prediction_is_correct
-from saliency_cli.analysis.word_shares import Shares, leading_word
+from saliency_cli.analysis.word_shares import Shares, leading_word, row_stats
 from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces, word_key
 from saliency_cli.records import Record
+from saliency_cli.report.bounds import NOTHING_OMITTED, Omitted, bounded
 from saliency_cli.report.number_format import score_text, visible_text
 from saliency_cli.report.palette import shade
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
@@ -65,11 +66,14 @@ class RowView:
     """One row as the templates show it.
 
     Attributes:
-        record: the row's record.
-        source: the record as JSON that is safe inside a script element.
+        record: the row's record, as far as the page holds it.
+        source: this record as JSON that is safe inside a script element.
         shadings: one per target; none for a quarantined row.
         labels: (label, probability) of the labels to show, the predicted one first.
         correct: whether the prediction is correct; None without a known gold label.
+        lead: the leading word of the whole text, for the first target.
+        error: the largest standard error of a token of the whole text; None without errors.
+        omitted: how much of the row is only in the records.
     """
 
     record: Record
@@ -77,27 +81,40 @@ class RowView:
     shadings: tuple[Shading, ...] = ()
     labels: tuple[tuple[str, float], ...] = ()
     correct: bool | None = None
-
-    @property
-    def lead(self) -> Lead | None:
-        """The leading word for the first target."""
-        return self.shadings[0].lead if self.shadings else None
+    lead: Lead | None = None
+    error: float | None = None
+    omitted: Omitted = NOTHING_OMITTED
 
 
 def row_view(line: str) -> RowView:
     """Return the row of one line of the records, prepared for the templates."""
-    record: Record = json.loads(line)
-    source = script_safe_json(line, record)
+    whole: Record = json.loads(line)
+    record, omitted = bounded(whole, size=len(line))
+    if record is whole:
+        source = script_safe_json(line, record)
+    else:
+        page_record = {**record, "omitted": asdict(omitted)}
+        source = script_safe_json(json.dumps(page_record, separators=(",", ":")), page_record)
     if record["status"] != "ok":
         return RowView(record, source)
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
+    shadings = tuple(_shading(target) for target in targets)
     return RowView(
         record,
         source,
-        shadings=tuple(_shading(target) for target in targets),
+        shadings=shadings,
         labels=_most_probable(record),
-        correct=prediction_is_correct(record),
+        correct=prediction_is_correct(whole),
+        lead=shadings[0].lead if not omitted.tokens else _whole_lead(whole),
+        error=max(whole["errors"], default=None) if whole["errors"] else None,
+        omitted=omitted,
     )
+
+
+def _whole_lead(record: Record) -> Lead | None:
+    stats = row_stats(record)
+    word = stats.leading_word
+    return None if word is None else Lead(word, stats.shares[word])
 
 
 def script_safe_json(line: str, value: object) -> str:

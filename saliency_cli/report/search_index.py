@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from saliency_cli.records import Record
+from saliency_cli.report.bounds import cut_name
 from saliency_cli.report.row_view import RowView, script_safe_json, searchable_text
 
 PART_BYTES = 3 * 2**20
@@ -70,7 +71,7 @@ def search_entry(row: RowView) -> Entry:
         ordinal=record["ordinal"],
         correct=row.correct,
         probability=record["probability"],
-        error=_rounded(max(record["errors"], default=None) if record["errors"] else None),
+        error=_rounded(row.error),
         flip_rate=record["flip_rate"],
         special_share=_rounded(record["special_share"]),
         flags=_flags(record),
@@ -90,8 +91,9 @@ def _quarantined_entry(record: Record) -> Entry:
 
 def _shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:
     """Return the fields as the page shows them, and `exact` with those that it shows otherwise."""
-    shown = {name: None if text is None else searchable_text(text) for name, text in values.items()}
-    exact = {name: text for name, text in values.items() if text != shown[name]}
+    cut = {name: None if text is None else cut_name(text) for name, text in values.items()}
+    shown = {name: None if text is None else searchable_text(text) for name, text in cut.items()}
+    exact = {name: text for name, text in cut.items() if text != shown[name]}
     return {**shown, "exact": exact or None}
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from saliency_cli.report.bounds import cut_name
 from saliency_cli.safe_text import escape_json
 
 _PLAIN = re.compile(r"[\w.-]+", re.ASCII)
@@ -24,9 +25,9 @@ def term(name: str, value: str) -> str:
 
     Args:
         name: what is searched: `label`, `gold`, `lead`, `id` or `reason`.
-        value: its value, as the records have it.
+        value: its value, as the records have it; a long one is cut as in the search index.
     """
-    return f"{name}:={escape_json(json.dumps(value, ensure_ascii=False))}"
+    return f"{name}:={escape_json(json.dumps(cut_name(value), ensure_ascii=False))}"
 
 
 def label_terms(labels: Sequence[str], *, most: int) -> list[tuple[str, str]]:
@@ -44,4 +45,6 @@ def label_terms(labels: Sequence[str], *, most: int) -> list[tuple[str, str]]:
 
 
 def _is_plain(label: str, spellings: Counter[str]) -> bool:
-    return _PLAIN.fullmatch(label) is not None and spellings[label.lower()] == 1
+    return (
+        _PLAIN.fullmatch(label) is not None and len(label) < 100 and spellings[label.lower()] == 1
+    )

@@ -21,7 +21,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from saliency_cli.analysis.notable_rows import LIMITS
 from saliency_cli.errors import UsageError
-from saliency_cli.report.number_format import grouped, percent, score_text, short, visible_text
+from saliency_cli.report.bounds import LABELS_KEPT
+from saliency_cli.report.number_format import (
+    grouped,
+    name_text,
+    percent,
+    score_text,
+    short,
+    visible_text,
+)
 from saliency_cli.report.palette import heat, shade
 from saliency_cli.report.search_links import label_terms, search, term
 from saliency_cli.safe_text import excerpt, visible
@@ -66,6 +74,8 @@ def environment(overrides: Path | None = None) -> Environment:
     )
     env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
+    env.filters |= {"name": name_text}
+    env.globals |= {"limits_of_page": {"labels": LABELS_KEPT}}
     env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):
         source = "".join(_source(env, name) for name in names)
