@@ -50,7 +50,8 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
     from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
-    from saliency_cli.runs.ownership import INDEX  # noqa: PLC0415
+    from saliency_cli.runs.folder_lock import lock_pages  # noqa: PLC0415
+    from saliency_cli.runs.ownership import INDEX, MANIFEST  # noqa: PLC0415
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
 
     shown = Console(quiet=console.quiet)
@@ -59,12 +60,13 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     given = {**pages.values}
     choice = run.page_choice(given, template_dir=given.pop("template_dir"))
     check_templates(choice.template_dir)
-    run.folder.check_pages()
-    with shown.waiting("reading the records"):
-        run.check_records()
-    with shown.waiting("writing the pages"):
-        run.folder.clear_pages()
-        render(run.folder, choice)
+    with lock_pages(run.folder.path / MANIFEST):
+        run.folder.check_pages()
+        with shown.waiting("reading the records"):
+            run.check_records()
+        with shown.waiting("writing the pages"):
+            run.folder.clear_pages()
+            render(run.folder, choice)
     shown.closing(run.summary, report=str(folder / INDEX))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +63,15 @@ class FinishedRun:
         Raises:
             UsageError: If a record is damaged, or their number differs from the manifest's.
         """
-        count = 0
+        count, is_planned = 0, "planned" in self.manifest
         for part in self._parts():
             for number, line in enumerate(read_lines(part), 1):
-                yield _read_record(line, where=f"{_visible_path(part)}, line {number}")
+                where = f"{_visible_path(part)}, line {number}"
+                record = _read_record(line, where=where)
+                if is_planned and record["ordinal"] != count:
+                    problem = f"its ordinal is {record['ordinal']}, and must be {count}"
+                    raise UsageError(f"{where}: {problem}", _EXPLAIN_AGAIN)
+                yield record
                 count += 1
         rows = self.manifest["counts"]["rows"]
         if count != rows:
@@ -88,6 +94,31 @@ class FinishedRun:
                 raise UsageError(f"{_visible_path(part)}: there is no such file", _EXPLAIN_AGAIN)
             yield part
 
+    def check_parts(self) -> None:
+        """Check that each file of records is the one that the run wrote, by its SHA-256.
+
+        Raises:
+            UsageError: If one of them differs, is missing, or is a special file.
+        """
+        hashes = self.manifest.get("shards", {}).get("sha256")
+        parts = [*self._parts()]
+        if hashes is None:  # written by hand, as in tests
+            return
+        if type(hashes) is not list or len(hashes) != len(parts):
+            raise UsageError(
+                f"{_visible_path(self.folder.path / MANIFEST)}: shards.sha256 is damaged",
+                _EXPLAIN_AGAIN,
+            )
+        for part, expected in zip(parts, hashes, strict=True):
+            with part.open("rb") as stream:
+                found = file_digest(stream, "sha256").hexdigest()
+            if found != expected:
+                raise UsageError(
+                    f"{_visible_path(part)} is not the file that the run wrote: its SHA-256 "
+                    f"differs from the one in {MANIFEST}",
+                    "repair it: repeat the saliency explain command with --resume",
+                )
+
     def check_records(self) -> None:
         """Read all records once, so that a damaged one is found before any output is written.
 
@@ -99,7 +130,7 @@ class FinishedRun:
 
 
 def open_run(path: Path) -> FinishedRun:
-    """Read and check the manifest of the finished run in a folder.
+    """Read and check the manifest of the finished run in a folder, and the hashes of its records.
 
     Raises:
         UsageError: If there is no finished run in the folder, its manifest is damaged, or another
@@ -121,7 +152,9 @@ def open_run(path: Path) -> FinishedRun:
         )
     shards = {"shards": SHARDS_SHAPE} if type(manifest) is dict and "shards" in manifest else {}
     _check_manifest(manifest, {**MANIFEST_SHAPE, **shards, "counts": COUNTS_SHAPE}, folder=folder)
-    return FinishedRun(folder, manifest)
+    run = FinishedRun(folder, manifest)
+    run.check_parts()
+    return run
 
 
 def read_checked_manifest(folder: RunFolder) -> dict[str, Any] | None:

@@ -127,3 +127,15 @@ def open_shard_locks(path: Path) -> Iterator[Lock]:
         yield lock
     finally:
         os.close(lock.descriptor)
+
+
+@contextmanager
+def lock_pages(manifest: Path) -> Iterator[None]:
+    """Wait until no other process writes the pages of a finished run, and keep others waiting.
+
+    Two processes would remove each other's pages. The manifest itself is locked (flock(2)), since a
+    finished run has no lock file, and it is not replaced meanwhile.
+    """
+    with manifest.open("rb") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
