@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from saliency_cli.cli.console import show_error
 from saliency_cli.errors import InternalError, Interrupted, SaliencyError, UsageError
 from saliency_cli.safe_text import error_text, message_line, visible
+from saliency_cli.signals import received
 from saliency_cli.stdout import reserved_stdout
 
 
@@ -40,6 +41,9 @@ def boundary(*, debug: bool) -> Iterator[None]:
             sys.stderr.write(visible(traceback.format_exc(), keep="\n"))
         if isinstance(error, Interrupted):
             raise
+        stopped = received()
+        if stopped is not None:  # a library's C code may turn our exception into one of its own
+            raise stopped from None
         if isinstance(error, KeyboardInterrupt):  # Typer would end with exit code 1
             raise Interrupted(signal.SIGINT) from None
         reported = _reported(error)
