@@ -1,4 +1,4 @@
-"""What a model or a tokenizer raises over some rows, and which of the rows it fails on."""
+"""Finds the rows on which a model or a tokenizer raises an exception."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -32,18 +32,18 @@ class RowFailure(Exception):  # noqa: N818 - a failure of rows, not of the tool
 
 
 def guarded(part: str, work: Callable[[], Result]) -> Result:
-    """Return what `work` returns; whatever it raises becomes a `RowFailure`.
+    """Return what `work` returns; raise `RowFailure` for any exception that a row can cause.
 
-    A module may raise anything: `SystemExit` from `sys.exit`, and tokenizers' panics, are no
-    `Exception`. Want of memory passes unchanged, because its remedy is another one. So does the
-    failure of a GPU, after which no row can be explained, and what stops the run.
+    `BaseException` is caught: `SystemExit` of a module and a panic of tokenizers are not an
+    `Exception`. Three kinds are raised unchanged: out of memory, which the scheduler handles with
+    smaller batches; a failure of the GPU, after which no row can be explained; and signals.
 
     Args:
-        part: What fails, for the reason: "the model" or "the tokenizer".
-        work: What runs the model or the tokenizer over some rows.
+        part: What raises the exception, for the reason: "the model" or "the tokenizer".
+        work: Runs the model or the tokenizer on some rows.
 
     Raises:
-        RowFailure: It failed.
+        RowFailure: `work` raised an exception.
     """
     try:
         return work()
@@ -84,7 +84,7 @@ def find_failing(
 
 
 def attempt(future: Future[Result]) -> None:
-    """Wait for a job that finds out which rows fail; it is no failure if memory runs out."""
+    """Wait for a job over some rows; raise its `RowFailure`, but ignore that memory ran out."""
     try:
         future.result()
     except (RuntimeError, MemoryError) as error:
@@ -102,8 +102,8 @@ def stand_in_ids(classifier: Classifier) -> list[int]:
 def stand_in(encoding: Encoding, ids: Sequence[int]) -> Encoding:
     """Return an encoding of the same length with other tokens; the special ones stay.
 
-    It takes the place of a text on which the model fails. So the batches of the other texts stay
-    the same, and with them the last digits of their scores.
+    It replaces a text on which the model fails, so that the batches of the other texts stay the
+    same, and with them the last digits of their scores.
 
     Args:
         encoding: The text's tokens.

@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
-from saliency_cli.runs.ownership import MANIFEST, RECORDS
+from saliency_cli.runs.ownership import MANIFEST, RECORDS, sha256_of
 from saliency_cli.runs.plain_files import check_plain
 from saliency_cli.runs.run_folder import RunFolder, read_lines
 from saliency_cli.runs.schema import (
@@ -102,7 +101,7 @@ class FinishedRun:
         """
         hashes = self.manifest.get("shards", {}).get("sha256")
         parts = [*self._parts()]
-        if hashes is None:  # written by hand, as in tests
+        if hashes is None:  # a manifest without shards has no hashes to compare
             return
         if type(hashes) is not list or len(hashes) != len(parts):
             raise UsageError(
@@ -110,9 +109,7 @@ class FinishedRun:
                 _EXPLAIN_AGAIN,
             )
         for part, expected in zip(parts, hashes, strict=True):
-            with part.open("rb") as stream:
-                found = file_digest(stream, "sha256").hexdigest()
-            if found != expected:
+            if sha256_of(part) != expected:
                 raise UsageError(
                     f"{_visible_path(part)} is not the file that the run wrote: its SHA-256 "
                     f"differs from the one in {MANIFEST}",
@@ -130,7 +127,7 @@ class FinishedRun:
 
 
 def open_run(path: Path) -> FinishedRun:
-    """Read and check the manifest of the finished run in a folder, and the hashes of its records.
+    """Return the finished run in a folder, after a check of its manifest and its records' hashes.
 
     Raises:
         UsageError: If there is no finished run in the folder, its manifest is damaged, or another

@@ -7,10 +7,10 @@ receipts are removed, and the manifest holds the SHA-256 of each shard instead.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import file_digest
 from typing import Any
 
 from saliency_cli.atomic_files import open_atomic
+from saliency_cli.runs.ownership import sha256_of
 from saliency_cli.runs.run_folder import RunFolder, read_lines
 from saliency_cli.runs.summary import SummaryCounts
 
@@ -55,9 +55,7 @@ def is_committed(folder: RunFolder, manifest: Mapping[str, Any], number: int) ->
     manifest_hashes = manifest["shards"].get("sha256")
     if not part.is_file() or (receipt is None and manifest_hashes is None):
         return False
-    with part.open("rb") as stream:
-        sha256 = file_digest(stream, "sha256").hexdigest()
-    return bool(sha256 == (manifest_hashes[number] if receipt is None else receipt.sha256))
+    return bool(sha256_of(part) == (manifest_hashes[number] if receipt is None else receipt.sha256))
 
 
 def read_receipt(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt | None:

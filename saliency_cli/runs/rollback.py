@@ -1,4 +1,4 @@
-"""Undoes a start that failed: removes what it made, and nothing that was in the folder before."""
+"""Rolls back a failed start: removes the files that it made, and no file that existed before."""
 
 import os
 from contextlib import suppress
@@ -32,14 +32,14 @@ class Before:
 
     @classmethod
     def of(cls, folder: RunFolder) -> Self:
-        """Return what is in a folder now."""
+        """Return the identities of the files that are in a folder now."""
         names = (MANIFEST, *_FILES_OF_A_START)
         folders = (folder.path / RECORDS, folder.path / WORK, folder.path)
         there = tuple(path for path in folders if os.path.lexists(path))
         return cls(folder, {name: _identity(folder.path / name) for name in names}, there)
 
     def restore(self) -> None:
-        """Remove what the start has made, unless its plan is written: then it can be resumed."""
+        """Remove the files that the start made, unless its plan is written and can be resumed."""
         manifest = _identity(self.folder.path / MANIFEST)
         if manifest is not None and manifest != self.files[MANIFEST]:
             return
