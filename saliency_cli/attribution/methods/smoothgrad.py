@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
 from saliency_cli.attribution.methods.parameters import Samples, Seed, check_samples
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import Option, ReductionName
+from saliency_cli.settings import Option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,6 @@ class SmoothGrad(GradientMethod):
 
     name: ClassVar[str] = "smoothgrad"
     title: ClassVar[str] = "SmoothGrad"
-    default_reduction: ClassVar[ReductionName] = "l2"
 
     samples: Samples = "auto"
     tolerance: Annotated[
