@@ -13,7 +13,7 @@ from saliency_cli.errors import CheckpointError
 from saliency_cli.settings import Compute
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS
-from tests.support.shell import DONE, run
+from tests.support.shell import CHECKPOINT, DONE, run
 from tests.support.user_modules import write_user_module
 
 CPU = Compute(device="cpu")
@@ -52,6 +52,20 @@ def test_the_output_of_a_command_still_goes_to_stdout(tmp_path: Path) -> None:
     user = write_user_module(tmp_path)
     result = CliRunner().invoke(app, ["inspect", *user.arguments, "--json"])
     assert json.loads(result.stdout)["ready"]
+
+
+def test_code_that_is_imported_after_the_model_was_tried_ends_the_run(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path / "net", "late and __import__('late_helper')")
+    helper = user.home / "late_helper.py"
+    helper.write_text("")
+    texts, out = tmp_path / "texts.jsonl", tmp_path / "out"
+    rows = [{"text": "free call now"}, {"text": "late"}]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    paths = [user.arguments[0], str(texts), *user.arguments[1:], "--out", str(out)]
+    result = CliRunner().invoke(app, ["explain", *paths, "--samples", "2", "--shard-rows", "1"])
+    assert result.exit_code == CHECKPOINT
+    assert result.stderr.startswith(f"error: {helper} was imported while rows were explained")
+    assert [path.name for path in (out / "records").iterdir()] == ["part-00000.jsonl"]
 
 
 RANDOM = (
