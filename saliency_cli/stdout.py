@@ -9,6 +9,7 @@ from typing import TextIO
 
 from saliency_cli.errors import Interrupted, OutputError
 
+_STDOUT = 1
 _reserved: list[TextIO | None] = []
 """The standard output that `reserved_stdout` has set aside; a list, to be changed in place."""
 
@@ -59,15 +60,15 @@ def _write(chunk: bytes) -> None:
         stream.write(chunk)
         stream.flush()
     except BrokenPipeError:
-        _discard_buffer()
+        discard_output()
         raise Interrupted(signal.SIGPIPE) from None
     except OSError as error:
-        _discard_buffer()
+        discard_output()
         raise OutputError(f"standard output cannot be written: {error.strerror}") from error
 
 
-def _discard_buffer() -> None:
+def discard_output() -> None:
     """Redirect standard output to /dev/null; else Python's flush at exit would fail again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, data_stream().fileno())
+    os.dup2(devnull, _STDOUT)
     os.close(devnull)

@@ -55,11 +55,12 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
 
     shown = Console(quiet=console.quiet)
+    given = {**pages.values}
+    template_dir = given.pop("template_dir")
+    check_templates(template_dir)  # before a run is finished, which cannot be undone
     finish_if_unfinished(RunFolder(folder))
     run = open_run(folder)
-    given = {**pages.values}
-    choice = run.page_choice(given, template_dir=given.pop("template_dir"))
-    check_templates(choice.template_dir)
+    choice = run.page_choice(given, template_dir=template_dir)
     with lock_pages(run.folder.path / MANIFEST):
         run.folder.check_pages()
         with shown.waiting("reading the records"):

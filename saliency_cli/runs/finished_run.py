@@ -99,10 +99,10 @@ class FinishedRun:
         Raises:
             UsageError: If one of them differs, is missing, or is a special file.
         """
-        hashes = self.manifest.get("shards", {}).get("sha256")
         parts = [*self._parts()]
-        if hashes is None:  # a manifest without shards has no hashes to compare
+        if "shards" not in self.manifest:  # it has no hashes to compare
             return
+        hashes = self.manifest["shards"].get("sha256")
         if type(hashes) is not list or len(hashes) != len(parts):
             raise UsageError(
                 f"{_visible_path(self.folder.path / MANIFEST)}: shards.sha256 is damaged",

@@ -180,6 +180,20 @@ REFUSALS = (
         options=("--input-format", "csv"),
     ),
     Case(
+        "CSV: a header of empty cells",
+        b",\na,b\n",
+        REFUSED,
+        "the header names no column",
+        options=("--input-format", "csv"),
+    ),
+    Case(
+        "CSV: cells that semicolons separate",
+        b"text;label\na;b\n",
+        REFUSED,
+        "the header's cells are separated by ';'",
+        options=("--input-format", "csv"),
+    ),
+    Case(
         "a chosen column that no row has",
         b'{"text": "a"}',
         REFUSED,

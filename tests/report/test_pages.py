@@ -319,3 +319,16 @@ def test_text_that_was_cut_off_is_marked() -> None:
     last = pieces(varied()[4])[-1]
     assert last.cut
     assert last.text == " and then was cut off"
+
+
+def test_values_of_the_manifest_are_escaped_and_cut(tmp_path: Path) -> None:
+    """A manifest may be of another machine: its versions are text from outside."""
+    outside = "\u202e\x1b[31m<b>" + "9" * 10_000
+    versions = {"saliency": outside, "torch": outside, outside: [outside]}
+    hashes = {"input": outside, "model": {outside: outside}, "tokenizer": {}}
+    folder = write_run(tmp_path / "run", varied(), versions=versions, hashes=hashes, device=outside)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    assert "9" * 201 not in page
+    assert page.count(r"\u202e\x1b[31m&lt;b&gt;999") == 9
