@@ -1,33 +1,96 @@
 """Writing to standard output, which carries data only: bytes, whatever the terminal's encoding."""
 
+import fcntl
 import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
 from saliency_cli.errors import Interrupted, OutputError
 
+_STDOUT, _STDERR, _FIRST_FREE = 1, 2, 3
+"""Numbers of descriptors; `_FIRST_FREE` and those above have no meaning of their own."""
 _reserved: list[TextIO | None] = []
 """The standard output that `reserved_stdout` has set aside; a list, to be changed in place."""
 
 
 @contextmanager
 def reserved_stdout() -> Iterator[None]:
-    """Reserve standard output for `write_data`; what else prints there goes to standard error.
+    """Reserve standard output for `write_data`; what else is written there goes to standard error.
 
-    A user's own module, or a library, may print while it runs. `sys.stdout` belongs to the whole
-    process, so it is replaced once for a command, and not for each call of such code.
+    A user's own module, or a library, may print while it runs, also from C code or in a process
+    that it starts. `sys.stdout` and descriptor 1 belong to the whole process, so they are replaced
+    once for a command, and not for each call of such code.
     """
     stream = sys.stdout
-    _reserved.append(stream)
-    sys.stdout = sys.stderr
+    with _reserved_descriptor(stream) as data:
+        _reserved.append(data)
+        sys.stdout = sys.stderr
+        try:
+            yield
+        finally:
+            sys.stdout = stream
+            _reserved.pop()
+
+
+@contextmanager
+def _reserved_descriptor(stream: TextIO | None) -> Iterator[TextIO | None]:
+    """Point descriptor 1 to standard error, and yield a stream that writes to where it pointed.
+
+    If standard output is closed, descriptor 1 is occupied all the same: else a file of the command
+    might get this number. A stream of another descriptor is yielded as it is.
+    """
+    with ExitStack() as stack:
+        if stream is None and not _is_open(_STDOUT):
+            stack.callback(os.close, _STDOUT)
+            _point_to_stderr()
+        elif stream is not None and _number(stream) == _STDOUT:
+            own = fcntl.fcntl(_STDOUT, fcntl.F_DUPFD_CLOEXEC, _FIRST_FREE)
+            data = os.fdopen(own, "w", encoding=stream.encoding, errors=stream.errors)
+            stack.enter_context(data)
+            stack.callback(os.dup2, own, _STDOUT)
+            stack.callback(_flush_buffers, stream)
+            _point_to_stderr()
+            stream = data
+        yield stream
+
+
+def _number(stream: TextIO) -> int | None:
+    """Return the descriptor that a stream writes to, or None if it has none."""
     try:
-        yield
-    finally:
-        sys.stdout = stream
-        _reserved.pop()
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _point_to_stderr() -> None:
+    """Point descriptor 1 to standard error, or to /dev/null if that is closed."""
+    if sys.stderr is not None and _is_open(_STDERR):
+        os.dup2(_STDERR, _STDOUT)
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    if null != _STDOUT:
+        os.dup2(null, _STDOUT)
+        os.close(null)
+
+
+def _flush_buffers(stream: TextIO) -> None:
+    """Write to descriptor 1 what code of others has left in the buffers of Python and of C."""
+    import ctypes  # noqa: PLC0415 - takes 10 ms, and the command has ended
+
+    with suppress(OSError, ValueError):
+        stream.flush()
+    ctypes.CDLL(None).fflush(None)
 
 
 def data_stream() -> TextIO:

@@ -138,7 +138,7 @@ def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def with_one_byte_changed(content: bytes, suffix: str) -> bytes:
-    """Return a file that is still valid: a bit of a weight, of a zip's padding, or of white space."""
+    """Return a file that is still valid: changed in a weight, in padding, or in white space."""
     if suffix == ".safetensors":
         lowest = len(content) - 4  # of the last float32
         return content[:lowest] + bytes([content[lowest] ^ 1]) + content[lowest + 1 :]
