@@ -24,6 +24,8 @@ MANIFEST = "manifest.json"
 WORK = "work"
 LOCK = f"{WORK}/lock"
 SPOOL = f"{WORK}/input"
+ARRIVING = SPOOL + TEMPORARY_SUFFIX
+"""The copy of a stream while its rows are counted."""
 PAGE_MARK = '<meta name="generator" content="saliency '
 """What each page has near its start; templates of the user's may leave it out."""
 PAGE_END_MARK = "\n<!-- written by saliency -->\n"
