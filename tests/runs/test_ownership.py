@@ -324,6 +324,18 @@ def test_pages_of_the_users_templates_can_be_replaced(tmp_path: Path) -> None:
     assert b"<p>1 rows</p>" not in (out / "index.html").read_bytes()
 
 
+@pytest.mark.parametrize("name", ["index.html", "pages/page-0002.html", "pages/index-0001.js"])
+def test_a_page_that_was_edited_is_named_and_kept(shell: Shell, name: str) -> None:
+    finished_with_pages(shell.out)
+    page = shell.out / name
+    page.write_bytes(page.read_bytes()[:-300] + b"~" + page.read_bytes()[-299:])
+    before = tree(shell.home)
+    for result in (run(shell.home, ["report", str(shell.out)]), shell.explain("--overwrite")):
+        assert result.exit_code == USAGE
+        assert f"{page} (changed since it was written)" in result.stderr
+        assert tree(shell.home) == before
+
+
 def test_report_refuses_a_page_that_no_run_wrote_before_it_changes_anything(tmp_path: Path) -> None:
     out = tmp_path / "z"
     finished_with_pages(out)
