@@ -140,7 +140,7 @@ def show(
     )
     from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
     from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
-    from saliency_cli.runs.run_folder import record_line  # noqa: PLC0415
+    from saliency_cli.runs.record_lines import record_line  # noqa: PLC0415
 
     record = answer(question, Console(quiet=console.quiet))
     shown = escape_json(record_line(record)) if as_json else shaded(record)

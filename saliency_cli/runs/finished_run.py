@@ -10,7 +10,8 @@ from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
 from saliency_cli.runs.ownership import MANIFEST, RECORDS, sha256_of
 from saliency_cli.runs.plain_files import check_plain
-from saliency_cli.runs.run_folder import RunFolder, read_lines
+from saliency_cli.runs.record_lines import read_lines
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.schema import (
     COUNTS_SHAPE,
     MANIFEST_SHAPE,

@@ -99,7 +99,7 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
         description: What `describe` returned.
         source: The open input; one that can be read only once is copied into the folder.
         folder: The run folder. It is cleared once the rows are counted; a stream is copied into
-            the folder while they are counted, and it is cleared before.
+            the folder meanwhile.
 
     Raises:
         UsageError: The input cannot be read.
@@ -110,8 +110,9 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
         positions, sha256 = [*source.positions(rows)], source.sha256()
         folder.clear()
     else:
-        folder.clear()
-        positions, sha256 = [*source.positions(rows, spool=folder.spool)], source.sha256()
+        spool = folder.start_spool()
+        positions, sha256 = [*source.positions(rows, spool=spool)], source.sha256()
+        folder.finish_spool()
     manifest = {
         **description,
         "hashes": {**description["hashes"], "input": sha256},

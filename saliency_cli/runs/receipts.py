@@ -11,7 +11,8 @@ from typing import Any
 
 from saliency_cli.atomic_files import open_atomic
 from saliency_cli.runs.ownership import sha256_of
-from saliency_cli.runs.run_folder import RunFolder, read_lines
+from saliency_cli.runs.record_lines import read_lines
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import SummaryCounts, are_sums
 
 

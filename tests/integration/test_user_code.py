@@ -19,17 +19,31 @@ from tests.support.user_modules import write_user_module
 CPU = Compute(device="cpu")
 
 
-def test_what_a_module_prints_goes_to_stderr(tmp_path: Path) -> None:
-    user = write_user_module(tmp_path, "print('a shape'); sys.stdout.write('more')")
+WRITES = "; ".join(
+    (
+        "print('of print;'); sys.stdout.write('of sys;')",
+        "import ctypes, os, subprocess",
+        "os.write(1, b'of os;')",
+        "subprocess.run(['echo', 'of a process;'])",
+        "sys.__stdout__.write('of a buffer;')",
+        "ctypes.CDLL(None).printf(b'of C;')",
+    )
+)
+
+
+def test_what_a_module_writes_goes_to_stderr(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path, WRITES)
     shown = run(["show", user.arguments[0], TEXTS[0], *user.arguments[1:], "--json"])
     assert shown.exit_code == DONE, shown.stderr
     assert json.loads(shown.stdout)["text"] == TEXTS[0]
-    assert "a shape\nmore" in shown.stderr
+    for source in ("print", "sys", "os", "a process", "a buffer", "C"):
+        assert f"of {source};" in shown.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_a_module_prints_is_no_part_of_the_summary(tmp_path: Path, workers: str) -> None:
-    user = write_user_module(tmp_path / "net", "print('a shape')")
+    statement = "import os; print('a shape'); os.write(1, b'a shape')"
+    user = write_user_module(tmp_path / "net", statement)
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     options = ("--out", str(tmp_path / "out"), "--shard-rows", "2", "--workers", workers)
