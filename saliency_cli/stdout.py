@@ -111,5 +111,8 @@ def _write(chunk: bytes) -> None:
 def discard_output() -> None:
     """Redirect standard output to /dev/null; else Python's flush at exit would fail again."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, _STDOUT)
+    reserved = [_number(stream) for stream in _reserved if stream is not None]
+    for descriptor in (_STDOUT, *reserved):
+        if descriptor is not None:
+            os.dup2(devnull, descriptor)
     os.close(devnull)
