@@ -3,7 +3,8 @@
 import sys
 
 from saliency_cli import signals
-from saliency_cli.errors import InternalError, Interrupted
+from saliency_cli.errors import InternalError, Interrupted, system_error
+from saliency_cli.standard_streams import prepare_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing `typing` takes longer than everything else here
@@ -13,6 +14,7 @@ if TYPE_CHECKING:  # importing `typing` takes longer than everything else here
 def main() -> None:
     """Run the command line; SIGINT and SIGTERM end it with a message, a second one at once."""
     try:
+        prepare_streams()
         signals.install_handlers()
         from saliency_cli.cli.app import app  # noqa: PLC0415 - a signal may come while it is imported
 
@@ -22,25 +24,32 @@ def main() -> None:
         if stopped is not None:
             signals.exit_now(stopped)
         if isinstance(error, Exception):
-            _exit_with_internal_error(error)
+            _exit_with_error(error)
         raise
     finally:
         signals.restore_default_handlers()
 
 
-def _exit_with_internal_error(error: Exception) -> "NoReturn":
+def _exit_with_error(error: Exception) -> "NoReturn":
     """End the process with the message of an exception that no command has handled.
 
-    Such an exception is raised before a command runs, for example while a library is imported.
+    Such an exception is raised before a command runs, for example while a library is imported, or
+    by `--help` if standard output cannot be written.
     """
     from traceback import format_exception  # noqa: PLC0415 - a command without errors needs neither
 
-    from saliency_cli.safe_text import error_text, visible  # noqa: PLC0415
+    from saliency_cli.safe_text import error_text, message_line, visible  # noqa: PLC0415
+    from saliency_cli.stdout import discard_output  # noqa: PLC0415
 
     if "--debug" in sys.argv:
         sys.stderr.write(visible("".join(format_exception(error)), keep="\n"))
-    reported = InternalError.of(error_text(error))
-    sys.stderr.write(f"error: {reported.message}\nhint: {reported.hint}\n")
+    if isinstance(error, OSError):
+        reported = system_error(error)
+        discard_output()
+    else:
+        reported = InternalError.of(error_text(error))
+    hint = f"hint: {reported.hint}\n" if reported.hint else ""
+    sys.stderr.write(f"error: {message_line(reported.message)}\n{hint}")
     raise SystemExit(reported.exit_code) from None
 
 

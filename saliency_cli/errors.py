@@ -13,6 +13,7 @@ Interrupted is not part of the tree. Its exit codes are 130 (SIGINT), 143 (SIGTE
 line and a hint, `__main__` handles Interrupted. The traceback is shown only with --debug.
 """
 
+import errno
 import signal
 
 
@@ -60,6 +61,21 @@ class OutputError(SaliencyError):
     """A result cannot be written."""
 
     exit_code = 74
+
+
+_OUTPUT_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
+"""What the system answers to a write that fails for want of space or by a defect of the disk."""
+
+
+def system_error(error: OSError) -> SaliencyError:
+    """Return the error for an exception of the system that no caller has expected.
+
+    Failures that a caller expects, such as a missing file, are SaliencyErrors already. Most others
+    are paths that the system refuses, for example because they are too long.
+    """
+    path = "" if error.filename is None else f"{error.filename}: "
+    kind = OutputError if error.errno in _OUTPUT_ERRORS else UsageError
+    return kind(f"{path}{error.strerror or error}")
 
 
 class Interrupted(BaseException):

@@ -12,6 +12,7 @@ exception is still on its way up, and raises it again if not.
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 
 from saliency_cli.errors import Interrupted
@@ -87,7 +88,8 @@ def exit_now(stopped: Interrupted) -> "NoReturn":
     """
     restore_default_handlers()
     if not stopped.silent:
-        os.write(2, f"error: {stopped}\n".encode())
+        with suppress(OSError):  # the exit code says it, too
+            os.write(2, f"error: {stopped}\n".encode())
     os._exit(stopped.exit_code)
 
 

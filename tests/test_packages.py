@@ -10,7 +10,17 @@ from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "saliency_cli"
 LAYERS = (
-    ("errors", "records", "settings", "progress", "safe_text", "atomic_files", "signals", "stdout"),
+    (
+        "errors",
+        "records",
+        "settings",
+        "progress",
+        "safe_text",
+        "atomic_files",
+        "signals",
+        "stdout",
+        "standard_streams",
+    ),
     ("inputs",),
     ("model",),
     ("attribution",),

@@ -145,6 +145,12 @@ def check_safetensors(path: Path) -> None:
         pass
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as a zip archive, by which torch tells it from its old format."""
+    with path.open("rb") as stream:
+        return stream.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+
+
 def check_archive(path: Path) -> None:
     """Raise an error unless a zip archive holds a state dict, stored whole and uncompressed.
 
@@ -155,9 +161,8 @@ def check_archive(path: Path) -> None:
         CheckpointError: It is a TorchScript archive or another program's, or a record is
             compressed, larger than the file or damaged.
     """
-    with path.open("rb") as stream:
-        if stream.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            return
+    if not is_archive(path):
+        return
     try:
         with ZipFile(path) as archive:
             records = archive.infolist()

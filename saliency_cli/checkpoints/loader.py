@@ -134,11 +134,11 @@ def load_checkpoint(
     classifier = apply_precision(classifier, compute, maths)
     # Last, since a module may import more of its code in its first passes.
     files = {
-        "model": [*model_files, *code.files(built.module)],
+        "model": [*model_files, *code.hashed_files(built.module)],
         "tokenizer": _tokenizer_files(paths.tokenizer, tokenizer),
     }
     hashes = {kind: hash_files(each, before=before) for kind, each in files.items()}
-    classifier = replace(classifier, hashes=hashes)
+    classifier = replace(classifier, hashes=hashes, check_code=partial(code.check, built.module))
     return LoadedCheckpoint(classifier, paths.saved.format, built.dtypes)
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from transformers import AutoTokenizer
 
 from saliency_cli.checkpoints.read_errors import translate_errors
+from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
 from saliency_cli.checkpoints.tokenizer_files import (
     TOKENIZER_CONFIG,
     check_tokenizer_files,
@@ -74,6 +75,8 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False, **replaced
         )
+        if tokenizer.is_fast:
+            check_loaded_growth(tokenizer.backend_tokenizer, folder)
         tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)])  # some errors appear only in use
     if not tokenizer.is_fast:
         raise CheckpointError(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from saliency_cli.checkpoints.contents import Content, Weights
 from saliency_cli.checkpoints.file_checks import check_archive, check_file
+from saliency_cli.checkpoints.pickle_checks import check_pickles
 from saliency_cli.checkpoints.read_errors import SAVE_STATE_DICT, translate_errors
 from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
@@ -56,6 +57,8 @@ def _load(path: Path, *, weights_only: bool) -> object:
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # the error message covers what torch warns about
+        if weights_only:
+            check_pickles(path)
         return torch.load(path, map_location="cpu", weights_only=weights_only)
 
 

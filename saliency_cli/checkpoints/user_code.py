@@ -9,6 +9,8 @@ from types import ModuleType
 from torch import nn
 
 from saliency_cli.checkpoints.hashes import ReadFile
+from saliency_cli.errors import CheckpointError
+from saliency_cli.safe_text import visible
 from saliency_cli.settings import ModelChoice
 
 ROLE = "code"
@@ -27,6 +29,36 @@ class CodeWatch:
     def __init__(self, choice: ModelChoice) -> None:
         self._choice = choice
         self._before = {*sys.modules}
+        self._hashed: set[Path] = set()
+
+    def hashed_files(self, module: nn.Module) -> list[ReadFile]:
+        """Return the user's files, whose hashes the manifest gets; `check` compares with them.
+
+        Args:
+            module: The model that was built.
+        """
+        files = self.files(module)
+        self._hashed = {file.path for file in files}
+        return files
+
+    def check(self, module: nn.Module) -> None:
+        """Check that nothing of the user's was imported since its files were hashed.
+
+        A module may import more where its `forward` comes upon a text of another kind.
+
+        Args:
+            module: The model that was built.
+
+        Raises:
+            CheckpointError: A file was imported whose hash is not in the manifest.
+        """
+        late = [file.path for file in self.files(module) if file.path not in self._hashed]
+        if late:
+            raise CheckpointError(
+                f"{visible(str(late[0]))} was imported while rows were explained, so that its hash "
+                "is not in the manifest",
+                "import it at the top of the file that uses it",
+            )
 
     def files(self, module: nn.Module) -> list[ReadFile]:
         """Return the user's files that were imported; none if no option runs code.

@@ -55,11 +55,12 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     from saliency_cli.runs.run_folder import RunFolder  # noqa: PLC0415
 
     shown = Console(quiet=console.quiet)
+    given = {**pages.values}
+    template_dir = given.pop("template_dir")
+    check_templates(template_dir)  # before a run is finished, which cannot be undone
     finish_if_unfinished(RunFolder(folder))
     run = open_run(folder)
-    given = {**pages.values}
-    choice = run.page_choice(given, template_dir=given.pop("template_dir"))
-    check_templates(choice.template_dir)
+    choice = run.page_choice(given, template_dir=template_dir)
     with lock_pages(run.folder.path / MANIFEST):
         run.folder.check_pages()
         with shown.waiting("reading the records"):
@@ -139,7 +140,7 @@ def show(
     )
     from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
     from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
-    from saliency_cli.runs.run_folder import record_line  # noqa: PLC0415
+    from saliency_cli.runs.record_lines import record_line  # noqa: PLC0415
 
     record = answer(question, Console(quiet=console.quiet))
     shown = escape_json(record_line(record)) if as_json else shaded(record)

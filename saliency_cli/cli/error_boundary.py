@@ -11,8 +11,8 @@ import typer
 from typer.core import TyperGroup
 
 from saliency_cli.cli.console import show_error
-from saliency_cli.errors import InternalError, Interrupted, SaliencyError, UsageError
-from saliency_cli.safe_text import error_text, message_line, visible
+from saliency_cli.errors import InternalError, Interrupted, SaliencyError, UsageError, system_error
+from saliency_cli.safe_text import error_text, visible
 from saliency_cli.signals import received
 from saliency_cli.stdout import reserved_stdout
 
@@ -60,45 +60,40 @@ def _reported(error: BaseException) -> SaliencyError:
     if isinstance(error, SaliencyError):
         return error
     return (
-        _usage_error(error) if isinstance(error, OSError) else InternalError.of(error_text(error))
+        system_error(error) if isinstance(error, OSError) else InternalError.of(error_text(error))
     )
 
 
-def _usage_error(error: OSError) -> UsageError:
-    """Return an error about a path that the system refuses, e.g. because it is too long.
-
-    Failures that a caller expects, such as a missing file, are SaliencyErrors already.
-    """
-    path = "" if error.filename is None else f"{error.filename}: "
-    return UsageError(f"{path}{error.strerror or error}")
-
-
 class Commands(TyperGroup):
-    """The group of all commands.
-
-    Typer quotes the refused command line in its error messages. Control characters in it are
-    shown as escapes, so that they have no effect on the terminal.
-    """
+    """The group of all commands; a refused command line is one line and a hint, as other errors."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
         """Parse the options before the command; see `TyperGroup`."""
-        with _escaped_usage_errors():
+        with _shown_usage_errors(ctx):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - whatever a command returns
         """Parse the command with its options, and run it; see `TyperGroup`."""
-        with _escaped_usage_errors():
+        with _shown_usage_errors(ctx):
             return super().invoke(ctx)
 
 
 @contextmanager
-def _escaped_usage_errors() -> Iterator[None]:
-    """Escape and shorten the message of a usage error that the block raises."""
+def _shown_usage_errors(ctx: Any) -> Iterator[None]:  # noqa: ANN401 - Typer's context
+    """Print a usage error of Typer's that the block raises, and exit with its code.
+
+    Typer itself would print a box of several lines. An error that stands for the help, where no
+    argument is given, passes.
+    """
     try:
         yield
     except _TYPER_USAGE_ERROR as error:
-        error.message = message_line(error.message)
-        raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        path = (error.ctx or ctx).command_path
+        show_error(message[:1].lower() + message[1:], f"{path} --help lists what it takes")
+        raise typer.Exit(UsageError.exit_code) from None
 
 
 _TYPER_USAGE_ERROR: Any = typer.BadParameter.__base__

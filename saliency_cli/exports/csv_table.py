@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 from saliency_cli.exports.interface import Export
@@ -10,6 +11,10 @@ from saliency_cli.runs.finished_run import FinishedRun
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """Beginnings of a cell that a spreadsheet may run as a formula (OWASP, "CSV Injection")."""
+_SPLIT_FORMULA = re.compile(r"([;\t\r\n])(?=[\s\"]*[=+\-@＝＋－＠])")
+"""A separator before the beginning of a formula. Where the decimal sign is a comma, a spreadsheet
+splits lines at semicolons, and takes no notice of quotes inside its cells; an import may split at
+tabs."""
 
 
 def csv_table(run: FinishedRun) -> Iterator[bytes]:
@@ -26,15 +31,16 @@ def csv_table(run: FinishedRun) -> Iterator[bytes]:
 
 
 def _cell(value: object) -> object:
-    """Return what is written for a value; a text that looks like a formula gets a leading `'`.
+    """Return what is written for a value; in a text, `'` is put before what looks like a formula.
 
     A number is written as it is: it may begin with a minus, and no input text can be in it.
     """
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = _SPLIT_FORMULA.sub(r"\1'", value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
 EXPORT = Export("csv", "one line per token, for spreadsheets", csv_table)

@@ -24,6 +24,7 @@ from saliency_cli.inputs.byte_streams import (
     Spool,
 )
 from saliency_cli.inputs.file_identity import FileIdentity, names_descriptor
+from saliency_cli.inputs.sparse_files import is_sparse
 from saliency_cli.safe_text import visible
 
 STDIN = "-"
@@ -218,7 +219,7 @@ def open_input(path: str, *, spooled: Path | None = None) -> Iterator[Input]:
         spooled: A file with the input's bytes, written by an earlier process; it is read instead.
 
     Raises:
-        UsageError: There is no such file, or it cannot be opened.
+        UsageError: There is no such file, it cannot be opened, or it consists of holes.
     """
     name = STDIN if path == STDIN else Path(path).name
     with ExitStack() as stack:
@@ -243,10 +244,19 @@ def _open_raw(path: str, spooled: Path | None, stack: ExitStack) -> int | Rewind
             )
         return RewindableStream(sys.stdin.buffer, max_kept=HEAD_BYTES)
     stream = stack.enter_context((spooled or Path(path)).open("rb"))
-    regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode) and (
+    status = os.fstat(stream.fileno())
+    regular = stat.S_ISREG(status.st_mode) and (
         spooled is not None or not names_descriptor(Path(path))
     )
-    return stream.fileno() if regular else RewindableStream(stream, max_kept=HEAD_BYTES)
+    if not regular:
+        return RewindableStream(stream, max_kept=HEAD_BYTES)
+    if is_sparse(status):
+        raise UsageError(
+            f"{visible(str(spooled or path))} has {status.st_size:,} bytes, but almost none on the "
+            "disk",
+            "copy or download the whole file, or pipe it into the command",
+        )
+    return stream.fileno()
 
 
 def is_regular_file(path: str) -> bool:

@@ -14,6 +14,7 @@ from saliency_cli.inputs.arriving_stream import matches_copy
 from saliency_cli.inputs.byte_source import Input, changed_error, is_regular_file, open_input
 from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.formats import choose_format
+from saliency_cli.inputs.formats.delimited import other_separator
 from saliency_cli.inputs.formats.interface import RowReader, no_rows_error
 from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.row_builder import build_row
@@ -22,6 +23,7 @@ from saliency_cli.safe_text import listed, visible
 
 LISTED_COLUMNS = 30
 """Maximum number of columns that an error message lists."""
+_SEPARATOR_HINTS = {",": "add --input-format csv", "\t": "add --input-format tsv"}
 
 
 class Source:
@@ -166,8 +168,13 @@ def _check_columns(columns: Sequence[str], *, choice: Columns, name: str) -> Non
     if not columns:
         return
     for column in (choice.text, choice.pair, choice.label, choice.id):
-        if column is not None and column not in columns:
-            raise UsageError(
-                f"{visible(name)} has no column '{visible(column)}'",
-                "its columns are " + listed(columns, most=LISTED_COLUMNS),
-            )
+        if column is None or column in columns:
+            continue
+        message = f"{visible(name)} has no column '{visible(column)}'"
+        separator = other_separator(columns)
+        if separator is None:
+            raise UsageError(message, "its columns are " + listed(columns, most=LISTED_COLUMNS))
+        raise UsageError(
+            f"{message}: the header's cells are separated by '{visible(separator)}'",
+            _SEPARATOR_HINTS.get(separator, "save it with commas, or with tabs as .tsv"),
+        )

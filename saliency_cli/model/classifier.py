@@ -1,5 +1,6 @@
 """The loaded model and what the engine needs to know about it, whatever files it came from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,7 @@ class Classifier:
         repeats: Whether two passes over one text have the same logits: not with dropout left on.
         deterministic: Whether runs repeat exactly: passes do, and all kernels add up in a fixed
             order.
+        check_code: Raises CheckpointError if code of the user's was imported that `hashes` lacks.
     """
 
     module: nn.Module
@@ -61,3 +63,4 @@ class Classifier:
     dtype_error: float = 0.0
     repeats: bool = True
     deterministic: bool = True
+    check_code: Callable[[], None] = lambda: None

@@ -1,6 +1,7 @@
 """The files of a report: which rows go on which page, and what the templates are given."""
 
 import gc
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
-from saliency_cli.runs.ownership import HEAD_CHARACTERS, INDEX, PAGE_END_MARK, PAGE_MARK, PAGES
+from saliency_cli.runs.ownership import INDEX, PAGES, sealing_line
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 
@@ -64,26 +65,22 @@ class Site:
             OutputError: the file cannot be written.
         """
         chunks = self.env.get_template(template).generate({**self.context, **context})
-        if name.endswith(".html"):
-            chunks = _with_mark(chunks)
         with open_atomic(self.folder.path / name) as stream:
-            for chunk in chunks:
+            for chunk in _sealed(chunks, script=name.endswith(".js")):
                 with output_errors(self.folder.path / name):
                     stream.write(chunk)
 
 
-def _with_mark(chunks: Iterator[str]) -> Iterator[str]:
-    """Yield a page's chunks, and a mark at the end if the user's templates leave it out.
+def _sealed(chunks: Iterator[str], *, script: bool) -> Iterator[str]:
+    """Yield a page's chunks, and a last line with their SHA-256.
 
-    A later run or report replaces only pages that have the mark.
+    A later run or report replaces only pages that are as they were written.
     """
-    head = ""
+    digest = hashlib.sha256()
     for chunk in chunks:
-        # `join`, since `+` would escape the text before a chunk that is Markup.
-        head = "".join((head, chunk[: HEAD_CHARACTERS - len(head)]))
+        digest.update(chunk.encode())
         yield chunk
-    if PAGE_MARK not in head:
-        yield PAGE_END_MARK
+    yield sealing_line(digest.hexdigest(), script=script)
 
 
 def page_name(number: int) -> str:

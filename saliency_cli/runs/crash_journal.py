@@ -28,6 +28,14 @@ from saliency_cli.errors import CheckpointError, OutputError
 MAX_RECORDED_CRASHES = 5
 """Recorded crashes of a whole shard after which it is no longer tried."""
 Entry: TypeAlias = dict[str, Any]
+_ENTRIES: tuple[frozenset[str], ...] = (
+    frozenset({"attempt"}),
+    frozenset({"passed"}),
+    frozenset({"thread", "rows"}),
+    frozenset({"crash_recorded"}),
+    frozenset({"crashing_row"}),
+)
+"""The keys of each kind of entry."""
 
 
 @dataclass(slots=True)
@@ -131,13 +139,36 @@ def crash_limit_reached(history: History) -> bool:
 
 
 def read_history(path: Path) -> History:
-    """Read a journal; lines that were not written completely are skipped."""
+    """Read a journal; lines that are no entries, such as half a line, are skipped."""
     history = History()
-    content = path.read_text(encoding="utf-8") if path.exists() else ""
-    for line in content.split("\n"):
-        with suppress(ValueError):  # half a line: the disk was full
-            _apply_entry(history, json.loads(line))
+    content = path.read_bytes() if path.exists() else b""
+    for line in content.split(b"\n"):
+        entry = _parse_entry(line)
+        if entry is not None:
+            _apply_entry(history, entry)
     return history
+
+
+def _parse_entry(line: bytes) -> Entry | None:
+    """Return the entry on a line, or None: the disk was full, or the file is damaged."""
+    try:
+        entry = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    if type(entry) is not dict or frozenset(entry) not in _ENTRIES:
+        return None
+    return entry if all(_is_valid(name, value) for name, value in entry.items()) else None
+
+
+def _is_valid(name: str, value: object) -> bool:
+    """Whether a value of an entry has the type that it is written with."""
+    if name in {"thread", "crashing_row"}:
+        return type(value) is int
+    if name in {"passed", "crash_recorded"}:
+        return type(value) is bool
+    if value is None:
+        return name == "attempt"
+    return type(value) is list and all(type(row) is int for row in value)
 
 
 def _apply_entry(history: History, entry: Entry) -> None:

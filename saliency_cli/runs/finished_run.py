@@ -10,7 +10,8 @@ from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
 from saliency_cli.runs.ownership import MANIFEST, RECORDS, sha256_of
 from saliency_cli.runs.plain_files import check_plain
-from saliency_cli.runs.run_folder import RunFolder, read_lines
+from saliency_cli.runs.record_lines import read_lines
+from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.schema import (
     COUNTS_SHAPE,
     MANIFEST_SHAPE,
@@ -99,10 +100,10 @@ class FinishedRun:
         Raises:
             UsageError: If one of them differs, is missing, or is a special file.
         """
-        hashes = self.manifest.get("shards", {}).get("sha256")
         parts = [*self._parts()]
-        if hashes is None:  # a manifest without shards has no hashes to compare
+        if "shards" not in self.manifest:  # it has no hashes to compare
             return
+        hashes = self.manifest["shards"].get("sha256")
         if type(hashes) is not list or len(hashes) != len(parts):
             raise UsageError(
                 f"{_visible_path(self.folder.path / MANIFEST)}: shards.sha256 is damaged",

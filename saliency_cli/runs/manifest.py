@@ -22,11 +22,12 @@ from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source
 from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.instruction_set import instruction_set
 from saliency_cli.records import SCHEMA
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import Effect, Setting, settings_of
 
 LIBRARIES = ("tokenizers", "torch", "transformers")
@@ -99,7 +100,7 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
         description: What `describe` returned.
         source: The open input; one that can be read only once is copied into the folder.
         folder: The run folder. It is cleared once the rows are counted; a stream is copied into
-            the folder while they are counted, and it is cleared before.
+            the folder meanwhile.
 
     Raises:
         UsageError: The input cannot be read.
@@ -110,8 +111,9 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
         positions, sha256 = [*source.positions(rows)], source.sha256()
         folder.clear()
     else:
-        folder.clear()
-        positions, sha256 = [*source.positions(rows, spool=folder.spool)], source.sha256()
+        spool = folder.start_spool()
+        positions, sha256 = [*source.positions(rows, spool=spool)], source.sha256()
+        folder.finish_spool()
     manifest = {
         **description,
         "hashes": {**description["hashes"], "input": sha256},
@@ -149,7 +151,12 @@ def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Reque
 
 
 def _is_option_value(name: str, value: str) -> bool:
-    """Whether an option takes a value of the manifest; a model may have another attention."""
+    """Whether an option takes a value of the manifest; a model may have another attention.
+
+    A value that is left out is compared with the process's own, and told of as a difference.
+    """
+    if name == "dtype":
+        return value in DTYPES
     return name != "attention" or value in {"eager", "sdpa"}
 
 
@@ -203,9 +210,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 def _difference(key: KeyPath, before: object, now: object) -> str:
     if key[0] == "hashes":
-        return f"{visible(key[-1])} of the {key[1]} is another file"
-    was, is_now = visible(str(before)), visible(str(now))
-    return f"{_spelled(key)} was {was}, and is {is_now}"
+        return f"{excerpt(key[-1])} of the {key[1]} is another file"
+    was, is_now = excerpt(str(before)), excerpt(str(now))
+    return f"{excerpt(_spelled(key))} was {was}, and is {is_now}"
 
 
 def _flat(values: Mapping[str, Any], above: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

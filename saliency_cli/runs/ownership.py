@@ -5,10 +5,11 @@ beside them. A file of records with a line that is no record is not proved.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -24,14 +25,14 @@ MANIFEST = "manifest.json"
 WORK = "work"
 LOCK = f"{WORK}/lock"
 SPOOL = f"{WORK}/input"
+ARRIVING = SPOOL + TEMPORARY_SUFFIX
+"""The copy of a stream while its rows are counted."""
 PAGE_MARK = '<meta name="generator" content="saliency '
 """What each page has near its start; templates of the user's may leave it out."""
-PAGE_END_MARK = "\n<!-- written by saliency -->\n"
-"""What a page without `PAGE_MARK` ends with."""
-HEAD_CHARACTERS = 4096
-"""Characters from the start of a page among which `PAGE_MARK` counts."""
 
-_HEAD_BYTES = 4 * HEAD_CHARACTERS
+_HEAD_BYTES = 2**14
+_SEAL = re.compile(rb"\n\S+ written by saliency; SHA-256 of the above: ([0-9a-f]{64}) \S+\n\Z")
+_SEAL_BYTES, _CHUNK_BYTES = 200, 2**20
 _LONGEST_LINE, _LARGEST_MANIFEST = 2**28, 2**30
 Proof: TypeAlias = Callable[[Path], bool]
 
@@ -52,12 +53,35 @@ def _head(path: Path) -> bytes:
         return stream.read(_HEAD_BYTES)
 
 
-def _is_page(path: Path) -> bool:
-    if PAGE_MARK.encode() in _head(path):
-        return True
+def _has_mark(path: Path) -> bool:
+    return PAGE_MARK.encode() in _head(path)
+
+
+def sealing_line(sha256: str, *, script: bool) -> str:
+    """Return the last line of a page, or of a script beside it, which shows whether it was changed.
+
+    Args:
+        sha256: The hexadecimal SHA-256 of all that is before.
+        script: Whether to write a comment of JavaScript, not of HTML.
+    """
+    start, end = ("/*", "*/") if script else ("<!--", "-->")
+    return f"\n{start} written by saliency; SHA-256 of the above: {sha256} {end}\n"
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether a page is as it was written: its last line has the SHA-256 of the rest."""
     with path.open("rb") as stream:
-        stream.seek(-min(len(PAGE_END_MARK), path.stat().st_size), 2)
-        return stream.read() == PAGE_END_MARK.encode()
+        size = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, size - _SEAL_BYTES))
+        found = _SEAL.search(stream.read())
+        if found is None:
+            return False
+        left, digest = size - len(found[0]), sha256()
+        stream.seek(0)
+        while data := stream.read(min(left, _CHUNK_BYTES)):
+            digest.update(data)
+            left -= len(data)
+    return digest.hexdigest().encode() == found[1]
 
 
 def _is_empty(path: Path) -> bool:
@@ -83,12 +107,14 @@ class _Kind:
         proof: Whether the content is that of such a file.
         needs_manifest: Whether the folder must hold a manifest, unless the file is temporary.
         may_be_empty: Whether an empty file is one of this kind.
+        is_sealed: Whether the last line of a complete file proves it; then `proof` is for others.
     """
 
     name: re.Pattern[str]
     proof: Proof
     needs_manifest: bool = False
     may_be_empty: bool = False
+    is_sealed: bool = False
 
 
 _KINDS = (
@@ -98,8 +124,18 @@ _KINDS = (
         _begins('{"errors":', '{"excerpt":'),
         needs_manifest=True,
     ),
-    _Kind(re.compile(r"(index|pages/page-\d{4,})\.html"), _is_page, needs_manifest=True),
-    _Kind(re.compile(r"pages/index-\d{4,}\.js"), _begins("saliencyPart("), needs_manifest=True),
+    _Kind(
+        re.compile(r"(index|pages/page-\d{4,})\.html"),
+        _has_mark,
+        needs_manifest=True,
+        is_sealed=True,
+    ),
+    _Kind(
+        re.compile(r"pages/index-\d{4,}\.js"),
+        _begins("saliencyPart("),
+        needs_manifest=True,
+        is_sealed=True,
+    ),
     _Kind(re.compile(LOCK), _is_empty, may_be_empty=True),
     _Kind(re.compile(SPOOL), _is_spool, may_be_empty=True),
     _Kind(re.compile(r"work/token"), _is_token),
@@ -161,8 +197,10 @@ class Ownership:
         path = self.folder / file
         try:
             kind = special_kind(path)
-            if kind is None and self._is_proved(file, whole=whole):
-                return None
+            if kind is None:
+                if self._is_proved(file, whole=whole):
+                    return None
+                kind = _change_of(file, path)
         except FileNotFoundError:  # another process of the run renamed or removed it
             return None
         return str(path) if kind is None else f"{path} ({kind})"
@@ -179,6 +217,8 @@ class Ownership:
             return False
         if _is_empty(path):
             return kind.may_be_empty or is_temporary
+        if kind.is_sealed and not is_temporary:
+            return _is_sealed(path)
         return kind.proof(path) and (not whole or is_temporary or self._is_proved_whole(name))
 
     def _is_proved_whole(self, file: str) -> bool:
@@ -193,6 +233,13 @@ class Ownership:
         return sha256_of(path) in _hashes_of_part(self.folder, manifest, file) or _holds_records(
             path
         )
+
+
+def _change_of(file: str, path: Path) -> str | None:
+    """Return "changed since it was written" for a page that a run wrote and a user edited."""
+    kind = _kind_of(file)
+    changed = kind is not None and kind.is_sealed and kind.proof(path)
+    return "changed since it was written" if changed else None
 
 
 def sha256_of(path: Path) -> str:

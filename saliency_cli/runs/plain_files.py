@@ -4,10 +4,9 @@ import stat
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
+from saliency_cli.inputs.sparse_files import is_sparse
 from saliency_cli.safe_text import visible
 
-_SPARSE_BYTES, _SPARSE_RATIO = 2**26, 1000
-"""Size from which a file may be sparse, and how many times as large as its stored bytes it is."""
 _SPECIAL_FILES = (
     (stat.S_ISLNK, "a symbolic link"),
     (stat.S_ISDIR, "a folder"),
@@ -30,9 +29,7 @@ def special_kind(path: Path) -> str | None:
             return kind
     if status.st_nlink > 1:
         return "a file with another hard link"
-    # A file system that compresses stores fewer bytes, too, but not a thousandth of them.
-    stored = status.st_blocks * 512
-    if status.st_size > _SPARSE_BYTES and stored * _SPARSE_RATIO < status.st_size:
+    if is_sparse(status):
         return "a sparse file"
     return None
 

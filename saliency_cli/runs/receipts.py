@@ -11,8 +11,9 @@ from typing import Any
 
 from saliency_cli.atomic_files import open_atomic
 from saliency_cli.runs.ownership import sha256_of
-from saliency_cli.runs.run_folder import RunFolder, read_lines
-from saliency_cli.runs.summary import SummaryCounts
+from saliency_cli.runs.record_lines import read_lines
+from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.runs.summary import SummaryCounts, are_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,13 @@ def read_receipt(folder: RunFolder, manifest: Mapping[str, Any], number: int) ->
 def _read_file(folder: RunFolder, number: int) -> Receipt | None:
     """Read a receipt from its file, or return None if there is no valid one."""
     try:
-        return Receipt(**json.loads(folder.receipt(number).read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        content = json.loads(folder.receipt(number).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
+    if type(content) is not dict or content.keys() != {"sha256", "sums"}:
+        return None
+    is_valid = type(content["sha256"]) is str and are_sums(content["sums"])
+    return Receipt(**content) if is_valid else None
 
 
 def _rebuild(folder: RunFolder, manifest: Mapping[str, Any], number: int) -> Receipt:

@@ -8,11 +8,11 @@ from typing import Self, TypeAlias
 
 from saliency_cli.atomic_files import TEMPORARY_SUFFIX
 from saliency_cli.errors import UsageError
-from saliency_cli.runs.ownership import LOCK, MANIFEST, RECORDS, SPOOL, WORK, Ownership
+from saliency_cli.runs.ownership import ARRIVING, LOCK, MANIFEST, RECORDS, SPOOL, WORK, Ownership
 from saliency_cli.runs.run_folder import RunFolder
 
 Identity: TypeAlias = tuple[int, int, int]
-_FILES_OF_A_START = (MANIFEST + TEMPORARY_SUFFIX, SPOOL, LOCK)
+_FILES_OF_A_START = (MANIFEST + TEMPORARY_SUFFIX, ARRIVING, SPOOL, LOCK)
 """What a start writes before its plan is complete; the copy of the input is proved by the lock."""
 
 

@@ -6,14 +6,13 @@ DIR/manifest.json              the plan; of a finished run also its counts
 DIR/work/                      of an unfinished run: lock, receipts, crash journals, spooled input
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from saliency_cli.atomic_files import (
     TEMPORARY_SUFFIX,
@@ -22,8 +21,8 @@ from saliency_cli.atomic_files import (
     output_errors,
 )
 from saliency_cli.errors import UsageError
-from saliency_cli.records import Record
 from saliency_cli.runs.ownership import (
+    ARRIVING,
     INDEX,
     LOCK,
     MANIFEST,
@@ -34,6 +33,7 @@ from saliency_cli.runs.ownership import (
     Ownership,
     has_run_name,
 )
+from saliency_cli.runs.record_lines import RecordWriter, read_lines
 from saliency_cli.safe_text import visible
 
 SUBFOLDERS = (PAGES, RECORDS, WORK)
@@ -89,15 +89,18 @@ class RunFolder:
         inside = {file for folder in subfolders for file in folder.iterdir()}
         return sorted(str(path.relative_to(self.path)) for path in (entries - subfolders) | inside)
 
-    def clear(self) -> None:
+    def clear(self, *, keep: frozenset[str] = frozenset()) -> None:
         """Create the folder, or remove the files of an earlier run; the lock file is kept.
+
+        Args:
+            keep: Relative paths of further files that are kept.
 
         Raises:
             UsageError: If a run did not write one of them; then none is removed.
             OutputError: If a file cannot be removed, or the folder cannot be created.
         """
         with output_errors(self.path):
-            self._remove(lambda file: file != LOCK)
+            self._remove(lambda file: file not in keep | {LOCK})
             for folder in (PAGES, RECORDS):
                 if (self.path / folder).exists():
                     (self.path / folder).rmdir()
@@ -198,6 +201,28 @@ class RunFolder:
         """Path of the copy of an input that can be read only once, such as standard input."""
         return self.path / SPOOL
 
+    def start_spool(self) -> Path:
+        """Return the path of the spooled input while it is written; one that was left is removed.
+
+        Raises:
+            UsageError: If a run did not write the file that is there.
+            OutputError: If it cannot be removed.
+        """
+        with output_errors(self.path / ARRIVING):
+            self._remove(lambda file: file == ARRIVING)
+        return self.path / ARRIVING
+
+    def finish_spool(self) -> None:
+        """Remove the files of an earlier run, and give the spooled input its name.
+
+        Raises:
+            UsageError: If a run did not write one of them; then none is removed.
+            OutputError: If a file cannot be removed or renamed.
+        """
+        self.clear(keep=frozenset({ARRIVING}))
+        with output_errors(self.spool):
+            (self.path / ARRIVING).replace(self.spool)
+
     @property
     def identity(self) -> Path:
         """Path of a file with random content, which shows a remote worker that it sees this folder.
@@ -207,7 +232,7 @@ class RunFolder:
         return self.path / WORK / "token"
 
     @contextmanager
-    def record_writer(self, number: int = 0) -> "Iterator[RecordWriter]":
+    def record_writer(self, number: int = 0) -> Iterator[RecordWriter]:
         """Open the file of a shard's records; it gets its name once the block has ended.
 
         Raises:
@@ -249,43 +274,3 @@ class RunFolder:
 
 def _removal_rank(file: str) -> int:
     return (MANIFEST, LOCK).index(file) + 1 if file in {MANIFEST, LOCK} else 0
-
-
-@dataclass(slots=True)
-class RecordWriter:
-    """Writes records and computes the SHA-256 of what it wrote.
-
-    Attributes:
-        stream: The open file.
-        path: Its path, for error messages.
-        sha256: The hash of all lines written so far.
-    """
-
-    stream: IO[bytes]
-    path: Path
-    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-
-    def write(self, record: Record) -> None:
-        """Append one record.
-
-        Raises:
-            OutputError: If it cannot be written.
-        """
-        line = record_line(record).encode()
-        self.sha256.update(line)
-        with output_errors(self.path):
-            self.stream.write(line)
-
-
-def read_lines(part: Path) -> Iterator[str]:
-    """Yield the lines of a file of records; bytes that are not UTF-8 become surrogates."""
-    with part.open(encoding="utf-8", errors="surrogateescape", newline="\n") as stream:
-        yield from stream
-
-
-def record_line(record: Record) -> str:
-    """Return the line of a record: JSON with sorted keys and finite numbers only."""
-    line = json.dumps(
-        record, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    )
-    return line + "\n"

@@ -15,6 +15,7 @@ Shape: TypeAlias = Mapping[str, Kinds]
 """The types that each key of an object may have. Keys that are not listed are not checked."""
 
 _NUMBER: Kinds = (float, int)
+_MOST_THREADS, _LARGEST_NUMBER = 2**15, 2**64
 _MANIFEST_KEYS: Shape = {
     "device": (str,),
     "dtype": (str,),
@@ -95,11 +96,39 @@ def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None: 
         for key, shape in shapes.items()
     )
     problem = next(filter(None, problems), None) or _shape_problem(manifest, _MANIFEST_KEYS)
+    problem = problem or _range_problem(manifest)
     if problem is None and "shards" in shapes:
         problem = _shards_problem(manifest)
+    if problem is None and "counts" in shapes:
+        problem = _counts_problem(manifest["counts"])
     if problem is None and not all(type(label) is str for label in manifest["model"]["labels"]):
         return "model.labels is damaged"
     return problem
+
+
+def _range_problem(manifest: Mapping[str, Any]) -> str | None:
+    """Return which number of a manifest no run can have, or None."""
+    ranges = {
+        "threads": (manifest["threads"], 1, _MOST_THREADS),
+        "batch_tokens": (manifest["batch_tokens"], 1, _LARGEST_NUMBER),
+        "options.html_rows": (manifest["options"]["html_rows"], 0, _LARGEST_NUMBER),
+    }
+    for name, (number, least, most) in ranges.items():
+        if not least <= number <= most:
+            return f"{name} is out of range"
+    return None
+
+
+def _counts_problem(counts: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with the numbers of a summary, or None."""
+    for name, value in counts.items():
+        if type(value) in _NUMBER and not 0 <= value <= _LARGEST_NUMBER:
+            return f"counts.{name} is out of range"
+    if counts["rows"] != counts["ok"] + counts["quarantined"]:
+        return "counts.rows is not the sum of ok and quarantined"
+    if counts["ok"] and counts["special_share"] is None:
+        return "counts.special_share is damaged"
+    return None
 
 
 def _shards_problem(manifest: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from saliency_cli.attribution.model_checks import check_reduction
 from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
+from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source, open_texts
 from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_replicas
 from saliency_cli.model.heads import check_targets
@@ -25,12 +26,13 @@ from saliency_cli.runs.manifest import (
     with_planned_choices,
     write_plan,
 )
-from saliency_cli.runs.ownership import MANIFEST
+from saliency_cli.runs.ownership import MANIFEST, sha256_of
 from saliency_cli.runs.request import Question, Request
 from saliency_cli.runs.rollback import Before
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.shard_runner import RunContext
+from saliency_cli.safe_text import visible
 
 
 @contextmanager
@@ -48,6 +50,8 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
     """
     folder, shared = RunFolder(request.output.folder), request.sharding.selection is not None
     spooled = None if request.output.overwrite else _spooled_input(folder)
+    if spooled is not None:
+        _check_copy(spooled, folder)
     with open_texts(request.texts, spooled=spooled) as source:
         before = Before.of(folder)
         with lock_folder(folder.lock, shared=shared) as lock:
@@ -111,6 +115,22 @@ def _spooled_input(folder: RunFolder) -> Path | None:
     """Return the copy of an input that can be read only once, if a plan says that it is whole."""
     whole = folder.spool.is_file() and (folder.path / MANIFEST).exists()
     return folder.spool if whole else None
+
+
+def _check_copy(copy: Path, folder: RunFolder) -> None:
+    """Check the copy of an input before it is read: errors in it would be told of the input.
+
+    Raises:
+        UsageError: The copy is not the one that the run made, or the manifest is damaged.
+    """
+    manifest = read_checked_manifest(folder)
+    planned = None if manifest is None else manifest["hashes"]["input"]
+    if planned is not None and sha256_of(copy) != planned:
+        raise UsageError(
+            f"{visible(str(copy))} is not the copy of the input that the run made: its SHA-256 "
+            f"differs from the one in {MANIFEST}",
+            "start a new run with --overwrite",
+        )
 
 
 def build_engine(request: Request | Question, *, device_share: float = 1.0) -> Engine:

@@ -63,7 +63,8 @@ def explain_shard(
     Raises:
         UsageError: If the input has changed since it was planned.
         OutputError: If the records cannot be written.
-        CheckpointError: If the shard has crashed too often, and no row is to blame.
+        CheckpointError: If the shard has crashed too often, and no row is to blame, or if code was
+            imported that is not in the manifest's hashes.
     """
     path = context.folder.journal(number)
     with open_journal(path) as journal:
@@ -104,7 +105,9 @@ def _commit(
             writer.write(record)
             counts.add(record)
             counts.unconverged += isinstance(outcome, Explanation) and not outcome.converged
-        context.source.check_unchanged()  # before the records get their name
+        # Before the records get their name:
+        context.source.check_unchanged()
+        context.engine.classifier.check_code()
     receipt = Receipt(writer.sha256.hexdigest(), counts.sums())
     write_receipt(context.folder, number, receipt)
     context.folder.journal(number).unlink()

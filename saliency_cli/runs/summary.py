@@ -1,6 +1,7 @@
 """The summary of a run, and the sums that it is computed from."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from saliency_cli.records import Record
 
@@ -119,6 +120,15 @@ class SummaryCounts:
 
 
 _SUM_FIELDS = tuple(field.name for field in fields(SummaryCounts) if field.name != "labels")
+_LARGEST_SUM = 2**53
+"""A larger sum is of no run; sums of many shards stay finite below it."""
+
+
+def are_sums(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a JSON value is what `SummaryCounts.sums` returns."""
+    if type(value) is not dict or value.keys() != {*_SUM_FIELDS}:
+        return False
+    return all(type(each) in {int, float} and 0 <= each <= _LARGEST_SUM for each in value.values())
 
 
 def _mean(total: float, count: int) -> float | None:

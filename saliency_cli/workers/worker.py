@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from saliency_cli.errors import SaliencyError, UsageError
 from saliency_cli.inputs.file_identity import FileIdentity
-from saliency_cli.inputs.text_source import Source
 from saliency_cli.runs.folder_lock import Lock
 from saliency_cli.runs.manifest import describe, differences
 from saliency_cli.runs.receipts import is_committed
@@ -96,7 +95,7 @@ class Worker:
         if spec.folder_id is not None:
             _check_folder(RunFolder(spec.request.output.folder), spec.folder_id)
         context, lock = self._resources.enter_context(join_run(spec.request))
-        _check_input(context.source, spec)
+        _check_input(context, spec)
         _check_same_numbers(context, spec.request)
         self._run = context, lock
 
@@ -126,17 +125,20 @@ def _check_folder(folder: RunFolder, folder_id: str) -> None:
     )
 
 
-def _check_input(source: Source, spec: WorkerSpec) -> None:
+def _check_input(context: RunContext, spec: WorkerSpec) -> None:
     """Raise `UsageError` if the worker has opened another input than the one that was planned.
 
-    On another machine only the size is compared: file systems are mounted under other numbers, or
-    the file is a copy.
+    On another machine the whole content is compared with the hash in the manifest: file systems
+    are mounted under other numbers, or the file is a copy. Without a hash, the input is a stream
+    that was read to a limit; its copy is in the run folder, and its size is compared.
     """
-    found, planned = source.identity, spec.input
-    if spec.folder_id is not None:
-        same = (found and found.size) == (planned and planned.size)
+    source, planned = context.source, context.manifest["hashes"]["input"]
+    if spec.folder_id is None:
+        same = source.identity == spec.input
     else:
-        same = found == planned
+        sizes = [each and each.size for each in (source.identity, spec.input)]
+        same = sizes[0] == sizes[1] and planned in {None, source.sha256()}
+        source.check_unchanged()
     if not same:
         raise UsageError(
             f"{visible(source.name)} is another input than the one the run started with",

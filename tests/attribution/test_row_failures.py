@@ -1,9 +1,10 @@
 """A model or a tokenizer fails on one row: that row is quarantined, the others keep their bytes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cache
+from typing import Any, TypeAlias
 
 import pytest
 import torch
@@ -156,16 +157,34 @@ def records(rows: Sequence[Row | BadRow], run: Engine) -> list[str]:
     return [json.dumps(outcome.record()) for outcome in explain(rows, run)]
 
 
+CalmRecords: TypeAlias = Callable[[int, int], list[str]]
+
+
+@pytest.fixture(scope="module")
+def calm_records(bert: Classifier) -> CalmRecords:
+    """Return the undisturbed records with the poisoned text at a place, by some replicas.
+
+    Each run is made once; the tests compare with it.
+    """
+
+    @cache
+    def calm(place: int, replicas: int) -> list[str]:
+        return records(rows_with(place), poisoned_engine(with_module(bert, Failing), replicas))
+
+    return calm
+
+
+def poisoned_engine(classifier: Classifier, replicas: int) -> Engine:
+    """Return an engine whose batches hold several of the texts."""
+    return replace(engine(classifier, samples=4, tokens=120), replicas=replicas)
+
+
 def check_only_the_poisoned_row_fails(
-    bert: Classifier, failing: Classifier, place: int, *, replicas: int = 1
+    calm: CalmRecords, failing: Classifier, place: int, *, replicas: int = 1
 ) -> str:
-    """Explain the rows with both models; return the reason of the poisoned row."""
-    rows = rows_with(place)
-    calm, run = (
-        replace(engine(each, samples=4, tokens=120), replicas=replicas)
-        for each in (with_module(bert, Failing), failing)
-    )
-    expected, found = records(rows, calm), records(rows, run)
+    """Explain the rows with a model that fails on one; return the reason of that row."""
+    expected = calm(place, replicas)
+    found = records(rows_with(place), poisoned_engine(failing, replicas))
     different = [number for number in range(ROWS) if found[number] != expected[number]]
     assert different == [place]
     record = json.loads(found[place])
@@ -177,10 +196,14 @@ def check_only_the_poisoned_row_fails(
 @pytest.mark.parametrize("kind", [Raising, RaisingWithGradient, RaisingInBackward])
 @pytest.mark.parametrize("error", EXCEPTIONS, ids=lambda error: type(error).__name__)
 def test_whatever_a_model_raises_fails_its_row_alone(
-    bert: Classifier, error: BaseException, kind: type[Raising], place: int
+    bert: Classifier,
+    calm_records: CalmRecords,
+    error: BaseException,
+    kind: type[Raising],
+    place: int,
 ) -> None:
     failing = with_module(bert, kind, error)
-    reason = check_only_the_poisoned_row_fails(bert, failing, place)
+    reason = check_only_the_poisoned_row_fails(calm_records, failing, place)
     assert reason.startswith(f"the model fails: {type(error).__name__}")
     assert reason.isprintable()
     assert len(reason) < 300
@@ -190,10 +213,14 @@ def test_whatever_a_model_raises_fails_its_row_alone(
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("kind", [WrongWidth, WrongRows, NoLogits, NotFinite, RaisingInBackward])
 def test_wrong_logits_fail_their_row_alone(
-    bert: Classifier, kind: type[Failing], place: int, replicas: int
+    bert: Classifier,
+    calm_records: CalmRecords,
+    kind: type[Failing],
+    place: int,
+    replicas: int,
 ) -> None:
     failing = with_module(bert, kind, ValueError("no"))
-    reason = check_only_the_poisoned_row_fails(bert, failing, place, replicas=replicas)
+    reason = check_only_the_poisoned_row_fails(calm_records, failing, place, replicas=replicas)
     assert "logits" in reason or reason.endswith(("not finite", "ValueError: no"))
 
 

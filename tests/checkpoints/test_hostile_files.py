@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from tokenizers import normalizers
 
 from saliency_cli.checkpoints.file_checks import foreign_format
+from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
+from saliency_cli.errors import CheckpointError
 from tests.support import hostile_configs, hostile_files, hostile_pickles
 from tests.support.hostile import CASES, Case, marker_file
+from tests.support.models import wordpiece
 from tests.support.paths import ROOT
 from tests.support.shell import CHECKPOINT, DONE, Shell
 
@@ -171,6 +175,16 @@ def test_a_link_as_model_is_followed(shell: Shell) -> None:
 def test_files_of_torch_and_safetensors_are_not_foreign_formats() -> None:
     heads = (b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"{", bytes([16, *bytes(7)]) + b"{")
     assert not any(foreign_format(head) for head in heads)
+
+
+def test_a_normalizer_made_of_a_sentencepiece_model_is_checked() -> None:
+    backend = wordpiece().backend_tokenizer
+    backend.normalizer = normalizers.Precompiled(hostile_configs.charsmap("e", "e" * 64))
+    assert backend.normalizer.normalize_str("be") == "b" + "e" * 64
+    check_loaded_growth(backend, ROOT)
+    backend.normalizer = normalizers.Precompiled(hostile_configs.charsmap("e", "e" * 65))
+    with pytest.raises(CheckpointError, match="by more than 64"):
+        check_loaded_growth(backend, ROOT)
 
 
 def test_the_docs_list_every_case() -> None:

@@ -1,5 +1,6 @@
 """Errors at the command's boundary: each has its exit code, and 1 is the code of none."""
 
+import errno
 import os
 import signal
 import sys
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from saliency_cli import errors
+from saliency_cli.cli.app import app
 from saliency_cli.cli.error_boundary import boundary
 from saliency_cli.cli.gates import GATE_FAILED
 from saliency_cli.errors import InternalError, Interrupted, SaliencyError
-from tests.support.shell import run
+from tests.support.shell import OUTPUT, USAGE, run
 
 INTERNAL = 70
 
@@ -49,6 +52,57 @@ def test_an_unexpected_exception_is_one_line_and_exit_code_70(
     assert hint == "hint: add --debug for the traceback, and report it"
     assert bool(traceback) == debug
     assert "\x1b" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        *((each, OUTPUT) for each in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)),
+        (errno.EFBIG, OUTPUT),
+        *((each, USAGE) for each in (errno.ENAMETOOLONG, errno.EACCES, errno.ELOOP)),
+    ],
+)
+def test_an_error_of_the_system_has_its_exit_code(
+    number: int, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as caught, boundary(debug=False):
+        raise OSError(number, os.strerror(number), "dir/file")
+    assert caught.value.exit_code == code
+    assert capsys.readouterr().err == f"error: dir/file: {os.strerror(number)}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "path"),
+    [
+        ([], "missing argument 'MODEL'", "saliency explain"),
+        (["--foo"], "no such option: --foo", "saliency explain"),
+        (["m", "t", "--limit", "x"], "invalid value for '--limit'", "saliency explain"),
+        (["m", "t", "--format\x1b[31m"], r"no such option: --format\x1b[31m", "saliency explain"),
+    ],
+)
+def test_a_refused_command_line_is_one_line_and_a_hint(
+    arguments: list[str], message: str, path: str
+) -> None:
+    result = CliRunner().invoke(app, ["explain", *arguments])
+    assert (result.exit_code, result.stdout) == (USAGE, "")
+    error, hint = result.stderr.splitlines()
+    assert error.startswith(f"error: {message}")
+    assert hint == f"hint: {path} --help lists what it takes"
+
+
+@pytest.mark.parametrize("arguments", [["explian"], ["--foo"]])
+def test_a_command_that_does_not_exist_is_one_line_and_a_hint(arguments: list[str]) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, result.stdout) == (USAGE, "")
+    assert len(result.stderr.splitlines()) == 2
+    assert result.stderr.endswith("hint: saliency --help lists what it takes\n")
+
+
+def test_no_argument_at_all_prints_the_help() -> None:
+    result = CliRunner().invoke(app, [])
+    assert result.exit_code == USAGE
+    assert "Usage: saliency" in result.output
+    assert "error:" not in result.output
 
 
 @pytest.mark.parametrize("error", [typer.Exit(4), typer.Abort(), typer.BadParameter("no")])

@@ -196,6 +196,14 @@ def test_a_number_that_is_not_finite_is_refused(flag: str) -> None:
         assert flag in result.stderr
 
 
+def test_more_passes_than_a_text_ever_needs_are_refused() -> None:
+    for value, message in (("100001", "give 100,000 at most"), ("100000", "no such file")):
+        line = ["show", "nowhere.pt", "free call now", "--samples", value]
+        result = CliRunner().invoke(app, line)
+        assert result.exit_code == USAGE
+        assert message in result.stderr
+
+
 def test_more_local_workers_than_a_machine_has_cores_are_refused() -> None:
     with pytest.raises(UsageError, match="--workers 10000: this machine can have 1024 at most"):
         ExecutionChoice(workers=10_000)

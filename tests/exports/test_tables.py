@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from saliency_cli.exports import parquet_table
@@ -18,6 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.runs import record, varied, write_run
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SEPARATOR = re.compile(r"[;\t\r\n]")
 ESCAPED_FORMULA = (*FORMULA, "\n", "＝", "＋", "－", "＠")
 
 
@@ -42,10 +45,38 @@ def test_no_csv_cell_can_be_taken_for_a_formula(text: str) -> None:
     for row in read_csv(exported([explained], "csv")):
         token = explained["tokens"][int(row["index"])]
         for name in ("id", "predicted", "gold", "token"):
-            cell = row[name]
+            cell, value = row[name], token if name == "token" else explained[name]
             assert not cell.startswith(FORMULA)
-            unchanged = cell == (token if name == "token" else explained[name])
-            assert unchanged or (cell[0] == "'" and cell[1:].startswith(ESCAPED_FORMULA))
+            if not value.startswith(ESCAPED_FORMULA) and not SEPARATOR.search(value):
+                assert cell == value
+            assert without_marks(cell) == without_marks(value)
+
+
+def without_marks(text: str) -> str:
+    """Return a text without the `'` that may have been put before a formula."""
+    return re.sub(r"(^|[;\t\r\n])'", r"\1", text)
+
+
+@given(st.text(st.sampled_from("=+-@;\t\n\"', a")))
+def test_no_cell_is_a_formula_where_lines_are_split_at_semicolons_or_tabs(text: str) -> None:
+    """Such a spreadsheet sees the quotes around a cell only where a cell of its own begins."""
+    lines = exported([record(0, "free") | fields_with(text)], "csv").decode()
+    for cell in SEPARATOR.split(lines):
+        assert not cell.lstrip(' "').startswith(FORMULA)
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        (";=1", ";'=1"),
+        ("a;\"=cmd|' /C calc'!A0", "a;'\"=cmd|' /C calc'!A0"),
+        ("=1;=2", "'=1;'=2"),
+        ("a;b=c", "a;b=c"),
+    ],
+)
+def test_a_formula_after_a_semicolon_gets_a_mark(text: str, cell: str) -> None:
+    (row, *_others) = read_csv(exported([record(0, "free") | fields_with(text)], "csv"))
+    assert (row["id"], row["predicted"]) == (cell, cell)
 
 
 def test_numbers_in_csv_keep_their_sign() -> None:

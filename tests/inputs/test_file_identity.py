@@ -90,6 +90,17 @@ def test_paths_of_descriptors_are_told_from_files(tmp_path: Path) -> None:
     assert not names_descriptor(Path("3"))
 
 
+def test_a_file_of_holes_is_read_as_a_stream_only(texts: Path) -> None:
+    os.truncate(texts, 1 << 40)
+    whole = TextsChoice(str(texts))
+    with pytest.raises(UsageError, match="almost none on the disk"), open_texts(whole):
+        pass
+    with texts.open("rb") as stream:
+        choice = TextsChoice(f"/dev/fd/{stream.fileno()}", format="jsonl", limit=3)
+        with open_texts(choice) as source:
+            assert len([*source.all_rows()]) == 3
+
+
 @pytest.mark.parametrize(
     ("arriving", "limit", "same"),
     [

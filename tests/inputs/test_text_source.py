@@ -414,6 +414,43 @@ def test_a_duplicate_column_is_refused() -> None:
     assert "'text' appears twice" in refusal(b"text,id,text\na,1,b\n", "csv").message
 
 
+@pytest.mark.parametrize("header", ["text,,", ",text,", "text, , "])
+def test_columns_without_a_name_are_ignored(header: str) -> None:
+    (row,) = read(f"{header}\n{header.replace('text', 'free')}\n".encode(), "csv")
+    assert isinstance(row, Row)
+    assert row.text == "free"
+
+
+def test_one_column_without_a_name_can_be_chosen() -> None:
+    (row,) = read(b",label\nfree,ham\n", "csv", columns=Columns(text=""))
+    assert isinstance(row, Row)
+    assert row.text == "free"
+    assert "no column ''" in refusal(b",label,\na,b,c\n", "csv", columns=Columns(text="")).message
+
+
+@pytest.mark.parametrize("header", [b",,", b'""', b" ,"])
+def test_a_header_without_any_name_is_refused(header: bytes) -> None:
+    assert "the header names no column" in refusal(header + b"\na,b,c\n", "csv").message
+
+
+@pytest.mark.parametrize(
+    ("header", "form", "separator", "hint"),
+    [
+        (b"text;label", "csv", ";", "save it with commas, or with tabs as .tsv"),
+        (b"id|text", "csv", "|", "save it with commas, or with tabs as .tsv"),
+        (b"text\tlabel", "csv", r"\t", "add --input-format tsv"),
+        (b"text,label", "tsv", ",", "add --input-format csv"),
+    ],
+)
+@pytest.mark.parametrize("row", [b"free;ham", b"free, call;ham"])
+def test_the_separator_of_a_header_read_as_one_cell_is_named(
+    header: bytes, form: str, separator: str, hint: str, row: bytes
+) -> None:
+    refused = refusal(header + b"\n" + row + b"\n", form)
+    assert f"no column 'text': the header's cells are separated by '{separator}'" in refused.message
+    assert refused.hint == hint
+
+
 def test_a_malformed_header_is_refused() -> None:
     assert "header" in refusal(b'"text,id\na,1\n', "csv").message
 

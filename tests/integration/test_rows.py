@@ -2,6 +2,7 @@ r"""What happens to each kind of row: the table in docs/rows.md and the command 
 
 import gzip
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ class Case:
         outcome: What happens to it: one of the four constants above.
         message: The start of the reason or of the error message.
         rows: The number of records.
+        options: More options of the command.
+        holes: The size to which a hole extends the file, in bytes.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Case:
     message: str = ""
     rows: int = 1
     options: tuple[str, ...] = ()
+    holes: int = 0
 
 
 JSONL = (
@@ -176,6 +180,20 @@ REFUSALS = (
         options=("--input-format", "csv"),
     ),
     Case(
+        "CSV: a header of empty cells",
+        b",\na,b\n",
+        REFUSED,
+        "the header names no column",
+        options=("--input-format", "csv"),
+    ),
+    Case(
+        "CSV: cells that semicolons separate",
+        b"text;label\na;b\n",
+        REFUSED,
+        "the header's cells are separated by ';'",
+        options=("--input-format", "csv"),
+    ),
+    Case(
         "a chosen column that no row has",
         b'{"text": "a"}',
         REFUSED,
@@ -183,6 +201,13 @@ REFUSALS = (
         options=("--text-column", "body"),
     ),
     Case("no row", b"\n", REFUSED, "holds no row"),
+    Case(
+        "a file of more than 64 MiB of which the disk holds less than a 1000th",
+        b'{"text": "a"}\n',
+        REFUSED,
+        "almost none on the disk",
+        holes=1 << 40,
+    ),
     Case(
         "bytes that only begin like gzip",
         b"\x1f\x8b, no more",
@@ -315,4 +340,6 @@ def test_a_number_that_is_not_finite_quarantines_its_row(shell: Shell, case: Cas
 @by_name(REFUSALS)
 def test_an_unusable_input_is_refused(shell: Shell, case: Case) -> None:
     texts = shell.write("texts.jsonl", case.data)
+    if case.holes:
+        os.truncate(texts, case.holes)
     assert case.message in shell.refused(USAGE, *case.options, texts=texts)

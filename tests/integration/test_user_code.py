@@ -13,23 +13,37 @@ from saliency_cli.errors import CheckpointError
 from saliency_cli.settings import Compute
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS
-from tests.support.shell import DONE, run
+from tests.support.shell import CHECKPOINT, DONE, run
 from tests.support.user_modules import write_user_module
 
 CPU = Compute(device="cpu")
 
 
-def test_what_a_module_prints_goes_to_stderr(tmp_path: Path) -> None:
-    user = write_user_module(tmp_path, "print('a shape'); sys.stdout.write('more')")
+WRITES = "; ".join(
+    (
+        "print('of print;'); sys.stdout.write('of sys;')",
+        "import ctypes, os, subprocess",
+        "os.write(1, b'of os;')",
+        "subprocess.run(['echo', 'of a process;'])",
+        "sys.__stdout__.write('of a buffer;')",
+        "ctypes.CDLL(None).printf(b'of C;')",
+    )
+)
+
+
+def test_what_a_module_writes_goes_to_stderr(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path, WRITES)
     shown = run(["show", user.arguments[0], TEXTS[0], *user.arguments[1:], "--json"])
     assert shown.exit_code == DONE, shown.stderr
     assert json.loads(shown.stdout)["text"] == TEXTS[0]
-    assert "a shape\nmore" in shown.stderr
+    for source in ("print", "sys", "os", "a process", "a buffer", "C"):
+        assert f"of {source};" in shown.stderr
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_what_a_module_prints_is_no_part_of_the_summary(tmp_path: Path, workers: str) -> None:
-    user = write_user_module(tmp_path / "net", "print('a shape')")
+    statement = "import os; print('a shape'); os.write(1, b'a shape')"
+    user = write_user_module(tmp_path / "net", statement)
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS))
     options = ("--out", str(tmp_path / "out"), "--shard-rows", "2", "--workers", workers)
@@ -52,6 +66,20 @@ def test_the_output_of_a_command_still_goes_to_stdout(tmp_path: Path) -> None:
     user = write_user_module(tmp_path)
     result = CliRunner().invoke(app, ["inspect", *user.arguments, "--json"])
     assert json.loads(result.stdout)["ready"]
+
+
+def test_code_that_is_imported_after_the_model_was_tried_ends_the_run(tmp_path: Path) -> None:
+    user = write_user_module(tmp_path / "net", "late and __import__('late_helper')")
+    helper = user.home / "late_helper.py"
+    helper.write_text("")
+    texts, out = tmp_path / "texts.jsonl", tmp_path / "out"
+    rows = [{"text": "free call now"}, {"text": "late"}]
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    paths = [user.arguments[0], str(texts), *user.arguments[1:], "--out", str(out)]
+    result = CliRunner().invoke(app, ["explain", *paths, "--samples", "2", "--shard-rows", "1"])
+    assert result.exit_code == CHECKPOINT
+    assert result.stderr.startswith(f"error: {helper} was imported while rows were explained")
+    assert [path.name for path in (out / "records").iterdir()] == ["part-00000.jsonl"]
 
 
 RANDOM = (

@@ -4,15 +4,18 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from saliency_cli.analysis.notable_rows import LIMITS
+from saliency_cli.cli.app import app
 from saliency_cli.errors import UsageError
 from saliency_cli.report import check_templates
 from saliency_cli.report.example_run import example_lines, example_manifest
 from saliency_cli.report.templating import templates
 from saliency_cli.runs.schema import MANIFEST_SHAPE, record_problem
+from tests.support.faults import read_files
 from tests.support.runs import varied, write_run
-from tests.support.shell import DONE, Shell
+from tests.support.shell import DONE, USAGE, Shell
 
 
 def test_a_users_template_replaces_the_one_of_the_same_name(tmp_path: Path) -> None:
@@ -115,3 +118,15 @@ def test_the_example_has_every_finding_and_the_keys_of_a_run(
     for name in (*MANIFEST_SHAPE, "counts", "shards", "instruction_set"):
         if name != "hashes":
             assert example[name].keys() == real[name].keys(), name
+
+
+def test_a_broken_template_is_refused_before_an_unfinished_run_is_finished(shell: Shell) -> None:
+    assert shell.explain("--shard", "1/1", "--samples", "2").exit_code == DONE
+    broken = shell.home / "templates"
+    broken.mkdir()
+    (broken / "index.html.j2").write_text("{{ nothing }}", encoding="utf-8")
+    before = read_files(shell.out)
+    command = ["report", str(shell.out), "--template-dir", str(broken)]
+    result = CliRunner().invoke(app, command)
+    assert (result.exit_code, "'nothing' is undefined" in result.stderr) == (USAGE, True)
+    assert read_files(shell.out) == before

@@ -143,13 +143,22 @@ def test_rows_in_flight_are_kept_per_thread(path: Path) -> None:
     assert read_history(path).suspects == (2, 3)
 
 
-@pytest.mark.parametrize("torn", ["", '{"thr', "\x00\x00", '{"attempt":'])
-def test_a_line_that_was_not_written_completely_is_skipped(path: Path, torn: str) -> None:
+NO_ENTRIES = (
+    *(b"", b'{"thr', b"\x00\x00", b'{"attempt":', b"\xff\xfe", b"[" * 100_000, b"9" * 5000),
+    *(b"[1]", b"5", b"null", b"{}", b'{"attempt":5}', b'{"attempt":[null]}', b'{"thread":1}'),
+    *(b'{"rows":[1],"thread":[]}', b'{"rows":null,"thread":1}', b'{"passed":[1]}'),
+    *(b'{"crashing_row":{}}', b'{"crashing_row":1.5}', b'{"crash_recorded":null}'),
+)
+
+
+@pytest.mark.parametrize("line", NO_ENTRIES, ids=lambda line: repr(line[:24]))
+def test_a_line_that_is_no_entry_is_skipped(path: Path, line: bytes) -> None:
     with open_journal(path) as journal:
         crash(journal, None, in_flight=[1], recorded=False)
-    with path.open("a") as stream:
-        stream.write(torn + "\n")
+    with path.open("ab") as stream:
+        stream.write(line + b"\n")
     record_crash(path)
+    assert read_history(path).quarantined == []
     (only,) = read_history(path).crashes
     assert (only.crash_recorded, only.suspects) == (True, {1})
 

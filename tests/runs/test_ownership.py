@@ -1,8 +1,11 @@
 """No command changes a file that no run wrote; one that fails changes nothing."""
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from saliency_cli.cli.app import app
 from saliency_cli.runs.plain_files import special_kind
-from tests.support.runs import record, write_run
-from tests.support.shell import CHECKPOINT, DONE, USAGE, Shell
+from tests.support.runs import read_records, record, write_run
+from tests.support.shell import CHECKPOINT, DONE, OUTPUT, USAGE, Shell
 
 Tree = dict[str, tuple[int, int, bytes | str | None]]
 NAMES = (
@@ -30,6 +33,7 @@ NAMES = (
     "records/part-00000.jsonl.tmp",
     "work/lock",
     "work/input",
+    "work/input.tmp",
     "work/token",
     "work/00000.json",
     "work/00000.json.tmp",
@@ -246,6 +250,49 @@ def test_texts_without_rows_leave_an_earlier_run_as_it_was(
     empty = shell.write("empty.csv", "text,label\n")
     assert "holds no row" in shell.refused(USAGE, "--overwrite", texts=empty)
     assert tree(shell.out) == before
+    assert "holds no row" in explain_stream(shell, b"").stderr
+    assert tree(shell.out) == before
+
+
+def explain_stream(shell: Shell, content: bytes) -> Result:
+    """Replace a run by one over standard input."""
+    options = ("--overwrite", "--input-format", "jsonl")
+    return CliRunner().invoke(app, shell.arguments(*options, texts="-"), input=content)
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let this process write no file of more bytes within the block."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_stream_that_cannot_be_copied_leaves_an_earlier_run_as_it_was(shell: Shell) -> None:
+    finished(shell.out)
+    before = tree(shell.out)
+    with largest_file(2**16):
+        result = explain_stream(shell, b'{"text": "free call now"}\n' * 10_000)
+    assert result.exit_code == OUTPUT
+    assert "cannot be written" in result.stderr
+    assert tree(shell.out) == before
+
+
+def test_a_stream_replaces_an_unfinished_run_over_a_stream(shell: Shell) -> None:
+    """The copy that a dead process was writing is removed; the whole one stays until then."""
+    digest = hashlib.sha256(b"text\nold\n").hexdigest()
+    hashes = {"input": digest, "model": {}, "tokenizer": {}}
+    write_run(shell.out, [record(0, "old")], hashes=hashes)
+    for name, content in (("lock", b""), ("input", b"text\nold\n"), ("input.tmp", b"text\nn")):
+        plant(shell.out / "work" / name, content)
+    assert "holds no row" in explain_stream(shell, b"").stderr
+    assert (shell.out / "work" / "input").read_bytes() == b"text\nold\n"
+    assert explain_stream(shell, b'{"text": "free call"}\n').exit_code == DONE
+    assert [each["text"] for each in read_records(shell.out)] == ["free call"]
+    assert not (shell.out / "work").exists()
 
 
 @pytest.mark.parametrize("name", ["records", "work", "pages"])
@@ -275,6 +322,18 @@ def test_pages_of_the_users_templates_can_be_replaced(tmp_path: Path) -> None:
     assert (out / "index.html").read_text().startswith("<p>1 rows</p>")
     assert run(tmp_path, ["report", "z"]).exit_code == DONE
     assert b"<p>1 rows</p>" not in (out / "index.html").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["index.html", "pages/page-0002.html", "pages/index-0001.js"])
+def test_a_page_that_was_edited_is_named_and_kept(shell: Shell, name: str) -> None:
+    finished_with_pages(shell.out)
+    page = shell.out / name
+    page.write_bytes(page.read_bytes()[:-300] + b"~" + page.read_bytes()[-299:])
+    before = tree(shell.home)
+    for result in (run(shell.home, ["report", str(shell.out)]), shell.explain("--overwrite")):
+        assert result.exit_code == USAGE
+        assert f"{page} (changed since it was written)" in result.stderr
+        assert tree(shell.home) == before
 
 
 def test_report_refuses_a_page_that_no_run_wrote_before_it_changes_anything(tmp_path: Path) -> None:

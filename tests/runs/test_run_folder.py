@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from saliency_cli.atomic_files import open_atomic
 from saliency_cli.errors import Interrupted, OutputError, UsageError
 from saliency_cli.records import Record
-from saliency_cli.runs.run_folder import RecordWriter, RunFolder
+from saliency_cli.runs.record_lines import RecordWriter
+from saliency_cli.runs.run_folder import RunFolder
 from tests.support.models import TEXTS
 from tests.support.runs import read_records, record, write_run
 from tests.support.shell import Shell

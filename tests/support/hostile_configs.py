@@ -1,8 +1,10 @@
 """Hostile configs and tokenizers: code, names of hub repositories, absurd sizes, invalid ids."""
 
+import base64
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -188,8 +190,8 @@ def _added_id_too_large(content: Json) -> None:
     content["added_tokens"].append(token)
 
 
-def _invalid_charsmap(content: Json) -> None:
-    content["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}
+def _table(table: str, content: Json) -> None:
+    content["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": table}
 
 
 _tokenizer_case(
@@ -199,13 +201,46 @@ _tokenizer_case("a template with ids but no tokens", "tokens and", _template_wit
 _tokenizer_case(
     "added tokens with ids outside the embedding", "does not fit the model", _added_id_too_large
 )
-_tokenizer_case("a normalizer that makes the library panic", "cannot be read", _invalid_charsmap)
+_tokenizer_case(
+    "a normalizer that makes the library panic", "cannot be read", partial(_table, "AAAA")
+)
+_tokenizer_case("a table that is not base64", "cannot be read", partial(_table, "A"))
 _tokenizer_case("no vocabulary", "tokenizer", lambda content: content["model"].pop("vocab"))
 
 
 def _replacing(content: Json, *, text: str, by: str, times: int) -> None:
     step = {"type": "Replace", "pattern": {"String": text}, "content": by}
     content["normalizer"] = {"type": "Sequence", "normalizers": [step] * times}
+
+
+def charsmap(letter: str, by: str) -> bytes:
+    """Return a SentencePiece table that replaces an ASCII letter.
+
+    Its trie is a double array: a unit has the offset of its children above bit 10, bit 8 if a leaf
+    follows, and the letter; a leaf has bit 31 and the replacement's index.
+    """
+    trie, node, leaf = [0] * 1024, 256 ^ ord(letter), 512
+    trie[0] = 256 << 10
+    trie[node] = (node ^ leaf) << 10 | 1 << 8 | ord(letter)
+    trie[leaf] = 1 << 31
+    units = struct.pack("<1024I", *trie)
+    return struct.pack("<I", len(units)) + units + by.encode() + b"\0"
+
+
+def _normalizer_case(name: str, step: Json, *, times: int) -> None:
+    steps = {"type": "Sequence", "normalizers": [step] * times}
+    _tokenizer_case(name, _GROWS, lambda content: content.update(normalizer=steps))
+
+
+def _table_case(name: str, *, by: str, times: int) -> None:
+    table = base64.b64encode(charsmap("e", by)).decode()
+    step = {"type": "Precompiled", "precompiled_charsmap": table}
+    _normalizer_case(name, step, times=times)
+
+
+def _pretokenizer_case(name: str, message: str, step: Json, *, times: int) -> None:
+    steps = {"type": "Sequence", "pretokenizers": [step] * times}
+    _tokenizer_case(name, message, lambda content: content.update(pre_tokenizer=steps))
 
 
 def _long_prefix(content: Json) -> None:
@@ -223,5 +258,14 @@ _tokenizer_case(
 _tokenizer_case(
     "a replacement of 100 letters", _GROWS, partial(_replacing, text="", by="e" * 100, times=1)
 )
+_table_case("a table of SentencePiece with 100 letters", by="e" * 100, times=1)
+_table_case("34 tables that double a letter", by="ee", times=34)
+_normalizer_case("34 normalizers to bytes", {"type": "ByteLevel"}, times=34)
+_BERT = {"clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True}
+_normalizer_case("10,000 normalizers of BERT", {"type": "BertNormalizer", **_BERT}, times=10**4)
+_BYTES = {"add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+_pretokenizer_case("34 pre-tokenizers to bytes", _GROWS, {"type": "ByteLevel", **_BYTES}, times=34)
+_METASPACE = {"type": "Metaspace", "replacement": "_", "prepend_scheme": "always", "split": True}
+_pretokenizer_case("1,000 prefixes of words", "before a word", _METASPACE, times=1000)
 _tokenizer_case("a prefix of 2,000 letters", "characters before a text", _long_prefix)
 _tokenizer_case("a template of 3,000 tokens", "special tokens to a text", _long_template)

@@ -296,14 +296,46 @@ def _(shell: Shell) -> Path:
     return path
 
 
-@hostile_case("pickle: nested 100,000 deep", "model.pt", isolated=True)
+_DEEP = "is nested more than 200 deep"
+
+
+@hostile_case("pickle: nested 100,000 deep", _DEEP, isolated=True)
 def _(shell: Shell) -> Path:
     return save_archive(shell, b"\x80\x02" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".")
 
 
-@hostile_case("pickle: a key nested 1,000 deep", "a key is not a string", isolated=True)
+def nested_key_pickle(depth: int, *, step: bytes = b"\x85") -> bytes:
+    """Return a pickle of a dict with one key, made of an empty tuple.
+
+    Args:
+        depth: How often the step is taken.
+        step: Opcodes that put the tuple on top of the stack into another; by default TUPLE1.
+    """
+    return b"\x80\x02})" + step * depth + b"K\x01s."
+
+
+@hostile_case("pickle: a key nested 100 deep", "a key is not a string", isolated=True)
 def _(shell: Shell) -> Path:
-    return save_archive(shell, b"\x80\x02})" + b"\x85" * 1000 + b"K\x01s.")
+    return save_archive(shell, nested_key_pickle(100))
+
+
+@hostile_case("pickle: a key nested 10^6 deep", _DEEP, isolated=True)
+def _(shell: Shell) -> Path:
+    return save_archive(shell, nested_key_pickle(10**6))
+
+
+@hostile_case("pickle: a key nested 10^6 deep, without a zip", _DEEP, isolated=True)
+def _(shell: Shell) -> Path:
+    path = shell.as_state_dict({})
+    torch.save({}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x80\x02}q\x00.", nested_key_pickle(10**6)))
+    return path
+
+
+@hostile_case("pickle: a key of 2^60 parts", "more than 10,000,000 items", isolated=True)
+def _(shell: Shell) -> Path:
+    return save_archive(shell, nested_key_pickle(60, step=b"q\x00h\x00\x86"))
 
 
 @hostile_case("tensor: an attribute that hides a method", "an attribute that hides one of torch's")

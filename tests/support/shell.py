@@ -81,10 +81,7 @@ class Shell:
 
     def explain(self, *options: object, **changes: Path | str) -> Outcome:
         """Run `saliency explain` in this process; see `arguments`."""
-        result = CliRunner().invoke(app, self.arguments(*options, **changes))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Outcome(result.exit_code, result.stdout, result.stderr)
+        return run_here(self.arguments(*options, **changes))
 
     def refused(self, exit_code: int, *options: object, **changes: Path | str) -> str:
         """Run `saliency explain`, which must fail, and return its error message and hint.
@@ -131,3 +128,11 @@ def run(arguments: list[str], **environment: str) -> Outcome:
         stdin=subprocess.DEVNULL,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def run_here(arguments: list[str]) -> Outcome:
+    """Run the command line in this process."""
+    result = CliRunner().invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Outcome(result.exit_code, result.stdout, result.stderr)

@@ -254,8 +254,13 @@ def test_a_worker_refuses_another_run_folder(spec: WorkerSpec) -> None:
 
 @needs_ray
 def test_a_worker_refuses_another_input(spec: WorkerSpec) -> None:
+    planned = (spec.cwd / "texts.jsonl").read_bytes()
     (spec.cwd / "texts.jsonl").write_text('{"text": "another"}\n')
     assert "texts.jsonl is another input" in refusal(spec)
+    (spec.cwd / "texts.jsonl").write_bytes(planned.replace(b"ok", b"no"))  # of the same size
+    assert "texts.jsonl is another input" in refusal(spec)
+    (spec.cwd / "texts.jsonl").write_bytes(planned)  # a copy, of another time
+    assert Worker(spec).prepare() == ""
     (spec.cwd / "texts.jsonl").unlink()
     assert "texts.jsonl" in refusal(spec)
 

@@ -46,8 +46,9 @@ Samples: TypeAlias = Annotated[
     SampleCount,
     Option(
         "Random passes per text: a number, or auto, which draws more until the errors are small.",
-        more="With pairs, an even number or 1.",
+        more="With pairs, an even number or 1; 100,000 at most.",
         metavar="N|auto",
+        maximum=100_000,
         parse=parse_samples,
     ),
 ]

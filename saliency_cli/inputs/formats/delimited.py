@@ -5,7 +5,7 @@ A malformed quote costs only the line on which its row begins; reading continues
 
 import csv
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from saliency_cli.errors import UsageError
@@ -43,11 +43,16 @@ def read_header(row: LineGroup, name: str) -> list[str]:
         name: The input's name, for the error message.
 
     Raises:
-        UsageError: The row is malformed, or a column name occurs more than once.
+        UsageError: The row is malformed, names no column, or names one more than once.
     """
     if row.fields is None:
         raise UsageError(f"{visible(name)}: the header cannot be read: {row.problem}")
-    duplicate = first_duplicate(row.fields)
+    if not any(map(str.strip, row.fields)):
+        raise UsageError(
+            f"{visible(name)}: the header names no column",
+            "give the columns names in the first row",
+        )
+    duplicate = first_duplicate(filter(str.strip, row.fields))
     if duplicate is not None:
         raise UsageError(
             f"{visible(name)}: the column '{excerpt(duplicate)}' appears twice",
@@ -59,6 +64,8 @@ def read_header(row: LineGroup, name: str) -> list[str]:
 def parse_fields(row: LineGroup, header: Header) -> Parsed:
     """Return the fields by column, or no values and why there are too few or too many.
 
+    Of several columns without a name none is returned.
+
     Args:
         row: A row with its fields.
         header: The column names.
@@ -66,7 +73,19 @@ def parse_fields(row: LineGroup, header: Header) -> Parsed:
     fields, header = row.fields or [], header or []
     if len(fields) != len(header):
         return {}, f"{len(fields)} fields where the header has {len(header)}"
-    return dict(zip(header, fields, strict=True)), None
+    values = dict(zip(header, fields, strict=True))
+    if len(values) < len(header):
+        values = {name: value for name, value in values.items() if name.strip()}
+    return values, None
+
+
+def other_separator(columns: Sequence[str]) -> str | None:
+    """Return the character that separates the cells of a header read as one cell, or None.
+
+    Args:
+        columns: The names that were read.
+    """
+    return next((each for each in ",;\t|" if len(columns) == 1 and each in columns[0]), None)
 
 
 def group_rows(lines: Iterator[LineGroup], *, delimiter: str) -> Iterator[LineGroup]:

@@ -103,15 +103,17 @@ class LineReader:
         chunks = self._data.read_head()
         _check_encoding(chunks, self._data.name)
         rows = self._groups(chunks, START)
+        in_header: dict[str, Any] = {}
         if self._format.read_header is not None:
             first = next(rows, None)
             if first is None:
                 raise no_rows_error(self._data.name)
             self._header = self._format.read_header(first, self._data.name)
+            in_header, _problem = self._format.parse(first, self._header)
         sample = [self._parsed(row).values for row in islice(rows, SAMPLE_ROWS)]
         if not sample and not chunks.reached_limit:
             raise no_rows_error(self._data.name)
-        return list(dict.fromkeys(column for values in sample for column in values))
+        return list(dict.fromkeys(column for values in (in_header, *sample) for column in values))
 
     def _all_groups(self, spool: Path | None = None) -> Iterator[LineGroup]:
         """Return all rows without parsing them; the header row is left out."""
