@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,6 @@ from saliency_cli.errors import CheckpointError
 from saliency_cli.settings import Compute, ModelChoice
 from tests.support.hostile_configs import edit_json
 from tests.support.models import save_bert
-from tests.support.paths import ROOT
 from tests.support.shell import DONE, USAGE, Shell
 
 CPU = Compute(device="cpu")
@@ -94,39 +90,6 @@ def test_an_installed_package_is_hashed_if_it_defines_the_model(
     assert code_hashes(home, choice) == {
         name: sha256(installed / name) for name in (*names, "three_package/net.py")
     }
-
-
-def test_modules_that_a_pickle_imports_are_hashed(shell: Shell) -> None:
-    (shell.home / "four_net.py").write_text(
-        "from four_helper import Base\n\nclass Net(Base): ...\n"
-    )
-    (shell.home / "four_helper.py").write_text(
-        "from transformers import BertForSequenceClassification as Base\n"
-    )
-    script = (
-        "import torch; from four_net import Net; from transformers import BertConfig; "
-        "torch.save(Net(BertConfig.from_pretrained('bert')).eval(), 'bert/model.pt')"
-    )
-    assert python(shell, "-c", script) == ""
-    command = shell.arguments("--unsafe-pickle", model=shell.model / "model.pt")
-    python(shell, "-m", "saliency_cli", *command)
-    hashes = json.loads((shell.out / "manifest.json").read_text())["hashes"]["model"]
-    for name in ("four_net.py", "four_helper.py"):
-        assert hashes[name] == sha256(shell.home / name)
-
-
-def python(shell: Shell, *arguments: str) -> str:
-    """Run Python in the shell's folder; return its standard output."""
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=shell.home,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_a_run_is_not_resumed_with_another_helper_module(shell: Shell) -> None:

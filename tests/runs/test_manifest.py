@@ -5,8 +5,8 @@ declared to work through something else that the manifest compares (`Effect.RESO
 """
 
 import json
+import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import reduce
@@ -31,7 +31,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import Compute, Effect, ModelChoice, Setting, settings_of
 from tests.support.models import save_bert
-from tests.support.shell import DONE, USAGE, run
+from tests.support.shell import DONE, USAGE, run_here
 
 SETTINGS = {each.name: each for each in settings_of(Request) if each.name != "method"}
 PARAMETERS = {
@@ -261,10 +261,10 @@ def test_variables_that_choose_kernels_are_recorded(
     assert "instruction set" in difference
 
 
-def explain_shard(home: Path, part: str, *options: str, **environment: str) -> tuple[int, str]:
+def explain_shard(home: Path, part: str, *options: str) -> tuple[int, str]:
     arguments = ["explain", str(home / "model"), str(home / "texts"), "--shard-rows", "1"]
     arguments += ["--shard", part, "--out", str(home / "out"), "--device", "cpu", *options]
-    outcome = run(arguments, **environment)
+    outcome = run_here(arguments)
     return outcome.exit_code, outcome.stderr
 
 
@@ -276,11 +276,12 @@ def test_a_csv_half_and_a_tsv_half_are_not_one_run(home: Path) -> None:
     assert "--input-format was csv, and is tsv" in stderr
 
 
-def test_another_instruction_set_is_refused(home: Path) -> None:
+def test_another_instruction_set_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "texts").write_text("text\nfree call\nyou won\n", encoding="utf-8")
     options = ("--input-format", "csv")
     assert explain_shard(home, "1/2", *options)[0] == DONE
-    code, stderr = explain_shard(home, "2/2", *options, ATEN_CPU_CAPABILITY="default")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")
+    code, stderr = explain_shard(home, "2/2", *options)
     assert code == USAGE
     assert "instruction set" in stderr
 
@@ -306,11 +307,8 @@ def test_two_names_of_one_file_are_not_one_run(home: Path) -> None:
     """`--arch m.py:Net` and `--arch m.py:other` have the same file, so only the name tells."""
     rows = json.loads((home / "model" / "config.json").read_bytes())["vocab_size"]
     (home / "m.py").write_text(MODULE.replace("{rows}", str(rows)), encoding="utf-8")
-    program = f"import torch; from m import Net; torch.save(Net().state_dict(), {'w.pt'!r})"
-    import subprocess  # noqa: PLC0415
-
-    subprocess.run([sys.executable, "-c", program], cwd=home, check=True)
-    shutil.copy(home / "w.pt", home / "weights.pt")
+    names = runpy.run_path(str(home / "m.py"))
+    torch.save(names["Net"]().state_dict(), home / "weights.pt")
     (home / "texts").write_text("text\nfree call\nyou won\n", encoding="utf-8")
     (home / "labels").write_text("no\nyes\n", encoding="utf-8")
 
@@ -319,7 +317,7 @@ def test_two_names_of_one_file_are_not_one_run(home: Path) -> None:
         arguments += ["--arch", f"{home / 'm.py'}:{name}", "--tokenizer", str(home / "model")]
         arguments += ["--labels", str(home / "labels"), "--input-format", "csv"]
         arguments += ["--shard-rows", "1", "--shard", part, "--out", str(home / "out")]
-        outcome = run(arguments)
+        outcome = run_here(arguments)
         return outcome.exit_code, outcome.stderr
 
     assert half("1/2", "Net")[0] == DONE
