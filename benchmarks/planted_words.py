@@ -133,16 +133,14 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer whose tokens are the words."""
     words = [*SPECIAL, *FILLERS, *(word for words in PLANTED for word in words)]
     vocabulary = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=SPECIAL[1]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = ("pad", "unk", "cls", "sep", "mask")
     roles = {f"{name}_token": token for name, token in zip(names, SPECIAL, strict=True)}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="[SEP]", model_max_length=60, **roles
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=60, **roles)
 
 
 def train(name: str, folder: Path, *, steps: int) -> float:

@@ -71,7 +71,8 @@ class Maths:
         method: The method with its parameters.
         reduction: A key of `attribution.reduction.REDUCTIONS`; None for a method without
             reductions.
-        propagation: How backward passes run; None for a method without.
+        propagation: How backward passes run; None for a method without. A classifier may have an
+            operation without a rule: `Classifier.propagation` is what its passes follow.
         objective: A key of `model.passes.OBJECTIVES`: what F is.
         target: Which label F is about.
     """

@@ -142,6 +142,7 @@ _SETTINGS: dict[str, Any] = {
 _OPTIONS: dict[str, Any] = {
     "method": "smoothgrad",
     "reduction": "l2",
+    "propagation": "conservative",
     "noise": 0.01,
     "samples": 16,
     "antithetic": True,

@@ -37,7 +37,7 @@ class SmoothGrad(GradientMethod):
             "Largest error at which --samples auto stops, as a share of the text's largest score.",
             metavar="SHARE",
         ),
-    ] = 0.02
+    ] = 0.03
     antithetic: Annotated[
         bool,
         Option("Draw noise in pairs ε and −ε, or independently.", default="pairs"),
