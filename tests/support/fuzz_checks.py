@@ -101,4 +101,5 @@ def _may_change(path: str, line: CommandLine, state: State) -> bool:
         if full.startswith(f"{folder}/") and planted.may_change(full.removeprefix(f"{folder}/")):
             return True
     named = (output.replace("link/", "kept/", 1) for output in line.outputs)
-    return any(full == os.path.normpath(f"/w/{output}") for output in named)
+    files = (os.path.normpath(f"/w/{output}") for output in named)
+    return any(f"{file}/".startswith(f"{full}/") for file in files)  # the file, or one above it
