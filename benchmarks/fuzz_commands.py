@@ -26,7 +26,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from saliency_cli import __main__ as entry
+import saliency_cli.__main__
 from saliency_cli.cli.app import app
 from tests.support.fuzz_arguments import COMMANDS, OUT, CommandLine, draw_command_line
 from tests.support.fuzz_checks import Ended, problems
@@ -131,7 +131,7 @@ def _become(
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
         sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
         sys.argv = ["saliency", *line.arguments]
-        entry.main()
+        saliency_cli.__main__.main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1 if error.code else 0
     finally:
