@@ -62,7 +62,8 @@ def prepare(home: Path) -> Bench:
     """
     bench = Bench(home / "bench", {})
     bench.home.mkdir()
-    write_materials(bench.home / "m")
+    write_materials(home / "materials")
+    _copy_materials(bench)
     bench.work.mkdir()
     os.chdir(bench.work)
     usual = ["../m/bert", "../m/good.jsonl", "--device", "cpu", "--samples", "2", "--out"]
@@ -76,6 +77,11 @@ def prepare(home: Path) -> Bench:
     write_run(home / "varied", varied())
     bench.bases.update({name: home / name for name in ("finished", "unfinished", "varied")})
     return bench
+
+
+def _copy_materials(bench: Bench) -> None:
+    shutil.rmtree(bench.home / "m", ignore_errors=True)
+    shutil.copytree(bench.home.parent / "materials", bench.home / "m", symlinks=True)
 
 
 def _call(arguments: list[str]) -> None:
@@ -206,7 +212,10 @@ def attempt(bench: Bench, number: int, *, seed: int, limit: float) -> Attempt:
     file_size = rng.choice([5000, 20_000]) if rng.random() < 0.03 else None
     before = snapshot(bench)
     ended = run(line, bench, limit=limit, file_size=file_size)
-    found = [*problems(line, ended, state, changed(before, snapshot(bench)))]
+    differing = changed(before, snapshot(bench))
+    if any(path.startswith("m/") for path in differing):  # an export may be told to replace them
+        _copy_materials(bench)
+    found = [*problems(line, ended, state, differing)]
     return Attempt(number, line, state, file_size, ended, found)
 
 

@@ -275,6 +275,15 @@ def test_a_failed_start_keeps_an_empty_folder_that_was_there(tmp_path: Path, nam
     assert tree(tmp_path) == before
 
 
+def test_a_failed_start_removes_the_folders_above_that_it_made(
+    bert_folder: Path, tmp_path: Path
+) -> None:
+    shell = Shell.beside(bert_folder, tmp_path)
+    before = tree(tmp_path)
+    shell.refused(USAGE, "--target", "nope", out=tmp_path / "new" / "deep" / "out")
+    assert tree(tmp_path) == before
+
+
 def test_a_line_added_to_the_records_stops_overwrite(bert_folder: Path, tmp_path: Path) -> None:
     shell = Shell.beside(bert_folder, tmp_path)
     assert shell.explain().exit_code == DONE

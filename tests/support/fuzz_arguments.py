@@ -171,6 +171,11 @@ class CommandLine:
         """Whether it may read texts as a stream, for which an earlier run is removed first."""
         return any(each in STREAMS for each in self.arguments)
 
+    @property
+    def resumes(self) -> bool:
+        """Whether it may fail in the middle of a run that it resumes, and leave a journal."""
+        return any(each.startswith(("--resume", "--shard")) for each in self.arguments)
+
 
 def draw_command_line(rng: random.Random) -> CommandLine:
     """Return a command line drawn at random."""
@@ -234,7 +239,7 @@ def _texts(rng: random.Random) -> str:
         return rng.choice(STREAMS)
     if kind < 0.1:
         return rng.choice([each for each in HOSTILE if each != "/dev/zero"])
-    return f"../m/{rng.choice(GOOD_TEXTS if kind < 0.6 else OTHER_TEXTS)}"
+    return f"../m/{rng.choice(GOOD_TEXTS if kind < 0.7 else OTHER_TEXTS)}"
 
 
 def _usual_of_explain(arguments: list[str], rng: random.Random) -> list[str]:
@@ -254,13 +259,13 @@ def _drawn(setting: Setting, rng: random.Random) -> list[str]:
     if setting.type is bool:
         negated = f"--no-{setting.flag.removeprefix('--')}"
         return [negated if rng.random() < 0.08 else setting.flag]
-    value = rng.choice(HOSTILE) if rng.random() < 0.06 else _early(_values(setting), rng)
+    value = rng.choice(HOSTILE) if rng.random() < 0.04 else _early(_values(setting), rng)
     return [f"{setting.flag}={value}"] if rng.random() < 0.03 else [setting.flag, value]
 
 
 def _early(values: tuple[str, ...], rng: random.Random) -> str:
     """Return one of the values, mostly one of the first."""
-    return values[int(len(values) * rng.random() ** 3)]
+    return values[int(len(values) * rng.random() ** 4)]
 
 
 def _values(setting: Setting) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def make_state(out: Path, command: str, bases: Mapping[str, Path], rng: random.R
 
 
 _COMMON_BASES = {
-    "explain": ("absent", "absent", "absent", "empty", "finished", "varied", "unfinished"),
+    "explain": (*("absent",) * 4, "empty", "finished", "varied", "unfinished"),
     "report": (*("finished", "varied") * 4, "unfinished", "empty", "absent"),
     "export": (*("finished", "varied") * 4, "unfinished", "empty", "absent"),
 }
