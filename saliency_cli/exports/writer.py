@@ -56,10 +56,12 @@ def check_output(run: FinishedRun, output: Path, *, overwrite: bool) -> None:
         overwrite: Whether an existing file may be replaced.
 
     Raises:
-        UsageError: It is in the run's folder, the input or a file of the model, a link or a block
-            device, or it exists and may not be replaced.
+        UsageError: It is a folder, in the run's folder, the input or a file of the model, a link or
+            a block device, or it exists and may not be replaced.
     """
     name = visible(str(output))
+    if output.is_dir():  # among them "", "." and "/", which have no name
+        raise UsageError(f"{name} is a folder, not a file", _OTHER_FILE)
     if output.resolve().is_relative_to(run.folder.path.resolve()):
         raise UsageError(f"{name} is inside the folder of the run", _OTHER_FILE)
     temporary = output.with_name(output.name + TEMPORARY_SUFFIX)

@@ -23,7 +23,7 @@ class Before:
     Attributes:
         folder: The run folder.
         files: The identity of each file that a start may write, by relative path.
-        folders: Which of the run's folders there were.
+        folders: Which of the run's folders, and of those above it, there were.
     """
 
     folder: RunFolder
@@ -34,8 +34,7 @@ class Before:
     def of(cls, folder: RunFolder) -> Self:
         """Return the identities of the files that are in a folder now."""
         names = (MANIFEST, *_FILES_OF_A_START)
-        folders = (folder.path / RECORDS, folder.path / WORK, folder.path)
-        there = tuple(path for path in folders if os.path.lexists(path))
+        there = tuple(path for path in _folders(folder) if os.path.lexists(path))
         return cls(folder, {name: _identity(folder.path / name) for name in names}, there)
 
     def restore(self) -> None:
@@ -50,10 +49,16 @@ class Before:
                 with suppress(OSError, UsageError):
                     Ownership.of(self.folder.path).check([name])
                     path.unlink()
-        for path in (self.folder.path / RECORDS, self.folder.path / WORK, self.folder.path):
-            if path not in self.folders or (was_cleared and path != self.folder.path):
+        for path in _folders(self.folder):
+            is_inside = path.parent == self.folder.path
+            if path not in self.folders or (was_cleared and is_inside):
                 with suppress(OSError):
                     path.rmdir()
+
+
+def _folders(folder: RunFolder) -> tuple[Path, ...]:
+    """Return the folders that a start may make, each before the one that holds it."""
+    return folder.path / RECORDS, folder.path / WORK, folder.path, *folder.path.parents
 
 
 def _identity(path: Path) -> Identity | None:

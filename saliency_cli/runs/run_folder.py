@@ -110,7 +110,8 @@ class RunFolder:
         """Check that the run which is here may be finished: its working files are removed then.
 
         Raises:
-            UsageError: If a run did not write one of the working or temporary files, or the pages.
+            UsageError: If a run did not write one of the working or temporary files, or the pages,
+                or one of its folders is a link or a file.
         """
         self.check_pages()
         files = self.existing_files()
@@ -118,6 +119,7 @@ class RunFolder:
             file
             for file in files
             if file.startswith(f"{WORK}/")
+            or file in SUBFOLDERS
             or (has_run_name(file) and file.endswith(TEMPORARY_SUFFIX))
         )
 
@@ -246,10 +248,12 @@ class RunFolder:
             yield RecordWriter(stream, self.part(number))
 
     def parts(self) -> list[Path]:
-        """Return the paths of all files of records, in input order."""
-        paths = (self.path / RECORDS).glob("part-*.jsonl")
-        numbered = {int(path.stem[5:]): path for path in paths if path.stem[5:].isdecimal()}
-        return [numbered[number] for number in sorted(numbered)]
+        """Return the paths of the files of records that the manifest plans, in input order.
+
+        Another file in the folder is none of the run's, whatever its name.
+        """
+        shards = self.read_manifest().get("shards", {"offsets": [0]})
+        return [*map(self.part, range(len(shards["offsets"])))]
 
     def records(self) -> Iterator[str]:
         """Yield the lines of all records, unparsed; bytes that are not UTF-8 become surrogates."""

@@ -49,6 +49,15 @@ def test_no_file_is_written_into_the_folder_of_the_run(
     assert "inside the folder of the run" in refused(folder, below / name, *options)
 
 
+@pytest.mark.parametrize("name", ["", ".", "/", "kept"])
+def test_a_folder_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(folder.parent)
+    Path("kept").mkdir()
+    message = export(folder, *SAVE_CSV, name, "--overwrite", code=2).stderr
+    assert f"{Path(name)} is a folder, not a file" in message
+    assert not [*Path("kept").iterdir()]
+
+
 def test_a_file_with_the_name_of_the_input_is_not_replaced(folder: Path, tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
     texts.write_text("edited since")

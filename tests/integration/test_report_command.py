@@ -19,6 +19,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.exports import EXPORTS
 from saliency_cli.report import render
 from saliency_cli.runs.finished_run import FinishedRun, open_run
+from saliency_cli.runs.record_lines import record_line
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 from tests.support.paths import ROOT
@@ -277,3 +278,23 @@ def test_a_pages_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert "is not a folder that saliency made" in report(folder, code=2).stderr
     names = {path.name for path in elsewhere.iterdir()}
     assert names == {"page-0001.html", "page-0002.html", "index-0001.js"}
+
+
+def test_a_folder_of_working_files_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    planned = {"shards": {"rows": 10, "offsets": [0], "lines": [0]}, "planned": 10}
+    folder = write_run(tmp_path / "run", varied(), **planned)
+    (tmp_path / "kept").mkdir()
+    (folder / "work").symlink_to(tmp_path / "kept")
+    assert f"{folder / 'work'} (a symbolic link)" in report(folder, code=2).stderr
+    assert not [*(tmp_path / "kept").iterdir()]
+
+
+@pytest.mark.parametrize("line", [b"mine", record_line(record(7, "mine")).encode()])
+def test_the_pages_show_no_records_of_a_file_that_is_not_planned(
+    tmp_path: Path, line: bytes
+) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    before = (folder / "index.html").read_bytes()
+    (folder / "records" / "part-00007.jsonl").write_bytes(line)
+    report(folder)
+    assert (folder / "index.html").read_bytes() == before

@@ -3,73 +3,77 @@
 import hashlib
 import json
 import os
+import random
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from saliency_cli.cli.app import app
+from saliency_cli.exports import EXPORTS
 from saliency_cli.runs.plain_files import special_kind
-from tests.support.runs import read_records, record, write_run
-from tests.support.shell import CHECKPOINT, DONE, OUTPUT, USAGE, Shell
+from tests.support.fuzz_folders import OTHER_FILES, RUN_FILES, State, make_state
+from tests.support.runs import bad_record, read_records, record, write_run
+from tests.support.shell import CHECKPOINT, DONE, OUTPUT, QUARANTINED, USAGE, Shell
+from tests.support.trees import changed, tree
 
-Tree = dict[str, tuple[int, int, bytes | str | None]]
-NAMES = (
-    "index.html",
-    "index.html.tmp",
-    "manifest.json",
-    "manifest.json.tmp",
-    "pages/page-0001.html",
-    "pages/page-0009.html",
-    "pages/index-0001.js",
-    "pages/page-0001.html.tmp",
-    "records/part-00000.jsonl",
-    "records/part-00007.jsonl",
-    "records/part-00000.jsonl.tmp",
-    "work/lock",
-    "work/input",
-    "work/input.tmp",
-    "work/token",
-    "work/00000.json",
-    "work/00000.json.tmp",
-    "work/00000.journal",
-    "thesis.txt",
-    "pages/thesis.txt",
-    "records/thesis.jsonl",
-    "work/thesis.txt",
-)
-"""Paths at which a user's file may be: those of a run's files, and others."""
 BROKEN, MISSING = "broken.pt", "nope.pt"
+TEXTS = {
+    "texts.jsonl": b'{"text": "free call now"}\n{"text": "ok"}\n',
+    "broken.jsonl": b'{"text": "ok"}\nno JSON\n',
+    "bad.jsonl": b"no JSON\n",
+    "empty.csv": b"text,label\n",
+    "utf16.csv": "text\nok\n".encode("utf-16"),
+}
+COMMON = ("--device", "cpu", "--method", "gradient", "--shard-rows", "1")
 EXPLAIN = [
-    ["explain", model, "texts.jsonl", "--out", "z", *options]
-    for model in (BROKEN, MISSING)
-    for options in ([], ["--overwrite"], ["--resume"], ["--shard", "1/2"])
+    ["explain", model, texts, "--out", "z", *COMMON, *options]
+    for model, texts in (
+        *(("bert", name) for name in ("texts.jsonl", "texts.jsonl", *TEXTS, "nope.csv")),
+        *((model, "texts.jsonl") for model in (BROKEN, MISSING)),
+    )
+    for options in (["--overwrite"], ["--resume"], ["--shard", "1/2"], [])
 ]
-COMMANDS = [*EXPLAIN, ["report", "z"], ["export", "z", "--format", "csv", "--output", "z.csv"]]
-
-
-def tree(folder: Path) -> Tree:
-    """Return inode, mode and content of everything below a folder; no special file is read."""
-    found: Tree = {}
-    for path in sorted(folder.rglob("*")):
-        status = path.lstat()
-        content: bytes | str | None = str(path.readlink()) if path.is_symlink() else None
-        if content is None and path.is_file() and status.st_size < 2**20:
-            content = path.read_bytes()
-        is_folder = path.is_dir() and not path.is_symlink()
-        inode = 0 if is_folder else status.st_ino
-        found[str(path.relative_to(folder))] = inode, status.st_mode, content
-    return found
+BAD_OPTIONS = [
+    [*EXPLAIN[0], *options]
+    for options in (
+        *(["--target", "nope"], ["--seed", "1"], ["--max-length", "1"], ["--text-column", "nope"]),
+        *(["--resume"], ["--limit", "0"], ["--template-dir", "nope"], ["--labels", "texts.jsonl"]),
+    )
+]
+REPORT = [
+    ["report", "z", *options] for options in ([], ["--html-rows", "0"], ["--template-dir", "nope"])
+]
+EXPORT = [
+    ["export", "z", "--format", name, "--output", output, *options]
+    for name in EXPORTS
+    for output in (
+        "new.csv",
+        "kept.csv",
+        "link.csv",
+        "z/new.csv",
+        "z/index.html",
+        "texts.jsonl",
+        "bert",
+    )
+    for options in ([], ["--overwrite"])
+]
+OTHERS = [["inspect", "bert"], ["inspect", BROKEN], ["show", "bert", "ok"], ["show", MISSING, "ok"]]
+REFUSED = ["explain", BROKEN, "texts.jsonl", "--out", "z", "--overwrite"]
+COMMANDS = (EXPLAIN, EXPLAIN, BAD_OPTIONS, REPORT, EXPORT, OTHERS)
+WRITTEN = ("new.csv", "kept.csv")
+"""Files that an export is told to write; it replaces the second only with `--overwrite`."""
 
 
 def run(home: Path, arguments: list[str]) -> Result:
     """Run a command whose relative paths are those of `home`."""
-    files = {"z", "z.csv", "texts.jsonl", BROKEN, MISSING}
+    files = {"z", "bert", "nope.csv", BROKEN, MISSING, *TEXTS, *(c[5] for c in EXPORT)}
     placed = [str(home / each) if each in files else each for each in arguments]
     result = CliRunner().invoke(app, placed)
     assert isinstance(result.exception, SystemExit | None), result.exception
@@ -78,7 +82,9 @@ def run(home: Path, arguments: list[str]) -> Result:
 
 def write_home(home: Path) -> Path:
     """Write texts and a damaged model into a folder, and return the path for the run."""
-    (home / "texts.jsonl").write_text('{"text": "free call now"}\n')
+    home.mkdir(exist_ok=True)
+    for name, content in TEXTS.items():
+        (home / name).write_bytes(content)
     (home / BROKEN).write_bytes(b"no model")
     (home / "config.json").write_text('{"model_type": "bert"}')
     return home / "z"
@@ -99,68 +105,85 @@ def finished_with_pages(out: Path) -> None:
     write_run(out, [record(number, "free") for number in range(501)])
 
 
-def without_manifest(out: Path) -> None:
-    finished_with_pages(out)
-    (out / "manifest.json").unlink()
-
-
-def with_damaged_manifest(out: Path) -> None:
-    finished(out)
-    manifest = out / "manifest.json"
-    manifest.write_bytes(manifest.read_bytes()[:-9])
-
-
 def with_lock(out: Path) -> None:
     finished(out)
     plant(out / "work" / "lock", b"")
 
 
-BASES: tuple[Callable[[Path], object], ...] = (
-    lambda _out: None,
-    Path.mkdir,
-    finished,
-    finished_with_pages,
-    without_manifest,
-    with_damaged_manifest,
-    with_lock,
-)
-contents = st.binary(max_size=20).map(lambda end: b"mine" + end)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bert_folder: Path) -> Path:
+    """A folder with a model that works, texts, and what an export may be told to replace."""
+    home = tmp_path_factory.mktemp("home")
+    write_home(home)
+    shutil.copytree(bert_folder, home / "bert")
+    plant(home / "kept" / "a.txt")
+    plant(home / "kept.csv")
+    (home / "link.csv").symlink_to("kept.csv")
+    return home
 
 
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory, home: Path) -> dict[str, Path]:
+    """Finished and unfinished runs of the model, and a run with several pages."""
+    folder = tmp_path_factory.mktemp("bases")
+    for name, options in (("finished", []), ("unfinished", ["--shard", "1/2"])):
+        assert run(home, [*EXPLAIN[3], *options]).exit_code == DONE
+        (home / "z").rename(folder / name)
+    rows = [record(number, "free") for number in range(501)]
+    write_run(folder / "varied", [bad_record(0), *rows])
+    return {path.name: path for path in folder.iterdir()}
+
+
+def may_change(path: str, state: State, arguments: list[str]) -> bool:
+    """Whether a command may change a path, which is relative to the folder of all files."""
+    if arguments[0] == "export":
+        overwritten = "--overwrite" in arguments or path != "kept.csv"
+        return path in WRITTEN and path in arguments and overwritten
+    if arguments[0] not in {"explain", "report"}:
+        return False
+    return path == "z" or (path.startswith("z/") and state.may_change(path.removeprefix("z/")))
+
+
+@settings(max_examples=150)
 @given(
-    base=st.sampled_from(BASES),
-    plants=st.dictionaries(st.sampled_from(NAMES), contents, max_size=3),
-    arguments=st.sampled_from(COMMANDS),
+    seed=st.integers(0, 2**32 - 1),
+    arguments=st.sampled_from(COMMANDS).flatmap(st.sampled_from),
 )
 def test_no_command_changes_a_file_that_no_run_wrote(
-    tmp_path_factory: pytest.TempPathFactory,
-    base: Callable[[Path], object],
-    plants: dict[str, bytes],
-    arguments: list[str],
+    home: Path, bases: dict[str, Path], seed: int, arguments: list[str]
 ) -> None:
-    home = tmp_path_factory.mktemp("home")
-    out = write_home(home)
-    base(out)
-    for name, content in plants.items():
-        plant(out / name, content)
+    state = make_state(home / "z", arguments[0], bases, random.Random(seed))  # noqa: S311
+    note(f"{state.words} {arguments}")
     before = tree(home)
-    result = run(home, arguments)
-    after = tree(home)
-    if result.exit_code != DONE:
-        assert after == before
-    for name in plants:
-        assert after[f"z/{name}"] == before[f"z/{name}"]
+    try:
+        result = run(home, arguments)
+        differing = changed(before, tree(home))
+        if result.exit_code not in {DONE, QUARANTINED}:
+            # A shard that was begun leaves its journal: the file that it was to replace is checked
+            # when its records are complete.
+            assert [path for path in differing if not path.startswith("z/work/")] == []
+        assert [path for path in differing if not may_change(path, state, arguments)] == []
+    finally:
+        restore(home)
 
 
-@pytest.mark.parametrize("arguments", EXPLAIN[:4], ids=" ".join)
-@pytest.mark.parametrize("name", NAMES)
+def restore(home: Path) -> None:
+    """Remove what an example of the property has left."""
+    for path in (home / "z", home / "new.csv", *home.glob("victim-*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+    plant(home / "kept.csv")
+
+
+@pytest.mark.parametrize("name", RUN_FILES + OTHER_FILES)
 def test_a_foreign_file_with_the_name_of_a_runs_file_is_named_and_kept(
-    tmp_path: Path, name: str, arguments: list[str]
+    tmp_path: Path, name: str
 ) -> None:
     out = write_home(tmp_path)
     plant(out / name)
     before = tree(tmp_path)
-    result = run(tmp_path, arguments)
+    result = run(tmp_path, REFUSED)
     assert result.exit_code == USAGE
     assert f"saliency did not write {out / name}\n" in result.stderr
     assert tree(tmp_path) == before
@@ -188,15 +211,14 @@ SPECIAL: dict[str, Callable[[Path, Path], object]] = {
 @pytest.mark.parametrize(
     "name", ["index.html", "manifest.json", "records/part-00000.jsonl", "work/lock"]
 )
-@pytest.mark.parametrize("options", [["--overwrite"], ["--resume"], ["--shard", "1/2"]])
 def test_a_special_file_among_those_of_a_run_is_refused_without_reading_it(
-    tmp_path: Path, kind: str, name: str, options: list[str]
+    tmp_path: Path, kind: str, name: str
 ) -> None:
     out = write_home(tmp_path)
     finished(out)
     replace_by_special(out / name, kind)
     before = tree(tmp_path)
-    result = run(tmp_path, ["explain", BROKEN, "texts.jsonl", "--out", "z", *options])
+    result = run(tmp_path, REFUSED)
     assert result.exit_code == USAGE
     assert f"{out / name} ({kind})" in result.stderr
     assert tree(tmp_path) == before
@@ -214,18 +236,16 @@ def replace_by_special(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("name", ["manifest.json", "records/part-00000.jsonl"])
-@pytest.mark.parametrize("arguments", COMMANDS[-2:], ids=" ".join)
-def test_report_and_export_read_no_special_file(
-    tmp_path: Path, kind: str, name: str, arguments: list[str]
-) -> None:
+def test_report_and_export_read_no_special_file(tmp_path: Path, kind: str, name: str) -> None:
     out = write_home(tmp_path)
     finished(out)
     replace_by_special(out / name, kind)
     before = tree(tmp_path)
-    result = run(tmp_path, arguments)
-    assert result.exit_code == USAGE
-    assert f"{out / name} is {kind}" in result.stderr
-    assert tree(tmp_path) == before
+    for arguments in (REPORT[0], EXPORT[0]):
+        result = run(tmp_path, arguments)
+        assert result.exit_code == USAGE
+        assert f"{out / name} is {kind}" in result.stderr
+        assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize("base", [Path.mkdir, finished, finished_with_pages, with_lock])
@@ -299,7 +319,16 @@ def test_a_stream_replaces_an_unfinished_run_over_a_stream(shell: Shell) -> None
 def test_a_failed_start_keeps_an_empty_folder_that_was_there(tmp_path: Path, name: str) -> None:
     (write_home(tmp_path) / name).mkdir(parents=True)
     before = tree(tmp_path)
-    assert run(tmp_path, EXPLAIN[0]).exit_code == CHECKPOINT
+    assert run(tmp_path, REFUSED[:-1]).exit_code == CHECKPOINT
+    assert tree(tmp_path) == before
+
+
+def test_a_failed_start_removes_the_folders_above_that_it_made(
+    bert_folder: Path, tmp_path: Path
+) -> None:
+    shell = Shell.beside(bert_folder, tmp_path)
+    before = tree(tmp_path)
+    shell.refused(USAGE, "--target", "nope", out=tmp_path / "new" / "deep" / "out")
     assert tree(tmp_path) == before
 
 

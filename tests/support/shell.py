@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from saliency_cli.cli.app import app
 
-DONE, USAGE, CHECKPOINT, OUTPUT = 0, 2, 3, 74
+DONE, USAGE, CHECKPOINT, QUARANTINED, OUTPUT = 0, 2, 3, 4, 74
 
 
 @dataclass(frozen=True, slots=True)
