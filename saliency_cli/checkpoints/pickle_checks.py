@@ -86,7 +86,8 @@ def _check_pickle(stream: BinaryIO, path: Path) -> None:
         if opcode.name == "MARK":
             marks.append(len(stack))
         elif opcode.name.endswith(("PUT", "MEMOIZE")):
-            memo[argument] = stack[-1]
+            # MEMOIZE has no argument: it takes the next number.
+            memo[len(memo) if argument is None else argument] = stack[-1]
         elif opcode.name.endswith("GET"):
             stack.append(memo[argument])
         else:
