@@ -77,6 +77,7 @@ def main() -> None:
         accuracies.append(compare(name, runs, references))
     figures = {
         "dtype": options.dtype,
+        "propagation": options.propagation,
         "reduction": options.reduction,
         "texts": len(rows),
         "settings": [
@@ -94,7 +95,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, default=SAMPLE / "model.pt", metavar="PATH")
     parser.add_argument("--texts", default=str(SAMPLE / "texts.jsonl"), metavar="PATH")
     parser.add_argument("--limit", type=int, default=48, metavar="N", help="texts (%(default)s)")
-    parser.add_argument("--reduction", default="l2", help="l2 or dot (%(default)s)")
+    parser.add_argument("--reduction", default="dot", help="l2 or dot (%(default)s)")
+    parser.add_argument("--propagation", default="conservative", help="or standard (%(default)s)")
     parser.add_argument(
         "--dtype", default="auto", help="the reference run is float32 (%(default)s)"
     )
@@ -138,7 +140,7 @@ def request_of(options: argparse.Namespace, *, dtype: DtypeName) -> Request:
         model=ModelChoice(options.model),
         texts=TextsChoice(options.texts),
         compute=Compute(dtype=dtype),
-        maths=Maths(reduction=options.reduction),
+        maths=Maths(reduction=options.reduction, propagation=options.propagation),
         output=OutputChoice(Path()),
     )
 

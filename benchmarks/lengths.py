@@ -183,7 +183,7 @@ def load(options: argparse.Namespace, path: Path) -> Engine:
         model=ModelChoice(path),
         texts=TextsChoice("-"),
         compute=Compute(device="cpu", dtype=options.dtype, batch_tokens=options.batch_tokens),
-        maths=Maths(method),
+        maths=Maths(method, "l2", "standard"),
         output=OutputChoice(Path()),
     )
     engine = build_engine(request)

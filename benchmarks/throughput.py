@@ -32,7 +32,7 @@ from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import Compute, DtypeName, ModelChoice, OutputChoice
 
-ARTICLE = Maths(reduction="sum", objective="loss")
+ARTICLE = Maths(reduction="sum", propagation="standard", objective="loss")
 """What the article's loop computes."""
 
 
@@ -48,7 +48,7 @@ def main() -> None:
 def benchmark(options: argparse.Namespace) -> None:
     """Load the model, find Captum's best batch, time the contenders, and print the results."""
     method = SmoothGrad(samples=options.samples, antithetic=False, noise=NOISE)
-    engine = load(options, Maths(method))
+    engine = load(options, Maths(method, "l2", "standard"))
     workload, lengths = read_texts(options, engine)
     shape = fastest_shape(
         lambda shape: CaptumTunnel(engine.classifier, options.samples, shape),

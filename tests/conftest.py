@@ -18,6 +18,7 @@ from playwright.sync_api import Browser
 from saliency_cli.checkpoints import load
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.settings import Compute, ModelChoice
+from tests.support.attribution import PLAIN
 from tests.support.chromium import Watched, launched_browser
 from tests.support.models import save_bert, save_gpt2
 from tests.support.paths import SAMPLE
@@ -67,17 +68,17 @@ def compute(request: pytest.FixtureRequest) -> Compute:
 
 @pytest.fixture(scope="session")
 def bert(bert_folder: Path, compute: Compute) -> Classifier:
-    return load(ModelChoice(bert_folder), compute)
+    return load(ModelChoice(bert_folder), compute, PLAIN)
 
 
 @pytest.fixture(scope="session")
 def gpt2(gpt2_folder: Path, compute: Compute) -> Classifier:
-    return load(ModelChoice(gpt2_folder), compute)
+    return load(ModelChoice(gpt2_folder), compute, PLAIN)
 
 
 @pytest.fixture(scope="session")
 def sample(compute: Compute) -> Classifier:
-    return load(ModelChoice(SAMPLE / "model.pt"), compute)
+    return load(ModelChoice(SAMPLE / "model.pt"), compute, PLAIN)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,14 @@ from saliency_cli.attribution.methods import METHODS
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import ObjectiveName, Option, PresetName, ReductionName, TargetChoice
+from saliency_cli.settings import (
+    ObjectiveName,
+    Option,
+    PresetName,
+    PropagationName,
+    ReductionName,
+    TargetChoice,
+)
 
 
 def _default_reductions() -> str:
@@ -36,6 +43,15 @@ class MathsChoice:
             default=f"the method's own: {_default_reductions()}",
         ),
     ] = None
+    propagation: Annotated[
+        PropagationName | None,
+        Option(
+            "How backward passes run: conservative, so that relevance is neither lost nor added on "
+            "its way through normalisations, attention and activations; standard, plain autograd.",
+            more="([the maths](maths.md#conservative-propagation))",
+            default="`conservative`, for methods with backward passes",
+        ),
+    ] = None
     preset: Annotated[
         PresetName | None,
         Option(
@@ -55,12 +71,15 @@ class Maths:
         method: The method with its parameters.
         reduction: A key of `attribution.reduction.REDUCTIONS`; None for a method without
             reductions.
+        propagation: How backward passes run; None for a method without. A classifier may have an
+            operation without a rule: `Classifier.propagation` is what its passes follow.
         objective: A key of `model.passes.OBJECTIVES`: what F is.
         target: Which label F is about.
     """
 
     method: Method = SmoothGrad()
-    reduction: ReductionName | None = "l2"
+    reduction: ReductionName | None = "dot"
+    propagation: PropagationName | None = "conservative"
     objective: ObjectiveName = "logit"
     target: TargetChoice = TargetChoice()
 
@@ -81,3 +100,21 @@ def choose_reduction(method: Method, given: ReductionName | None) -> ReductionNa
             "leave out --reduction",
         )
     return given or method.default_reduction
+
+
+def choose_propagation(method: Method, given: PropagationName | None) -> PropagationName | None:
+    """Return the propagation that was given, or the method's own.
+
+    Args:
+        method: The method.
+        given: The value of `--propagation`, or None.
+
+    Raises:
+        UsageError: A propagation was given, and the method has no backward passes.
+    """
+    if given is not None and method.default_propagation is None:
+        raise UsageError(
+            f"--method {method.name} has no --propagation: it has no backward passes",
+            "leave out --propagation",
+        )
+    return given or method.default_propagation

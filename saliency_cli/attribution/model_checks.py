@@ -132,14 +132,19 @@ def embedding_width(classifier: Classifier) -> int:
     return clean.embedding.shape[-1]
 
 
-def plain_scores(classifier: Classifier) -> list[Tensor]:
-    """Return the `l2` scores [L] of a few plain texts, each from the mean of some passes.
+def plain_scores(classifier: Classifier, maths: Maths) -> list[Tensor]:
+    """Return the scores [L] of a few plain texts, each from SmoothGrad's mean over some passes.
 
     Between two number formats they differ by what the format does to all passes alike. What it does
     to each pass by itself makes draws differ, and is in their standard errors already.
+
+    Args:
+        classifier: The model.
+        maths: Its reduction is used.
     """
+    apply = REDUCTIONS[maths.reduction or "l2"].apply
     return [
-        normalised(REDUCTIONS["l2"].apply(_mean_gradient(classifier, clean), clean.embedding))
+        normalised(apply(_mean_gradient(classifier, clean), clean.embedding))
         for encoding in _encodings(classifier, (*TEXTS, *EXTRA_TEXTS))
         for clean in clean_passes(classifier, [encoding])
     ]

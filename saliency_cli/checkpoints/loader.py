@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers.utils import logging
 
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import (
     check_forward,
     count_logits,
@@ -21,6 +22,7 @@ from saliency_cli.attribution.model_checks import (
     has_deterministic_kernels,
     with_layer,
 )
+from saliency_cli.attribution.propagation_check import with_propagation
 from saliency_cli.checkpoints.build import BuiltModel, attention_implementation, build_model
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.contents import CheckpointFiles
@@ -47,6 +49,9 @@ from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute, ModelChoice
 
+DEFAULTS = Maths()
+"""What is computed unless options say otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedCheckpoint:
@@ -72,26 +77,30 @@ class _Paths:
     tokenizer: Path
 
 
-def load(choice: ModelChoice, compute: Compute) -> Classifier:
+def load(choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS) -> Classifier:
     """Return the classifier of a checkpoint, ready to run.
 
     Args:
         choice: Which files to load, and how.
         compute: Device, number format, attention and lengths.
+        maths: What will be computed: it decides the propagation and the error of the format.
 
     Raises:
         UsageError: A path does not exist, or an option does not fit the model.
         CheckpointError: The files are refused, or do not fit together.
     """
-    return load_checkpoint(choice, compute).classifier
+    return load_checkpoint(choice, compute, maths).classifier
 
 
-def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
+def load_checkpoint(
+    choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS
+) -> LoadedCheckpoint:
     """Return the classifier of a checkpoint, and facts about its files.
 
     Args:
         choice: Which files to load, and how.
         compute: Device, number format, attention and lengths.
+        maths: What will be computed: it decides the propagation and the error of the format.
 
     Raises:
         UsageError: A path does not exist, or an option does not fit the model.
@@ -121,7 +130,8 @@ def load_checkpoint(choice: ModelChoice, compute: Compute) -> LoadedCheckpoint:
     classifier = check_forward(
         _at_embeddings_block(classifier) if choice.embeddings_block else classifier
     )
-    classifier = apply_precision(classifier, compute)
+    classifier = with_propagation(classifier, maths.propagation)
+    classifier = apply_precision(classifier, compute, maths)
     # Last, since a module may import more of its code in its first passes.
     files = {
         "model": [*model_files, *code.hashed_files(built.module)],

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import embedding_width, plain_scores
 from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints.build import attention_implementation
@@ -17,7 +18,7 @@ from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 
 
-def apply_precision(classifier: Classifier, compute: Compute) -> Classifier:
+def apply_precision(classifier: Classifier, compute: Compute, maths: Maths) -> Classifier:
     """Return a float32 classifier in the number format and with the attention that it will use.
 
     In another format than float32 the scores change. That dtype error becomes part of every score's
@@ -27,6 +28,7 @@ def apply_precision(classifier: Classifier, compute: Compute) -> Classifier:
     Args:
         classifier: The classifier in float32.
         compute: The user's options.
+        maths: What will be computed; its scores are compared.
 
     Raises:
         UsageError: The model has no such attention.
@@ -34,14 +36,14 @@ def apply_precision(classifier: Classifier, compute: Compute) -> Classifier:
     dtype = _choose_dtype(classifier, compute)
     if dtype == classifier.dtype:
         return _with_attention(classifier, compute)
-    in_float32 = plain_scores(classifier) if compute.dtype_error is None else []
+    in_float32 = plain_scores(classifier, maths) if compute.dtype_error is None else []
     backend = choose_matmul_backend(classifier.device, dtype)
     module = classifier.module.to(dtype)
     classifier = replace(classifier, module=module, dtype=dtype, matmul_backend=backend)
     classifier = _with_attention(classifier, compute)
     dtype_error = compute.dtype_error
     if dtype_error is None:
-        dtype_error = _relative_change(plain_scores(classifier), in_float32)
+        dtype_error = _relative_change(plain_scores(classifier, maths), in_float32)
     return replace(classifier, dtype_error=dtype_error)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from saliency_cli.attribution.maths import Maths, MathsChoice, choose_reduction
+from saliency_cli.attribution.maths import Maths, MathsChoice, choose_propagation, choose_reduction
 from saliency_cli.attribution.methods import build_method
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
@@ -20,7 +20,7 @@ def allennlp(*, seed: int = 0) -> Maths:
     embedding range, |sum| over the dimensions.
     """
     method = SmoothGrad(samples=10, antithetic=False, noise=0.01, seed=seed)
-    return Maths(method=method, reduction="sum", objective="loss")
+    return Maths(method=method, reduction="sum", propagation="standard", objective="loss")
 
 
 PRESETS: dict[PresetName, Callable[..., Maths]] = {"allennlp": allennlp}
@@ -41,7 +41,12 @@ def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[
     if choice.preset is not None:
         return replace(_preset_maths(choice.preset, choice, parameters), target=target)
     method = build_method(choice.method, parameters)
-    return Maths(method, choose_reduction(method, choice.reduction), "logit", target)
+    return Maths(
+        method,
+        reduction=choose_reduction(method, choice.reduction),
+        propagation=choose_propagation(method, choice.propagation),
+        target=target,
+    )
 
 
 def _preset_maths(preset: PresetName, choice: MathsChoice, parameters: Mapping[str, Any]) -> Maths:
@@ -49,8 +54,9 @@ def _preset_maths(preset: PresetName, choice: MathsChoice, parameters: Mapping[s
     given = {name: value for name, value in parameters.items() if value is not None}
     seed = given.pop("seed", 0)
     maths = PRESETS[preset](seed=seed)
-    if choice.reduction is not None:
-        given["reduction"] = choice.reduction
+    for name in ("reduction", "propagation"):
+        if getattr(choice, name) is not None:
+            given[name] = getattr(choice, name)
     if choice.method != maths.method.name:
         given["method"] = choice.method
     for name in given:

@@ -19,7 +19,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
-from saliency_cli.safe_text import encodable, excerpt
+from saliency_cli.safe_text import encodable, excerpt, listed
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
@@ -47,7 +47,7 @@ def run(request: Request, console: Console) -> Summary:
             run_shards = stack.enter_context(executor)
         context, lock = stack.enter_context(start_run(request, console))
         for warning in (
-            *_nondeterministic(context.engine.classifier),
+            *_limitations(context.engine.classifier),
             *_misfit_workers(request.execution, context),
         ):
             console.warn(warning)
@@ -71,8 +71,13 @@ def run(request: Request, console: Console) -> Summary:
     return summary
 
 
-def _nondeterministic(classifier: Classifier) -> Iterator[str]:
-    """Yield a warning if the same command may give other numbers, and say why."""
+def _limitations(classifier: Classifier) -> Iterator[str]:
+    """Yield a warning for each thing that the model does not allow, and say why."""
+    if classifier.without_rule:
+        yield (
+            f"conservative propagation has no rule for {listed(classifier.without_rule)}, which "
+            "this model has; plain gradients are taken instead (--propagation standard)"
+        )
     if not classifier.repeats:
         yield (
             "two passes of the model over one text differ, so no score or prediction repeats; "
@@ -139,7 +144,7 @@ def answer(question: Question, console: Console) -> Record:
             raise UsageError(f"{name} is no text: {excerpt(text)} cannot be written as UTF-8")
     with console.waiting("loading the model"):
         engine = build_engine(question)
-    for warning in _nondeterministic(engine.classifier):
+    for warning in _limitations(engine.classifier):
         console.warn(warning)
     row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
     with console.waiting("explaining"):

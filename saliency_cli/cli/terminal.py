@@ -94,7 +94,7 @@ def _shaded_text(words: Iterable[Piece], *, colour: bool) -> Text:
     """Return the words with the style of their shade, or with a mark of it behind them."""
     text = Text()
     for word in words:
-        name = shade(word.score)
+        name = shade(word.score, word.error)
         escaped = visible(word.text, keep="\n\t")
         if word.special and text.plain and not text.plain[-1].isspace():
             text.append(" ")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from saliency_cli.settings import HeadName, MatmulBackend
+from saliency_cli.settings import HeadName, MatmulBackend, PropagationName
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,12 @@ class Classifier:
         dtype: The number format in which `module` runs.
         attention: The name of the attention implementation, as transformers has it.
         matmul_backend: The library that multiplies float32 matrices: see `matmul`.
+        propagation: How backward passes run: by the rules of `model.conservative`, or as autograd
+            has it.
         padding_blind: Whether padding beside a text leaves the text's logits unchanged.
         hashes: SHA-256 of the model's and of the tokenizer's files, by file name.
+        without_rule: Operations of the model for which conservative propagation has no rule; where
+            there are any, propagation is standard.
         tokens_first: Whether the embedding layer returns [L, B, H] instead of [B, L, H].
         dtype_error: How much `dtype` changes scores, as a share of their size; 0 for float32.
         repeats: Whether two passes over one text have the same logits: not with dropout left on.
@@ -53,6 +57,8 @@ class Classifier:
     matmul_backend: MatmulBackend
     padding_blind: bool
     hashes: dict[str, dict[str, str]]
+    propagation: PropagationName = "standard"
+    without_rule: tuple[str, ...] = ()
     tokens_first: bool = False
     dtype_error: float = 0.0
     repeats: bool = True

@@ -4,7 +4,7 @@ Shapes: B texts or passes in the batch, L tokens of the longest, H embedding dim
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
 
@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.conservative import conservative_propagation
 from saliency_cli.model.devices import to_device
 from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
 from saliency_cli.model.heads import Target, decisions, logit_weights
@@ -136,6 +137,17 @@ def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
     return torch.arange(int(lengths.max())) < lengths[:, None]
 
 
+def differentiable_logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
+    """Return the logits [B, C] of a batch of texts with the graph of a backward pass.
+
+    Args:
+        classifier: The model.
+        encodings: The texts' tokens.
+    """
+    with torch.enable_grad(), _hook_classifier(classifier):
+        return _logits(classifier, encodings)
+
+
 def gradient_passes(
     classifier: Classifier,
     requests: Sequence[PassRequest],
@@ -222,7 +234,7 @@ def _logits(
     for name, tensor in inputs.items():
         rows = tensor if repeats is None else _repeated(tensor, repeats)
         inputs[name] = to_device(rows, classifier.device)
-    with use_matmul_backend(classifier.matmul_backend):
+    with use_matmul_backend(classifier.matmul_backend), _propagation(classifier):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
     logits, texts = read_logits(output).float(), len(inputs["input_ids"])
     # A head of one output is often squeezed, and with one text the batch dimension is lost, too.
@@ -230,6 +242,13 @@ def _logits(
     if len(logits) != texts:
         raise ValueError(f"the model gives {len(logits)} rows of logits for {texts} texts")
     return logits
+
+
+def _propagation(classifier: Classifier) -> AbstractContextManager[None]:
+    """Return the context that gives the operations of a pass their backward passes."""
+    if classifier.propagation == "standard" or not torch.is_grad_enabled():
+        return nullcontext()
+    return conservative_propagation(classifier.module)
 
 
 def check_width(logits: Tensor, *, labels: int) -> None:

@@ -112,6 +112,7 @@ _SETTINGS: dict[str, Any] = {
         "head": "single-label",
         "labels": list(LABELS),
         "max_length": 128,
+        "operations_without_rule": [],
         "padding_blind": True,
         "parameters": 942210,
     },
@@ -121,6 +122,7 @@ _SETTINGS: dict[str, Any] = {
     "dtype": "float32",
     "threads": 1,
     "attention": "sdpa",
+    "propagation": "conservative",
     "matmul_backend": "torch",
     "instruction_set": {
         "architecture": "x86_64",
@@ -140,6 +142,7 @@ _SETTINGS: dict[str, Any] = {
 _OPTIONS: dict[str, Any] = {
     "method": "smoothgrad",
     "reduction": "l2",
+    "propagation": "conservative",
     "noise": 0.01,
     "samples": 16,
     "antithetic": True,

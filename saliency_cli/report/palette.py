@@ -22,10 +22,22 @@ class Shade:
     label: str
 
 
-def shade(score: float) -> str:
-    """Return the CSS class of a score: `s0` to `s6`, or `n1` to `n6` if it is negative."""
-    level = bisect_right(BOUNDS, abs(score))
+def shade(score: float, error: float | None = None) -> str:
+    """Return the CSS class of a score: `s0` to `s6`, or `n1` to `n6` if it is negative.
+
+    A score within its error has no shade: its sign, or whether there is anything, is undecided.
+
+    Args:
+        score: The share of the text's saliency, -1 to 1.
+        error: Its standard error, or None.
+    """
+    level = 0 if is_undecided(score, error) else bisect_right(BOUNDS, abs(score))
     return f"{'n' if score < 0 and level else 's'}{level}"
+
+
+def is_undecided(score: float, error: float | None) -> bool:
+    """Whether a score is not larger than its error."""
+    return bool(error) and abs(score) <= (error or 0)
 
 
 def heat(share: float) -> int:

@@ -12,7 +12,7 @@ from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, piec
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import NOTHING_OMITTED, Omitted, bounded
 from saliency_cli.report.number_format import score_text, visible_text
-from saliency_cli.report.palette import shade
+from saliency_cli.report.palette import is_undecided, shade
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import visible
 
@@ -174,19 +174,25 @@ def _span(word: list[Piece]) -> Span:
 def _word_span(word: list[Piece]) -> Span:
     """Return the span of a word with several tokens: the sum of their scores, and their spans."""
     whole = merge_pieces(word)
-    note = f"{score_text(whole.score, whole.error)}, {len(whole.tokens)} tokens"
-    return Span("", f"w {shade(whole.score)}", note, tuple(map(_piece_span, word)))
+    note = f"{_note(whole)}, {len(whole.tokens)} tokens"
+    return Span("", f"w {shade(whole.score, whole.error)}", note, tuple(map(_piece_span, word)))
 
 
 def _piece_span(piece: Piece) -> Span:
     if not piece.tokens:
         return _unread_span(piece.text, cut=piece.cut)
     text = piece.text if piece.text.isprintable() else visible_text(piece.text)
-    note = score_text(piece.score, piece.error)
+    note = _note(piece)
     if len(piece.tokens) > 1:
         note = f"{note}, {len(piece.tokens)} tokens"
-    css = f"t {shade(piece.score)}"
+    css = f"t {shade(piece.score, piece.error)}"
     return Span(text, f"{css} special" if piece.special else css, note)
+
+
+def _note(piece: Piece) -> str:
+    """Return the tooltip: the score, and whether it is within its error."""
+    note = score_text(piece.score, piece.error)
+    return f"{note}, undecided" if is_undecided(piece.score, piece.error) else note
 
 
 @lru_cache(maxsize=1024)

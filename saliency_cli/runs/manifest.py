@@ -35,7 +35,7 @@ KeyPath: TypeAlias = tuple[str, ...]
 """The keys that lead to a value of the manifest."""
 _RECORDED = (Effect.NUMBERS, Effect.PAGES)
 _PAGE_OPTIONS = {each.name for each in settings_of(Request) if each.option.effect is Effect.PAGES}
-_OPTIONS_AT_TOP = ("seed", "device", "dtype", "attention", "batch_tokens")
+_OPTIONS_AT_TOP = ("seed", "device", "dtype", "attention", "batch_tokens", "propagation")
 """Keys of the manifest's top level that are named like the option that decides them."""
 
 
@@ -61,6 +61,7 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "dtype": str(classifier.dtype).removeprefix("torch."),
         "threads": torch.get_num_threads(),
         "attention": classifier.attention,
+        "propagation": classifier.propagation if request.maths.propagation else None,
         "matmul_backend": classifier.matmul_backend,
         "instruction_set": instruction_set(classifier.device),
         "deterministic": classifier.deterministic,
@@ -280,5 +281,6 @@ def _model(request: Request, classifier: Classifier) -> dict[str, Any]:
         "labels": list(classifier.labels),
         "max_length": classifier.max_length,
         "padding_blind": classifier.padding_blind,
+        "operations_without_rule": list(classifier.without_rule),
         "parameters": sum(weight.numel() for weight in classifier.module.parameters()),
     }

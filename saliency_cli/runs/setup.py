@@ -144,7 +144,8 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         CheckpointError: The model or its tokenizer is refused.
         UsageError: An option does not fit the model.
     """
-    classifier, maths = load(request.model, request.compute), request.maths
+    maths = request.maths
+    classifier = load(request.model, request.compute, maths)
     check_targets(
         maths.target, objective=maths.objective, labels=classifier.labels, head=classifier.head
     )

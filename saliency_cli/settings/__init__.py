@@ -17,6 +17,7 @@ from saliency_cli.settings.names import (
     MatmulBackend,
     ObjectiveName,
     PresetName,
+    PropagationName,
     ReductionName,
 )
 from saliency_cli.settings.option import Effect, Option, Setting, settings_of
@@ -46,6 +47,7 @@ __all__ = [
     "OutputChoice",
     "PageChoice",
     "PresetName",
+    "PropagationName",
     "ReductionName",
     "Setting",
     "ShardSelection",

@@ -11,16 +11,22 @@ from torch import Tensor, nn
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import check_reduction, embeddings_block, with_layer
+from saliency_cli.attribution.propagation_check import with_propagation
 from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import PassRequest, clean_passes, gradient_passes
+from saliency_cli.model.passes import (
+    PassRequest,
+    clean_passes,
+    differentiable_logits,
+    gradient_passes,
+)
 from saliency_cli.model.tokenization import encode
-from saliency_cli.settings import Compute, ModelChoice
+from saliency_cli.settings import Compute, ModelChoice, PropagationName
 from tests.attribution.test_methods import PathMethod
 from tests.support.architectures import ARCHITECTURES, save_architecture
-from tests.support.attribution import engine, scored
+from tests.support.attribution import PLAIN, engine, scored
 from tests.support.models import TEXTS
 from tests.support.paths import ROOT
 
@@ -39,7 +45,7 @@ def load_model(tmp_path_factory: pytest.TempPathFactory, compute: Compute) -> Lo
     def get(name: str) -> Classifier:
         if name not in cache:
             folder = save_architecture(name, tmp_path_factory.mktemp("architecture"))
-            cache[name] = load(ModelChoice(folder), compute)
+            cache[name] = load(ModelChoice(folder), compute, PLAIN)
             assert cache[name].deterministic
         return cache[name]
 
@@ -53,21 +59,31 @@ def assert_same(actual: list[Tensor], expected: list[Tensor], bound: float = 1e-
         assert (one - other).abs().max() <= bound * other.abs().max()
 
 
-@pytest.mark.parametrize("reduction", ["l2", "dot"])
+@pytest.mark.parametrize(
+    ("reduction", "propagation"),
+    [("l2", "standard"), ("dot", "standard"), ("dot", "conservative")],
+)
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - {"T5, ReLU"}))
 def test_a_rows_scores_do_not_depend_on_other_rows(
-    monkeypatch: pytest.MonkeyPatch, load_model: LoadByName, name: str, reduction: str
+    monkeypatch: pytest.MonkeyPatch,
+    load_model: LoadByName,
+    name: str,
+    reduction: str,
+    propagation: PropagationName,
 ) -> None:
     classifier = load_model(name)
-    if reduction == "dot" and name in NORM_AFTER_EMBEDDING:
+    if (reduction, propagation) == ("dot", "standard") and name in NORM_AFTER_EMBEDDING:
         classifier = with_layer(classifier, str(embeddings_block(classifier)))
-    assert_independent_of_batch(monkeypatch, classifier, reduction)
+    assert_independent_of_batch(monkeypatch, classifier, reduction, propagation)
 
 
 def assert_independent_of_batch(
-    monkeypatch: pytest.MonkeyPatch, classifier: Classifier, reduction: str
+    monkeypatch: pytest.MonkeyPatch,
+    classifier: Classifier,
+    reduction: str,
+    propagation: PropagationName = "standard",
 ) -> None:
-    options: dict[str, Any] = {"samples": 4, "reduction": reduction}
+    options: dict[str, Any] = {"samples": 4, "reduction": reduction, "propagation": propagation}
     alone = [scored(engine(classifier, **options), [text])[0] for text in TEXTS]
     for side in ("left", "right"):
         monkeypatch.setattr(classifier.tokenizer, "padding_side", side)
@@ -206,6 +222,17 @@ def test_dot_is_refused_if_a_norm_follows_the_embedding(load_model: LoadByName, 
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - NORM_AFTER_EMBEDDING))
 def test_dot_is_allowed_for_other_architectures(load_model: LoadByName, name: str) -> None:
     check_reduction(load_model(name), Maths(reduction="dot"))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_conservative_propagation_has_its_rules(load_model: LoadByName, name: str) -> None:
+    classifier = load_model(name)
+    ruled = with_propagation(classifier, "conservative")
+    assert (ruled.propagation, ruled.without_rule) == ("conservative", ())
+    encodings = encode(classifier.tokenizer, TEXTS[3:4], max_length=classifier.max_length)
+    plain, conservative = (differentiable_logits(each, encodings) for each in (classifier, ruled))
+    assert torch.equal(plain, conservative)
+    check_reduction(ruled, Maths(reduction="dot"))
 
 
 @pytest.mark.parametrize("name", ["GPT-2, no padding", "Llama", "GPT-2, padding of the tokenizer"])

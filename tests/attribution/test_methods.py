@@ -55,9 +55,15 @@ class PathMethod(GradientMethod):
         return along[:, None, None] * (batch.embeddings() - batch.baselines())
 
 
-def record(classifier: Classifier, method: Method, text: str = TEXTS[3]) -> Record:
-    """Explain one text with the method's own reduction."""
-    reduction = choose_reduction(method, None)
+def record(
+    classifier: Classifier,
+    method: Method,
+    text: str = TEXTS[3],
+    *,
+    reduction: ReductionName | None = None,
+) -> Record:
+    """Explain one text with a reduction, by default the method's own."""
+    reduction = choose_reduction(method, reduction)
     run = engine(classifier, method=method, reduction=reduction)
     (outcome,) = explain([Row(0, 1, None, text)], run)
     assert isinstance(outcome, Explanation), outcome
@@ -76,7 +82,9 @@ def test_the_gradient_is_captums_saliency(bert: Classifier, text: str) -> None:
     target = int(bert.module(input_ids=ids, **inputs).logits.argmax())
     found = Saliency(forward).attribute(embeddings(bert, ids), target=target, abs=False)[0]
     expected = found.norm(dim=-1).double()
-    scores = torch.tensor(record(bert, Gradient(), text)["scores"], dtype=torch.float64)
+    scores = torch.tensor(
+        record(bert, Gradient(), text, reduction="l2")["scores"], dtype=torch.float64
+    )
     assert (scores - expected / expected.sum()).abs().max() < 1e-5 * float(scores.max())
 
 

@@ -292,7 +292,7 @@ def article(classifier: Classifier, text: str, shifts: Tensor) -> Tensor:
 def test_the_preset_is_the_articles_loop(
     bert_folder: Path, bert: Classifier, compute: Compute, text: str
 ) -> None:
-    at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute)
+    at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute, allennlp())
     assert at_block.embedding_name == "bert.embeddings"
     run = Engine(at_block, allennlp(), Budget(1024))
     clean: CleanPass = accumulated(run, text).clean
@@ -328,7 +328,8 @@ def test_the_read_ahead_changes_nothing(bert: Classifier) -> None:
 def test_maths_defaults_are_the_documented_ones() -> None:
     assert Maths() == Maths(
         method=SmoothGrad(samples="auto", antithetic=True, noise=0.01, seed=0),
-        reduction="l2",
+        reduction="dot",
+        propagation="conservative",
         objective="logit",
     )
 

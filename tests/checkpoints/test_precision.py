@@ -15,7 +15,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH
 from saliency_cli.records import Attribution, Explanation, Row
 from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
-from tests.support.attribution import engine
+from tests.support.attribution import PLAIN, engine
 from tests.support.models import TEXTS, save_bert, wordpiece
 
 
@@ -76,7 +76,8 @@ def test_an_attention_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
 
 
 def attributions(folder: Path, dtype: DtypeName, samples: int) -> list[Attribution]:
-    run = engine(load(ModelChoice(folder), Compute(device="cpu", dtype=dtype)), samples=samples)
+    classifier = load(ModelChoice(folder), Compute(device="cpu", dtype=dtype), PLAIN)
+    run = engine(classifier, samples=samples)
     rows = [Row(ordinal, ordinal + 1, None, text) for ordinal, text in enumerate(TEXTS)]
     return [each.attribution for each in explain(rows, run) if isinstance(each, Explanation)]
 
@@ -102,9 +103,9 @@ def test_the_dtype_error_does_not_include_the_rounding_of_single_passes(
 ) -> None:
     """Rounding of single passes makes draws differ, so their standard error already has it."""
     folder, half = save_bert(tmp_path), Compute(device="cpu", dtype="bfloat16")
-    dtype_error = load(ModelChoice(folder), half).dtype_error
+    dtype_error = load(ModelChoice(folder), half, PLAIN).dtype_error
     monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED_DRAWS", 1)
-    assert dtype_error < load(ModelChoice(folder), half).dtype_error
+    assert dtype_error < load(ModelChoice(folder), half, PLAIN).dtype_error
     pairs = zip(
         attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True
     )

@@ -1,6 +1,7 @@
 """An engine over a loaded classifier, and the scores that it gives."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,12 +17,19 @@ from saliency_cli.model.heads import Target
 from saliency_cli.model.passes import CleanPass, PassRequest
 from saliency_cli.records import Explanation, Row
 
+PLAIN = Maths(reduction="l2", propagation="standard")
+"""Maths of plain gradients, which other people's code computes, too."""
+
 
 def engine(classifier: Classifier, *, tokens: int = 1024, **maths: Any) -> Engine:  # noqa: ANN401
-    """Return an engine; what is not a field of Maths is one of SmoothGrad."""
+    """Return an engine of plain gradients and `l2` unless `maths` has others.
+
+    What is not a field of Maths is one of SmoothGrad.
+    """
     parameters = {k: v for k, v in maths.items() if k in SmoothGrad.__slots__}
     rest = {k: v for k, v in maths.items() if k not in parameters}
-    chosen = Maths(**{"method": SmoothGrad(**parameters), **rest})
+    chosen = replace(PLAIN, **{"method": SmoothGrad(**parameters), **rest})
+    classifier = replace(classifier, propagation=chosen.propagation or "standard")
     return Engine(classifier, chosen, Budget(tokens, equal_lengths=not classifier.padding_blind))
 
 

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
-from saliency_cli.settings import BaselineName, ObjectiveName, ReductionName
+from saliency_cli.settings import BaselineName, ObjectiveName, PropagationName, ReductionName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,8 @@ class Method(ABC):
         needs: The kind of pass that a draw takes.
         default_reduction: How the results become one number a token unless `--reduction` is given;
             None for a method whose results are one number a token already.
+        default_propagation: How backward passes run unless `--propagation` is given; None for a
+            method without backward passes.
         is_signed: Whether scores of a method without reductions have a sign. With a reduction, that
             decides (`attribution.reduction`).
     """
@@ -55,6 +57,7 @@ class Method(ABC):
     title: ClassVar[str]
     needs: ClassVar[Needs]
     default_reduction: ClassVar[ReductionName | None] = None
+    default_propagation: ClassVar[PropagationName | None] = None
     is_signed: ClassVar[bool] = False
 
     @property

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
-from saliency_cli.settings import ReductionName
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +12,6 @@ class Gradient(GradientMethod):
 
     name: ClassVar[str] = "gradient"
     title: ClassVar[str] = "the gradient"
-    default_reduction: ClassVar[ReductionName] = "l2"
 
     def total_draws(self, made: int, *, converged: bool) -> int:  # noqa: ARG002
         """Return 1: a single pass at the clean embeddings.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from saliency_cli.attribution.methods.base import Method, Needs
-from saliency_cli.settings import ObjectiveName
+from saliency_cli.settings import ObjectiveName, PropagationName, ReductionName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +16,8 @@ class GradientMethod(Method):
     """A method whose result is the mean of ∂F/∂E at the points E + z, one z for each draw."""
 
     needs: ClassVar[Needs] = Needs.GRADIENT_PASSES
+    default_reduction: ClassVar[ReductionName] = "dot"
+    default_propagation: ClassVar[PropagationName] = "conservative"
 
     def displacements(self, batch: "DrawBatch") -> "Tensor | None":  # noqa: ARG002
         """Return z [D, L, H] for the draws of a batch, or None where every z is zero.

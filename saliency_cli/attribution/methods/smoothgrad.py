@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
 from saliency_cli.attribution.methods.parameters import Samples, Seed, check_samples
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import Option, ReductionName
+from saliency_cli.settings import Option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,6 @@ class SmoothGrad(GradientMethod):
 
     name: ClassVar[str] = "smoothgrad"
     title: ClassVar[str] = "SmoothGrad"
-    default_reduction: ClassVar[ReductionName] = "l2"
 
     samples: Samples = "auto"
     tolerance: Annotated[
@@ -38,7 +37,7 @@ class SmoothGrad(GradientMethod):
             "Largest error at which --samples auto stops, as a share of the text's largest score.",
             metavar="SHARE",
         ),
-    ] = 0.02
+    ] = 0.03
     antithetic: Annotated[
         bool,
         Option("Draw noise in pairs ε and −ε, or independently.", default="pairs"),
