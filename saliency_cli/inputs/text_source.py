@@ -171,7 +171,7 @@ def _check_columns(columns: Sequence[str], *, choice: Columns, name: str) -> Non
         if column is None or column in columns:
             continue
         message = f"{visible(name)} has no column '{visible(column)}'"
-        separator = other_separator(columns)
+        separator = other_separator(columns, wanted=column)
         if separator is None:
             raise UsageError(message, "its columns are " + listed(columns, most=LISTED_COLUMNS))
         raise UsageError(

@@ -31,7 +31,7 @@ CHANGED_OPTIONS = {
     "--max-length": ["--max-length", "16"],
     "--dtype": ["--dtype", "bfloat16"],
     "--batch-tokens": ["--batch-tokens", "300"],
-    "--reduction": ["--reduction", "dot"],
+    "--reduction": ["--reduction", "l2"],
     "--shard-rows": ["--shard-rows", "50"],
     "--limit": ["--limit", "500"],
     "--text-column": ["--text-column", "id"],

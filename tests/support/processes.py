@@ -1,12 +1,15 @@
 """Information about other processes, read from Linux's /proc (see proc(5))."""
 
+from contextlib import suppress
 from pathlib import Path
 
 
 def children_of(pid: int, name: bytes) -> list[int]:
     """Return the child processes, oldest first, whose command line contains `name`."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    children = " ".join(path.read_text() for path in tasks).split()
+    children: list[str] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended since the folder was listed
+            children += path.read_text().split()
     return [int(child) for child in children if name in command_line(int(child))]
 
 

@@ -79,13 +79,16 @@ def parse_fields(row: LineGroup, header: Header) -> Parsed:
     return values, None
 
 
-def other_separator(columns: Sequence[str]) -> str | None:
+def other_separator(columns: Sequence[str], *, wanted: str) -> str | None:
     """Return the character that separates the cells of a header read as one cell, or None.
 
     Args:
         columns: The names that were read.
+        wanted: The column that was looked for: one of the cells.
     """
-    return next((each for each in ",;\t|" if len(columns) == 1 and each in columns[0]), None)
+    if len(columns) != 1:
+        return None
+    return next((each for each in ",;\t|" if wanted in columns[0].split(each)), None)
 
 
 def group_rows(lines: Iterator[LineGroup], *, delimiter: str) -> Iterator[LineGroup]:
