@@ -68,7 +68,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ModernBertConfig": {"local_attention": 16, "global_attn_every_n_layers": 2},
     "GPT2Config": {},
     "LlamaConfig": {},
-    "XLNetConfig": {"d_head": 16},
+    "XLNetConfig": {"d_head": 16, "max_position_embeddings": None},
     "T5Config": {"d_kv": 16, "decoder_start_token_id": 0, "feed_forward_proj": "gated-gelu"},
 }
 
@@ -152,7 +152,9 @@ def train(name: str, folder: Path, *, steps: int) -> float:
         steps: Batches of 32 texts.
     """
     tokenizer = build_tokenizer()
-    config = getattr(transformers, name)(**{**SIZES, "vocab_size": len(tokenizer), **CONFIGS[name]})
+    values = {**SIZES, "vocab_size": len(tokenizer), **CONFIGS[name]}
+    options = {option: value for option, value in values.items() if value is not None}
+    config = getattr(transformers, name)(**options)
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_config(config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)

@@ -39,4 +39,4 @@ def _operations_without_rule(classifier: Classifier) -> tuple[str, ...]:
         raise
     except Exception as error:  # noqa: BLE001 - the rules meet the user's own module
         return (error_text(error),)
-    return tuple(operations_without_rule(logits))
+    return tuple(operations_without_rule(classifier.module, logits))

@@ -140,16 +140,19 @@ def _replace_slope(_module: nn.Module, args: tuple[Any, ...], output: Tensor) ->
     return with_ratio_as_slope(args[0], output) if output.requires_grad else output
 
 
-def operations_without_rule(result: Tensor) -> list[str]:
+def operations_without_rule(module: nn.Module, result: Tensor) -> list[str]:
     """Return the names of operations that lose or add relevance, for want of a rule.
 
     These are normalisations, recurrent layers and functions whose backward pass is not torch's own
     (as fused attention of another package), which the rules cannot know.
 
     Args:
-        result: What a module computed under `conservative_propagation`, with its graph.
+        module: The module.
+        result: What it computed under `conservative_propagation`, with its graph.
     """
-    found, seen, waiting = set[str](), set[Any](), [result.grad_fn]
+    # A recurrent layer with frozen weights leaves no node of its own in the graph.
+    found = {type(each).__name__ for each in module.modules() if isinstance(each, nn.RNNBase)}
+    seen, waiting = set[Any](), [result.grad_fn]
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:
@@ -161,7 +164,7 @@ def operations_without_rule(result: Tensor) -> list[str]:
     return sorted(found)
 
 
-_UNKNOWN = ("LayerNorm", "GroupNorm", "RmsNorm", "RMSNorm", "Rnn", "Lstm", "Gru")
+_UNKNOWN = ("LayerNorm", "GroupNorm", "RmsNorm", "RMSNorm")
 
 
 def _is_known(node: Any) -> bool:  # noqa: ANN401

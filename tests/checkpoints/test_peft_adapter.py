@@ -75,6 +75,7 @@ def test_an_adapter_is_merged_into_its_base(
     with torch.no_grad():
         torch.testing.assert_close(classifier.module(**inputs).logits, adapted(**inputs).logits)
     assert scored(engine(classifier, samples=2), TEXTS)[0].sum() == pytest.approx(1)
+    assert (classifier.propagation, classifier.without_rule) == ("conservative", ())
     hashed = {"adapter_config.json", "adapter_model.safetensors", "config.json"}
     assert set(classifier.hashes["model"]) == hashed | {"model.safetensors"}
 

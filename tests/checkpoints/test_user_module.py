@@ -1,6 +1,7 @@
 """A user's own modules, built by `--arch` from source files as users write them."""
 
 import json
+import runpy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -182,6 +183,26 @@ def test_a_model_that_pools_padding_is_explained_in_batches_of_one_length(
     assert torch.equal(logits, expected)
 
 
+def test_an_operation_without_a_rule_is_named_and_gradients_are_plain(project: Project) -> None:
+    layer = "        self.layer = nn.GRU(8, 8, batch_first=True)\n"
+    recurrent = SMALL.replace("        self.head = ", f"{layer}        self.head = ")
+    embedded = "self.embedding(input_ids)"
+    source = project.write(recurrent.replace(f"({embedded} *", f"(self.layer({embedded})[0] *"))
+    torch.manual_seed(0)
+    torch.save(runpy.run_path(str(source))["Net"]().state_dict(), project.weights)
+    texts = project.home / "texts.jsonl"
+    texts.write_text(json.dumps({"text": TEXTS[0]}) + "\n")
+    out = project.home / "out"
+    options = ["--arch", f"{source}:Net", "--out", str(out), "--device", "cpu"]
+    result = CliRunner().invoke(app, ["explain", str(project.weights), str(texts), *options])
+    assert result.exit_code == 0, result.stderr
+    assert "conservative propagation has no rule for " in " ".join(result.stderr.split())
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["model"]["operations_without_rule"] == ["GRU"]
+    assert manifest["propagation"] == "standard"
+    assert manifest["options"]["propagation"] == "conservative"
+
+
 def test_a_class_is_called_with_the_config_of_the_option(
     project: Project, reference: MeanPooling
 ) -> None:
@@ -220,6 +241,8 @@ def test_a_user_module_runs_from_the_command_line(project: Project) -> None:
     manifest = json.loads((project.home / "out" / "manifest.json").read_text())
     assert manifest["model"]["labels"] == labels
     assert set(manifest["hashes"]["model"]) == {"weights.pt", "train.py", "labels.txt"}
+    assert manifest["propagation"] == "conservative"
+    assert manifest["model"]["operations_without_rule"] == []
 
 
 FACTORIES = """

@@ -17,7 +17,7 @@ class GradientMethod(Method):
 
     needs: ClassVar[Needs] = Needs.GRADIENT_PASSES
     default_reduction: ClassVar[ReductionName] = "dot"
-    default_propagation: ClassVar[PropagationName] = "conservative"
+    default_propagation: ClassVar[PropagationName | None] = "conservative"
 
     def displacements(self, batch: "DrawBatch") -> "Tensor | None":  # noqa: ARG002
         """Return z [D, L, H] for the draws of a batch, or None where every z is zero.
