@@ -150,10 +150,10 @@ def test_pages_of_rows_are_linked_and_accessible(watched: Watched, tmp_path: Pat
     assert results.violations_count == 0, results.generate_report()
     page.get_by_role("link", name="Page 2:").click()
     expect(page.locator(".row")).to_have_count(1)
+    results = Axe().run(page)  # on one row: on 500 of the same kind it takes 40 s
+    assert results.violations_count == 0, results.generate_report()
     page.get_by_role("link", name="← Previous").first.click()
     expect(page.locator(".row")).to_have_count(500)
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
     page.get_by_role("link", name="Summary").first.click()
     assert page.title().startswith("Predictions of")
     assert watched.messages == []

@@ -30,7 +30,7 @@ from tests.support.shell import DONE, USAGE, Outcome, Shell, run
 needs_ray = pytest.mark.skipif(
     find_spec("ray") is None, reason="ray is not installed: pip install 'saliency-cli[ray]'"
 )
-ROWS, SHARD = 2000, 100
+ROWS, SHARD = 1200, 100
 TIMEOUT = 300
 """Seconds to wait for an event; the machine may be busy, and a cluster needs tens of seconds."""
 CRASHING_ROW, DEADLY = 150, "princess"
