@@ -14,7 +14,7 @@ pass:
 
 Rules belong to operations of torch, not to architectures: whichever module calls the operation, its
 rule holds. They hold in one thread and in one `with` block, so another replica is not affected. To
-add a rule, write a function in `conservative_rules` and enter the operation in `RULES`.
+add a rule, write a function in `conservative_rules` and enter its operations in `_OPERATIONS`.
 """
 
 from collections.abc import Iterator
@@ -46,10 +46,10 @@ from saliency_cli.model.conservative_rules import (
 
 
 def _unchecked(function: Any) -> Operation:  # noqa: ANN401
-    """Return a copy of a function of torch that does not offer itself to a mode, as its body does.
+    """Return a copy of a torch function whose operations reach the mode, but not the whole call.
 
-    A function of torch that is written in Python is offered to the mode as a whole; run from there,
-    its operations would have no rule. (`__torch_function__` offers no way to enter it.)
+    A torch function that is written in Python passes its whole call to the mode, and what is called
+    from there does not reach the mode again, so its operations would have no rule.
     """
     names = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
     unchecked = {**function.__globals__, **dict.fromkeys(names, lambda *_values: False)}

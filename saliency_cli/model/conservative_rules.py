@@ -49,7 +49,8 @@ def scale_attention(operation: Operation, args: Arguments, keywords: Keywords) -
     These are the two products of attention: weights times values, and queries times keys.
     """
     names = ("query", "key", "value")
-    query, key, value = [*args[:3], *(keywords[name] for name in names[len(args) :])]
+    bound = _by_name(names, args, keywords)
+    query, key, value = (bound[name] for name in names)
     of_value = 0.5 if _differentiable((query, key)) and value.requires_grad else 1.0
     of_query = of_value * (0.5 if query.requires_grad and key.requires_grad else 1.0)
     scaled = [
@@ -94,7 +95,7 @@ def take_ratio_as_slope(operation: Operation, args: Arguments, keywords: Keyword
 
 def hold_layer_deviation(operation: Operation, args: Arguments, keywords: Keywords) -> Tensor:
     """Take the deviation of a LayerNorm for a constant; the mean stays a function of the input."""
-    bound = _norm_arguments(args, keywords)
+    bound = _by_name(("input", "normalized_shape", "weight", "bias", "eps"), args, keywords)
     if not bound["input"].requires_grad:
         output: Tensor = operation(*args, **keywords)
         return output
@@ -105,8 +106,7 @@ def hold_layer_deviation(operation: Operation, args: Arguments, keywords: Keywor
 
 def hold_root_mean_square(operation: Operation, args: Arguments, keywords: Keywords) -> Tensor:
     """Take the root mean square of an RMSNorm for a constant."""
-    names = ("input", "normalized_shape", "weight", "eps")
-    bound = {**dict(zip(names, args, strict=False)), **keywords}
+    bound = _by_name(("input", "normalized_shape", "weight", "eps"), args, keywords)
     if not bound["input"].requires_grad:
         output: Tensor = operation(*args, **keywords)
         return output
@@ -145,8 +145,8 @@ def _with_scaled_gradient(tensor: Tensor, factor: float) -> Tensor:
     return alias
 
 
-def _norm_arguments(args: Arguments, keywords: Keywords) -> dict[str, Any]:
-    names = ("input", "normalized_shape", "weight", "bias", "eps")
+def _by_name(names: Sequence[str], args: Arguments, keywords: Keywords) -> dict[str, Any]:
+    """Return the arguments of a call by name; those that were not given are missing."""
     return {**dict(zip(names, args, strict=False)), **keywords}
 
 
