@@ -23,7 +23,7 @@ def annotations(run: FinishedRun) -> Iterator[bytes]:
     yield _command("notice", _overview(run), title="saliency")
     for record in first:
         title = "row not explained" if record["status"] != "ok" else "wrong prediction"
-        yield _command("warning", _message(record), title=title)
+        yield _command("warning", _message(record, signed=run.is_signed), title=title)
 
 
 def _command(name: str, message: str, *, title: str) -> bytes:
@@ -47,14 +47,13 @@ def _overview(run: FinishedRun) -> str:
     return f"{summary.rows} rows, {summary.quarantined} quarantined{accuracy}"
 
 
-def _message(record: Record) -> str:
+def _message(record: Record, *, signed: bool) -> str:
     """Return why a row was quarantined, or what was predicted and which words led to it."""
     if record["status"] != "ok":
         return f"{row_name(record)}, line {record['line']}: {excerpt(record['reason'])}"
     text = excerpt(record["text"], limit=120)
-    return (
-        f"{row_name(record)}: {prediction(record)}. Leading: {leading_words(record)}. Text: {text}"
-    )
+    words = leading_words(record, signed=signed)
+    return f"{row_name(record)}: {prediction(record)}. Leading: {words}. Text: {text}"
 
 
 EXPORT = Export("github", "at most ten annotations, for a GitHub Actions workflow", annotations)

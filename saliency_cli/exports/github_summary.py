@@ -24,18 +24,19 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     )
     yield from _table(("summary", "value"), numbers)
     rows = [
-        (row_name(record), *_cells(record)) for record in rows_to_read_first(run, most=MAX_ROWS)
+        (row_name(record), *_cells(record, signed=run.is_signed))
+        for record in rows_to_read_first(run, most=MAX_ROWS)
     ]
     if rows:
         yield b"\n## Rows to read first\n\n"
         yield from _table(("row", "what", "leading words", "text"), rows)
 
 
-def _cells(record: Record) -> tuple[str, str, str]:
+def _cells(record: Record, *, signed: bool) -> tuple[str, str, str]:
     """Return the columns "what", "leading words" and "text" of a row."""
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
-    return prediction(record), leading_words(record), excerpt(record["text"])
+    return prediction(record), leading_words(record, signed=signed), excerpt(record["text"])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:

@@ -48,7 +48,7 @@ def junit(run: FinishedRun) -> Iterator[bytes]:
     _start(xml, "testsuite", name="saliency", **totals)
     for record in run.records():
         xml.characters("\n")
-        _write_case(xml, record)
+        _write_case(xml, record, signed=run.is_signed)
         yield _take(buffer)
     xml.characters("\n")
     xml.endElement("testsuite")
@@ -64,7 +64,7 @@ def _totals(run: FinishedRun) -> dict[str, str]:
     rows = 0
     for record in run.records():
         rows += 1
-        outcome = _outcome(record)
+        outcome = _outcome(record, signed=run.is_signed)
         if outcome is not None:
             counts[outcome.element] += 1
     totals = {name: str(counts[element]) for name, element in _ELEMENT_OF_TOTAL.items()}
@@ -83,9 +83,9 @@ def _start(xml: "XMLGenerator", element: str, **attributes: str) -> None:
     xml.startElement(element, AttributesImpl(attributes))
 
 
-def _write_case(xml: "XMLGenerator", record: Record) -> None:
+def _write_case(xml: "XMLGenerator", record: Record, *, signed: bool) -> None:
     _start(xml, "testcase", classname=_class_name(record), name=escape_controls(row_name(record)))
-    outcome = _outcome(record)
+    outcome = _outcome(record, signed=signed)
     if outcome is not None:
         _start(xml, outcome.element, message=escape_controls(outcome.message))
         xml.characters(escape_controls(outcome.text))
@@ -99,7 +99,7 @@ def _class_name(record: Record) -> str:
     return "saliency" if gold is None else escape_controls(excerpt(gold, limit=60))
 
 
-def _outcome(record: Record) -> _Outcome | None:
+def _outcome(record: Record, *, signed: bool) -> _Outcome | None:
     """Return why the row's test case does not pass, or None if it passes."""
     if record["status"] != "ok":
         text = f"line {record['line']}: {record['excerpt']}"
@@ -109,7 +109,8 @@ def _outcome(record: Record) -> _Outcome | None:
         return _Outcome("skipped", "no gold label of the model's to judge it by", "")
     if correct:
         return None
-    text = f"leading: {leading_words(record)}\ntext: {excerpt(record['text'])}"
+    words = leading_words(record, signed=signed)
+    text = f"leading: {words}\ntext: {excerpt(record['text'])}"
     return _Outcome("failure", prediction(record), text)
 
 

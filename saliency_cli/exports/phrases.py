@@ -1,6 +1,8 @@
 """Parts of a record as short one-line texts, for the exports that a CI server shows."""
 
-from saliency_cli.analysis.words import strongest_words
+from collections.abc import Sequence
+
+from saliency_cli.analysis.words import Piece, strongest_words
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
@@ -27,15 +29,31 @@ def prediction(record: Record) -> str:
     )
 
 
-def leading_words(record: Record, *, most: int = 3) -> str:
+def leading_words(record: Record, *, signed: bool, most: int = 3) -> str:
     """Return the words with the largest shares of the explanation, with their shares.
+
+    With signs it says for which label they speak: "I 22.2% for ham; 0709 32.2% against it". A share
+    within its standard error is undecided.
 
     Args:
         record: The record of an explained row.
+        signed: Whether the sign of a score says for or against the target.
         most: The maximum number of words.
     """
     words = strongest_words(record, limit=most)
-    return ", ".join(f"{_shortened(word.text)} {word.score:.1%}" for word in words)
+    if not signed:
+        return _listed(words)
+    undecided = [word for word in words if abs(word.score) <= (word.error or 0)]
+    sides = (
+        (f"for {_shortened(record['target'])}", [w for w in words if w.score > (w.error or 0)]),
+        ("against it", [word for word in words if word.score < -(word.error or 0)]),
+        ("undecided", undecided),
+    )
+    return "; ".join(f"{_listed(found)} {name}" for name, found in sides if found)
+
+
+def _listed(words: Sequence[Piece]) -> str:
+    return ", ".join(f"{_shortened(word.text)} {abs(word.score):.1%}" for word in words)
 
 
 def _shortened(text: str) -> str:

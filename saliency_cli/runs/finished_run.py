@@ -46,6 +46,11 @@ class FinishedRun:
         counts = self.manifest["counts"]
         return Summary(**{field.name: counts[field.name] for field in fields(Summary)})
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the sign of a score says for or against the target."""
+        return bool(self.manifest["method"]["is_signed"])
+
     def page_choice(self, changes: Mapping[str, Any], *, template_dir: Path | None) -> PageChoice:
         """Return how the pages are rendered: as the run was asked for, with these changes.
 
