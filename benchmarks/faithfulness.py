@@ -24,10 +24,11 @@ from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.errors import UsageError
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import clean_passes
+from saliency_cli.model.passes import clean_passes, token_batch
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding, Explanation, Row
 from saliency_cli.runs.request import Request
@@ -125,8 +126,8 @@ def main() -> None:
         for passes in options.samples
         for noise in options.noise
     }
-    engines = {name: build_engine(request_of(options, maths)) for name, maths in methods.items()}
-    classifier = engines["gradient × input"].classifier
+    engines = accepted_engines(options, methods)
+    classifier = engines["the default"].classifier
     rows, texts = read(options, classifier)
     left_out = leave_one_out(texts, classifier)
     rankings: dict[str, Callable[[], Ranking]] = {
@@ -153,6 +154,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, nargs="*", default=[], metavar="N")
     add_json_option(parser)
     return parser.parse_args()
+
+
+def accepted_engines(options: argparse.Namespace, methods: dict[str, Maths]) -> dict[str, Engine]:
+    """Return the engine of each method that the model does not refuse, and print which it does.
+
+    Args:
+        options: The options of the command line.
+        methods: What is computed, by name.
+    """
+    engines = {}
+    for name, maths in methods.items():
+        try:
+            engines[name] = build_engine(request_of(options, maths))
+        except UsageError as error:
+            print_progress(f"{name} is refused: {error}")
+    return engines
 
 
 def request_of(options: argparse.Namespace, maths: Maths) -> Request:
@@ -191,10 +208,10 @@ def read(options: argparse.Namespace, classifier: Classifier) -> tuple[list[Row]
     chosen = long[:: max(1, len(long) // options.limit)][: options.limit]
     texts = []
     for _, encoding in chosen:
-        (clean,) = clean_passes(classifier, [encoding])
-        target = int(clean.logits.argmax())
-        probability = float(clean.logits.softmax(dim=0)[target])
-        texts.append(Text(encoding, target, float(clean.logits[target]), probability))
+        (logits,) = clean_passes(classifier, token_batch([encoding], classifier)).logits
+        target = int(logits.argmax())
+        probability = float(logits.softmax(dim=0)[target])
+        texts.append(Text(encoding, target, float(logits[target]), probability))
     return [row for row, _ in chosen], texts
 
 
@@ -344,8 +361,8 @@ def logits_of(encodings: Sequence[Encoding], classifier: Classifier) -> Iterable
     found: dict[int, Tensor] = {}
     order = sorted(range(len(encodings)), key=lambda number: len(encodings[number]))
     for batch in batches(order, encodings, padded=classifier.padding_blind):
-        cleans = clean_passes(classifier, [encodings[number] for number in batch])
-        found |= {number: clean.logits for number, clean in zip(batch, cleans, strict=True)}
+        tokens = token_batch([encodings[number] for number in batch], classifier)
+        found |= dict(zip(batch, clean_passes(classifier, tokens).logits, strict=True))
     return (found[number] for number in range(len(encodings)))
 
 

@@ -21,19 +21,17 @@ from faithfulness import (
     METHODS,
     Ranking,
     Text,
+    accepted_engines,
     leave_one_out,
     measure,
     random_order,
     ranked,
     read,
-    request_of,
 )
 from reporting import add_json_option, aligned, emit, print_progress
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
-
-from saliency_cli.runs.setup import build_engine
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 FILLERS = tuple(f"word{number}" for number in range(200))
@@ -228,11 +226,7 @@ def compare(name: str, folder: Path, *, limit: int) -> list[Line]:
         limit: Number of texts.
     """
     options = argparse.Namespace(model=folder, texts=str(folder / "texts.jsonl"), limit=limit)
-    engines = {
-        method: build_engine(request_of(options, maths))
-        for method, maths in METHODS.items()
-        if not (name in {"DebertaV2Config", "ModernBertConfig"} and method == "gradient × input")
-    }
+    engines = accepted_engines(options, METHODS)
     classifier = engines["the default"].classifier
     rows, texts = read(options, classifier)
     left_out = leave_one_out(texts, classifier)

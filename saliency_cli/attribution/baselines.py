@@ -6,10 +6,8 @@ Special tokens keep their own embeddings, so that only the text is taken away.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from torch import Tensor
-
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import CleanPass, clean_passes
+from saliency_cli.model.passes import CleanPasses, clean_passes, token_batch
 from saliency_cli.records import Encoding
 from saliency_cli.settings import BaselineName
 
@@ -30,16 +28,19 @@ def masked(encoding: Encoding, classifier: Classifier) -> Encoding:
 BASELINES: dict[BaselineName, Callable[[Encoding, Classifier], Encoding]] = {"mask": masked}
 
 
-def with_baselines(
-    cleans: Sequence[CleanPass], name: BaselineName, classifier: Classifier
-) -> list[CleanPass]:
-    """Return the clean passes of a batch with their baselines' embeddings B [L, H].
+def passes_with_baseline(
+    classifier: Classifier, encodings: Sequence[Encoding], name: BaselineName | None
+) -> CleanPasses:
+    """Return the clean passes of a batch, with the embeddings of its baseline where there is one.
 
     Args:
-        cleans: Clean passes of texts that fit into one batch.
-        name: A key of `BASELINES`.
-        classifier: The model, which is run once more.
+        classifier: The model; for a baseline it is run once more.
+        encodings: The texts.
+        name: A key of `BASELINES`, or None.
     """
-    encodings = [BASELINES[name](clean.encoding, classifier) for clean in cleans]
-    found: list[Tensor] = [each.embedding for each in clean_passes(classifier, encodings)]
-    return [replace(clean, baseline=each) for clean, each in zip(cleans, found, strict=True)]
+    clean = clean_passes(classifier, token_batch(encodings, classifier))
+    if name is None:
+        return clean
+    others = [BASELINES[name](encoding, classifier) for encoding in encodings]
+    baseline = clean_passes(classifier, token_batch(others, classifier))
+    return replace(clean, baselines=baseline.embeddings)

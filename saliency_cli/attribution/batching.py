@@ -17,22 +17,15 @@ quarter of a batch is 4 % slower, token for token, and padding costs what tokens
 
 
 class Packable(Protocol):
-    """Passes of one text that may be divided between batches."""
+    """What batches are filled with: one or several passes that stay in one batch."""
 
     @property
     def length(self) -> int:
-        """Tokens in each pass."""
+        """Tokens of the longest pass."""
 
     @property
     def passes(self) -> int:
         """Number of passes, each of which is one line of a batch [B, L]."""
-
-    @property
-    def passes_together(self) -> int:
-        """Number of passes that must stay in one batch."""
-
-    def split(self, passes: int) -> tuple[Self, Self]:
-        """Return the work of the first `passes` passes, and the rest."""
 
 
 Item = TypeVar("Item", bound=Packable)
@@ -58,21 +51,16 @@ class Budget:
     def take(self, queue: deque[Item]) -> list[Item]:
         """Remove the next batch from the front of `queue`, and return it.
 
-        It holds at least the passes of one item that must stay together, whatever the budget.
+        It holds at least one item, whatever the budget.
         """
         batch: list[Item] = []
         passes = longest = 0
         while queue and not (batch and self._ends(passes, longest, queue[0].length)):
-            item = queue.popleft()
-            longest = max(longest, item.length)
-            free = max(self.tokens // longest - passes, 0 if batch else item.passes_together)
-            fitting = min(free // item.passes_together * item.passes_together, item.passes)
-            if fitting < item.passes:
-                head, item = item.split(fitting) if fitting else (None, item)
-                queue.appendleft(item)
-                return [*batch, head] if head else batch
-            batch.append(item)
-            passes += item.passes
+            longest = max(longest, queue[0].length)
+            if batch and (passes + queue[0].passes) * longest > self.tokens:
+                break
+            passes += queue[0].passes
+            batch.append(queue.popleft())
         return batch
 
     def _ends(self, passes: int, longest: int, following: int) -> bool:

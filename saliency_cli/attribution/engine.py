@@ -1,8 +1,8 @@
 """The engine: an iterator of rows to an iterator of explanations, in the same order.
 
-Rows are read ahead and sorted by length; then passes, not texts, are packed into batches
-(`attribution.scheduler`), so that a batch may hold the last draws of one text and the first of the
-next.
+Rows are read ahead, tokenized and sorted by length. From there on the unit is the batch of texts, a
+few tensors (`attribution.parts`): clean passes, noise, draws, scores and errors are operations on
+all of its texts at once.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,9 +11,9 @@ from functools import partial
 from itertools import chain
 from typing import TypeAlias
 
-from saliency_cli.attribution.accumulator import block_limit
 from saliency_cli.attribution.batching import Budget, read_ahead
 from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.parts import bytes_per_token
 from saliency_cli.attribution.replicas import ReplicaPool, open_replicas
 from saliency_cli.attribution.row_failures import RowFailure, guarded
 from saliency_cli.attribution.scheduler import Scheduler
@@ -32,8 +32,8 @@ from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import BadRow, Row
 
 Finished: TypeAlias = tuple[Row | BadRow, Outcome]
-HELD_BATCHES = 10
-"""Limit of what the sums of active texts hold, as a multiple of the tokens of a batch."""
+HELD_BYTES = {"cpu": 256 << 20, "cuda": 4 << 30}
+"""Limit of what the embeddings and sums of a wave's texts may hold, if none of them converges."""
 
 
 def _ignore_ordinals(_ordinals: Sequence[int]) -> None:
@@ -63,16 +63,17 @@ class Engine:
     watch: Callable[[Sequence[int]], None] = _ignore_ordinals
 
     @property
-    def clean_budget(self) -> Budget:
-        """Tokens of the texts that become active together, so that their sums fit into memory."""
-        draws = self.maths.method.total_draws(0, converged=False)
-        held = min(draws, block_limit(self.maths.method))
-        tokens = min(self.budget.tokens, HELD_BATCHES * self.budget.tokens // max(held, 1))
-        return replace(self.budget, tokens=tokens)
+    def wave_tokens(self) -> int:
+        """Tokens of the texts that are under way together; their sums fit into memory."""
+        weights = self.classifier.embedding.parameters()
+        width = max((weight.shape[-1] for weight in weights), default=1)
+        held = HELD_BYTES[self.classifier.device.type]
+        return held // bytes_per_token(self.maths, width=width)
 
-    def with_batch_tokens(self, tokens: int) -> "Engine":
-        """Return the engine with another number of tokens in a batch."""
-        return replace(self, budget=replace(self.budget, tokens=tokens))
+    @property
+    def clean_budget(self) -> Budget:
+        """Tokens of the texts of a round."""
+        return replace(self.budget, tokens=min(self.budget.tokens, max(1, self.wave_tokens)))
 
 
 def explain(
@@ -151,4 +152,4 @@ def _explain_texts(
         else:
             yield text.row, quarantined(text.row, problem)
     complete.sort(key=lambda text: (-text.length, text.row.ordinal))
-    yield from Scheduler(engine, pool, complete).outcomes()
+    yield from Scheduler(engine, pool).outcomes(complete)

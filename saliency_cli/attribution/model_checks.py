@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.baselines import with_baselines
+from saliency_cli.attribution.baselines import passes_with_baseline
 from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
@@ -19,8 +19,13 @@ from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
-from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import CleanPass, PassRequest, clean_passes, embedding_output_shape
+from saliency_cli.model.heads import Target, Targets
+from saliency_cli.model.passes import (
+    CleanPasses,
+    clean_passes,
+    embedding_output_shape,
+    token_batch,
+)
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 from saliency_cli.safe_text import error_text
@@ -42,7 +47,7 @@ has made them perpendicular, if it is so at every token."""
 def has_deterministic_kernels(classifier: Classifier) -> bool:
     """Whether the model's forward and backward passes have deterministic kernels."""
     try:
-        (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
+        clean = _clean_passes(classifier, _encodings(classifier)[:1])
         _gradient(classifier, clean, objective="logit")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - `check_forward` reports another failure
         return "deterministic" not in str(error)
@@ -71,7 +76,7 @@ def check_forward(classifier: Classifier) -> Classifier:
     moved = float((beside - alone).abs().max() / alone.abs().max().clamp(min=1))
     classifier = replace(classifier, padding_blind=moved <= PADDING_TOLERANCE[classifier.dtype])
     with _failures_as_checkpoint_errors("give a gradient"):
-        _gradient(classifier, *clean_passes(classifier, [short]), objective="logit")
+        _gradient(classifier, _clean_passes(classifier, [short]), objective="logit")
         repeats = _repeats(classifier, [short, long])
     deterministic = classifier.deterministic and repeats
     return replace(classifier, repeats=repeats, deterministic=deterministic)
@@ -82,10 +87,9 @@ def _repeats(classifier: Classifier, encodings: list[Encoding]) -> bool:
 
     They differ in a module that applies dropout, draws random numbers or counts its calls.
     """
-    first, second = (clean_passes(classifier, encodings) for _ in range(2))
-    return all(
-        torch.equal(one.logits, other.logits) and torch.equal(one.embedding, other.embedding)
-        for one, other in zip(first, second, strict=True)
+    first, second = (_clean_passes(classifier, encodings) for _ in range(2))
+    return torch.equal(first.logits, second.logits) and torch.equal(
+        first.embeddings, second.embeddings
     )
 
 
@@ -110,8 +114,11 @@ def _encodings(classifier: Classifier, texts: Sequence[str] = TEXTS) -> list[Enc
 def _logits(classifier: Classifier, encodings: list[Encoding]) -> Tensor:
     """Return logits [B, C] of clean passes."""
     with _failures_as_checkpoint_errors("run"):
-        cleans = clean_passes(classifier, encodings)
-    return torch.stack([clean.logits for clean in cleans])
+        return _clean_passes(classifier, encodings).logits
+
+
+def _clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> CleanPasses:
+    return clean_passes(classifier, token_batch(encodings, classifier))
 
 
 @contextmanager
@@ -128,8 +135,7 @@ def _failures_as_checkpoint_errors(what: str) -> Iterator[None]:
 
 def embedding_width(classifier: Classifier) -> int:
     """Return H, the dimensions of the embedding."""
-    (clean,) = clean_passes(classifier, _encodings(classifier)[:1])
-    return clean.embedding.shape[-1]
+    return _clean_passes(classifier, _encodings(classifier)[:1]).embeddings.shape[-1]
 
 
 def plain_scores(classifier: Classifier, maths: Maths) -> list[Tensor]:
@@ -142,34 +148,32 @@ def plain_scores(classifier: Classifier, maths: Maths) -> list[Tensor]:
         classifier: The model.
         maths: Its reduction is used.
     """
-    apply = REDUCTIONS[maths.reduction or "l2"].apply
-    return [
-        normalised(apply(_mean_gradient(classifier, clean), clean.embedding))
-        for encoding in _encodings(classifier, (*TEXTS, *EXTRA_TEXTS))
-        for clean in clean_passes(classifier, [encoding])
-    ]
+    reduction = REDUCTIONS[maths.reduction or "l2"]
+    found = []
+    for encoding in _encodings(classifier, (*TEXTS, *EXTRA_TEXTS)):
+        clean = _clean_passes(classifier, [encoding])
+        mean = _draws(classifier, clean, method=SmoothGrad(), count=AVERAGED_DRAWS).mean(dim=0)
+        found.append(normalised(reduction.score(reduction.contribution(mean, clean.factors[0]))))
+    return found
 
 
-def _mean_gradient(classifier: Classifier, clean: CleanPass) -> Tensor:
-    """Return SmoothGrad's mean gradient [L, H] of a text."""
-    return _draws(classifier, clean, method=SmoothGrad(), count=AVERAGED_DRAWS).mean(dim=0)
-
-
-def _gradient(classifier: Classifier, clean: CleanPass, *, objective: ObjectiveName) -> Tensor:
+def _gradient(classifier: Classifier, clean: CleanPasses, *, objective: ObjectiveName) -> Tensor:
     """Return the plain gradient [L, H] of a text."""
     return _draws(classifier, clean, method=Gradient(), count=1, objective=objective)[0]
 
 
 def _draws(
     classifier: Classifier,
-    clean: CleanPass,
+    clean: CleanPasses,
     *,
     method: Method,
     count: int,
     objective: ObjectiveName = "logit",
 ) -> Tensor:
     """Return what the first draws of a text contribute, [count, L, H], for the first label."""
-    batch = DrawBatch([PassRequest(clean, _FIRST_LABEL, count)], range(count))
+    targets = Targets.of([_FIRST_LABEL] * count)
+    texts = torch.zeros(count, dtype=torch.long)
+    batch = DrawBatch(clean, texts, targets, torch.arange(count))
     return method.evaluate(batch, classifier, objective=objective).values
 
 
@@ -192,7 +196,7 @@ def embeddings_block(classifier: Classifier) -> str | None:
     for name in enclosing_layers(classifier.embedding_name):
         candidate = with_layer(classifier, name)
         try:
-            clean_passes(candidate, _encodings(classifier)[:1])
+            _clean_passes(candidate, _encodings(classifier)[:1])
         except CheckpointError:
             continue
         return name
@@ -251,11 +255,9 @@ def is_rounding(
     """
     if reduction not in _DEGENERACIES:
         return False
-    cleans = clean_passes(classifier, _encodings(classifier)[:1])
-    if baseline is not None:
-        cleans = with_baselines(cleans, baseline, classifier)
-    gradient = _gradient(classifier, cleans[0], objective=objective).double()
-    return _DEGENERACIES[reduction].holds(gradient, cleans[0].factor.double())
+    clean = passes_with_baseline(classifier, _encodings(classifier)[:1], baseline)
+    gradient = _gradient(classifier, clean, objective=objective).double()
+    return _DEGENERACIES[reduction].holds(gradient, clean.factors[0].double())
 
 
 def check_reduction(classifier: Classifier, maths: Maths) -> None:

@@ -16,45 +16,68 @@ PRIOR = 4
 """Weight of a text's other tokens in the variance of each, in draws."""
 
 
-def l2(gradient: Tensor, _factor: Tensor) -> Tensor:
+def whole_gradient(gradient: Tensor, _factor: Tensor) -> Tensor:
+    """Return gradients [..., L, H] unchanged."""
+    return gradient
+
+
+def l2(gradient: Tensor) -> Tensor:
     """Return ‖G_t‖₂ of gradients [..., L, H]: how strongly F depends on a token, without a sign."""
     norms: Tensor = torch.linalg.vector_norm(gradient, dim=-1)
     return norms.double()
 
 
 def dot(gradient: Tensor, factor: Tensor) -> Tensor:
-    """Return G_t·X_t: positive where the token raises F, to first order.
+    """Return G_t·X_t, [..., L, 1]: positive where the token raises F, to first order.
 
     Args:
         gradient: Gradients [..., L, H].
         factor: X, the embeddings E or the difference E − B to a baseline, [..., L, H].
     """
     products: Tensor = torch.linalg.vecdot(gradient, factor)
-    return products.double()
+    return products.double()[..., None]
 
 
-def absolute_sum(gradient: Tensor, _factor: Tensor) -> Tensor:
-    """Return |Σ_d G_td| of gradients [..., L, H], as AllenNLP Interpret reduces them."""
-    return gradient.sum(dim=-1, dtype=torch.float64).abs()
+def signed_sum(gradient: Tensor, _factor: Tensor) -> Tensor:
+    """Return Σ_d G_td, [..., L, 1], of gradients [..., L, H]."""
+    return gradient.sum(dim=-1, keepdim=True, dtype=torch.float64)
+
+
+def one_number(sums: Tensor) -> Tensor:
+    """Return the only number of each token, [..., L], of sums [..., L, 1]."""
+    return sums.squeeze(-1)
+
+
+def size(sums: Tensor) -> Tensor:
+    """Return the absolute value of each token's number, [..., L], of sums [..., L, 1]."""
+    return sums.squeeze(-1).abs()
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
     """How gradients become one number a token.
 
+    What is linear in the gradient is applied to each draw, so that one number a token is added up
+    and kept. ‖G‖ is not linear: it needs the mean gradient.
+
     Attributes:
-        apply: From gradients [..., L, H] and factors [..., L, H] to raw scores [..., L].
+        contribution: From gradients [..., L, H] and factors [..., L, H] to what is averaged over
+            the draws, [..., L, W].
+        score: From such means [..., L, W] to raw scores [..., L].
         is_signed: Whether a score's sign says for or against the target.
+        is_linear: Whether a draw contributes one number a token, W = 1.
     """
 
-    apply: Callable[[Tensor, Tensor], Tensor]
+    contribution: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Tensor], Tensor]
     is_signed: bool = False
+    is_linear: bool = True
 
 
 REDUCTIONS: dict[str, Reduction] = {
-    "l2": Reduction(l2),
-    "dot": Reduction(dot, is_signed=True),
-    "sum": Reduction(absolute_sum),
+    "l2": Reduction(whole_gradient, l2, is_linear=False),
+    "dot": Reduction(dot, one_number, is_signed=True),
+    "sum": Reduction(signed_sum, size),  # |Σ_d G_td|, as AllenNLP Interpret reduces gradients
 }
 """By the name that `--reduction` takes."""
 
@@ -75,7 +98,9 @@ def normalised(raw: Tensor) -> Tensor:
     return torch.where(total == 0, torch.zeros_like(raw), raw / total)
 
 
-def standard_errors(leave_one_out: Tensor, scores: Tensor) -> Tensor:
+def standard_errors(
+    leave_one_out: Tensor, scores: Tensor, *, lengths: Tensor | None = None
+) -> Tensor:
     """Return the standard error of each score, [..., L].
 
     The variance is the delete-one jackknife's (Efron, "The jackknife, the bootstrap and other
@@ -88,31 +113,48 @@ def standard_errors(leave_one_out: Tensor, scores: Tensor) -> Tensor:
     Args:
         leave_one_out: Normalised scores without one draw, for each of K draws: [..., K, L].
         scores: Normalised scores of all draws, [..., L].
+        lengths: The number of tokens of each text, [...]; after it all scores are 0. None where no
+            text has padding.
     """
     freedom = leave_one_out.shape[-2] - 1
     variance = freedom * leave_one_out.var(dim=-2, correction=0)
-    size = sizes(scores) ** 2
-    expected = size * torch.nan_to_num(variance / size).mean(dim=-1, keepdim=True)
+    size = sizes(scores, lengths=lengths) ** 2
+    expected = size * _mean_over_tokens(torch.nan_to_num(variance / size), lengths)
     moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
     return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
 
 
-def sizes(scores: Tensor) -> Tensor:
-    """Return |s| plus the text's mean |s|, [..., L]: errors are about proportional to it."""
-    return scores.abs() + scores.abs().mean(dim=-1, keepdim=True)
+def sizes(scores: Tensor, *, lengths: Tensor | None = None) -> Tensor:
+    """Return |s| plus the text's mean |s|, [..., L]: errors are about proportional to it.
+
+    Args:
+        scores: Scores [..., L].
+        lengths: See `standard_errors`.
+    """
+    return scores.abs() + _mean_over_tokens(scores.abs(), lengths)
 
 
-def with_dtype_error(errors: Tensor | None, scores: Tensor, *, share: float) -> Tensor | None:
+def _mean_over_tokens(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return the mean [..., 1] of values [..., L] that are 0 after the end of a text."""
+    if lengths is None:
+        return values.mean(dim=-1, keepdim=True)
+    return values.sum(dim=-1, keepdim=True) / lengths[..., None]
+
+
+def with_dtype_error(
+    errors: Tensor | None, scores: Tensor, *, share: float, lengths: Tensor | None = None
+) -> Tensor | None:
     """Return errors [..., L] with the error of the number format added in quadrature.
 
     Args:
         errors: Standard errors of the draws, or None without an estimate.
         scores: Normalised scores, [..., L].
         share: What the number format moves scores by, as a share of their sizes.
+        lengths: See `standard_errors`.
     """
     if errors is None or share == 0:
         return errors
-    return (errors**2 + (share * sizes(scores)) ** 2).sqrt()
+    return (errors**2 + (share * sizes(scores, lengths=lengths)) ** 2).sqrt()
 
 
 def small_sample_factor(freedom: int) -> float:

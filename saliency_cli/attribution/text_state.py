@@ -1,23 +1,18 @@
-"""A row in the engine: encoded, then active (predicted, with draws to make), then finished."""
+"""A row in the engine: encoded, then predicted with the results of its parts, then finished."""
 
-from bisect import insort_left, insort_right
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from math import isfinite
 from typing import TypeAlias
 
-import torch
+from torch import Tensor
 
-from saliency_cli.attribution.accumulator import Accumulator, Draws, attribution_of
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.reduction import with_dtype_error
 from saliency_cli.attribution.row_failures import stand_in
 from saliency_cli.attribution.windows import merge
-from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.heads import GOLD, choose_targets, predict
-from saliency_cli.model.passes import CleanPass
+from saliency_cli.model.heads import GOLD, Target
 from saliency_cli.model.tokenization import PAIR, TEXT, count_text_tokens
 from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
 from saliency_cli.safe_text import excerpt
@@ -46,13 +41,11 @@ class EncodedRow:
 
     @property
     def passes(self) -> int:
-        """Number of clean passes (on the unchanged text): one for each window."""
-        return len(self.encoded.windows)
+        """Number of clean passes (on the unchanged text): one for each window.
 
-    @property
-    def passes_together(self) -> int:
-        """Number of passes of one job: all, since the prediction needs all windows."""
-        return self.passes
+        They stay in one batch, since the prediction needs all windows.
+        """
+        return len(self.encoded.windows)
 
     def replaced(self, ids: Sequence[int], *, failure: str) -> "EncodedRow":
         """Return the row with a stand-in for its text.
@@ -67,36 +60,67 @@ class EncodedRow:
         )
         return replace(self, encoded=replace(self.encoded, windows=windows), failure=failure)
 
-    def split(self, passes: int) -> "tuple[EncodedRow, EncodedRow]":
-        """Raise AssertionError: windows stay together, so this is never called."""
-        raise AssertionError(passes)
+
+@dataclass(frozen=True, slots=True)
+class PartResult:
+    """What a finished part gives.
+
+    Attributes:
+        shares: Normalised scores, one a token of the window.
+        errors: Their standard errors, or None without an estimate.
+        raw: Raw scores [1 + K, L], from which those of several windows are merged.
+        draws: Draws made.
+        flips: Passes that predicted another label than the clean pass.
+        converged: Whether the errors are within the tolerance.
+    """
+
+    shares: list[float]
+    errors: list[float] | None
+    raw: Tensor
+    draws: int
+    flips: int
+    converged: bool
 
 
 @dataclass(slots=True)
 class ActiveText:
-    """A text that is predicted and has draws to make.
+    """A text that is predicted, with the results of its parts as they are finished.
 
     Attributes:
         text: The row and its tokens.
         prediction: From the mean logits of its windows.
-        parts: Target -> the accumulator of each window.
+        targets: What is explained; nothing where `--target gold` finds no gold label.
+        results: The number of a target, and of a window -> the result of that part.
     """
 
     text: EncodedRow
     prediction: Prediction
-    parts: dict[str, list[Accumulator]]
+    targets: tuple[Target, ...]
+    results: dict[tuple[int, int], PartResult] = field(default_factory=dict)
 
     @property
-    def accumulators(self) -> list[Accumulator]:
-        """The accumulators of all targets and windows."""
-        return [each for parts in self.parts.values() for each in parts]
+    def complete(self) -> bool:
+        """Whether all parts are finished."""
+        return len(self.results) == len(self.targets) * len(self.text.encoded.windows)
 
-    def replace_text(self, ids: Sequence[int], *, failure: str) -> None:
-        """Make the draws that are left over a stand-in; see `EncodedRow.replaced`."""
-        self.text = self.text.replaced(ids, failure=failure)
-        for parts in self.parts.values():
-            for part, window in zip(parts, self.text.encoded.windows, strict=True):
-                part.clean = replace(part.clean, encoding=window.encoding)
+
+@dataclass(frozen=True, slots=True)
+class PartKey:
+    """Which part of which text this is, by the numbers of its target and its window."""
+
+    active: ActiveText
+    target: int
+    window: int
+
+    @property
+    def ordinal(self) -> int:
+        """The ordinal of the text's row."""
+        return self.active.text.row.ordinal
+
+    @property
+    def length(self) -> int:
+        """Tokens of the window."""
+        return len(self.active.text.encoded.windows[self.window].encoding)
 
 
 def missing_part(text: EncodedRow) -> str | None:
@@ -109,48 +133,34 @@ def missing_part(text: EncodedRow) -> str | None:
     return None
 
 
-def activate(
-    text: EncodedRow, cleans: Sequence[CleanPass], *, classifier: Classifier, maths: Maths
-) -> ActiveText:
-    """Return a text with its prediction and an empty accumulator for each target and window.
+def finish(active: ActiveText, maths: Maths, *, dtype_error: float) -> Outcome:
+    """Return the explanation of a text once all its parts are finished, or a quarantined row.
 
     Args:
-        text: The row and its tokens.
-        cleans: The clean pass of each window.
-        classifier: The model, whose labels and head give the logits their meaning.
-        maths: What is computed, and for which target.
-    """
-    logits = cleans[0].logits
-    if len(cleans) > 1:
-        logits = torch.stack([clean.logits for clean in cleans]).mean(dim=0)
-    prediction = predict(logits, labels=classifier.labels, head=classifier.head)
-    targets = choose_targets(prediction, text.row.gold, choice=maths.target, head=classifier.head)
-    parts = {
-        target.name: [Accumulator(clean, target, maths, classifier.dtype_error) for clean in cleans]
-        for target in targets
-    }
-    return ActiveText(text, prediction, parts)
-
-
-def finish(active: ActiveText) -> Outcome:
-    """Return the explanation of a text once all its draws are computed, or a quarantined row.
-
-    Without any part there was no target: `--target gold`, and the gold label is unusable.
+        active: The text.
+        maths: What was computed.
+        dtype_error: What the number format moves scores by, as a share of their sizes.
     """
     row = active.text.row
     if active.text.failure is not None:
         return quarantined(row, active.text.failure)
     if not _all_finite(active.prediction.probabilities, [active.prediction.value]):
         return quarantined(row, "the prediction is not finite")
-    if not active.parts:
+    if not active.targets:
         return quarantined(row, "the gold label is missing, or is no label of the model")
+    encoded = active.text.encoded
     attributions = {
-        target: _merged(active.text.encoded, parts) for target, parts in active.parts.items()
+        target.name: _attribution(
+            encoded,
+            [active.results[number, window] for window in range(len(encoded.windows))],
+            maths,
+            dtype_error=dtype_error,
+        )
+        for number, target in enumerate(active.targets)
     }
     numbers = ((each.scores, each.errors or ()) for each in attributions.values())
     if not _all_finite(*chain.from_iterable(numbers)):
         return quarantined(row, "the gradient is not finite")
-    encoded = active.text.encoded
     return Explanation(row, encoded.whole, active.prediction, attributions, len(encoded.windows))
 
 
@@ -159,17 +169,26 @@ def _all_finite(*groups: Sequence[float | None]) -> bool:
     return all(number is None or isfinite(number) for group in groups for number in group)
 
 
-def _merged(encoded: Encoded, parts: Sequence[Accumulator]) -> Attribution:
-    """Return the attribution of a text from the accumulators of its windows."""
-    if len(parts) == 1:
-        return parts[0].attribution
-    scores, errors = merge(encoded, [part.raw() for part in parts])
-    errors = with_dtype_error(errors, scores, share=parts[0].dtype_error)
-    return attribution_of(
-        parts,
-        scores=tuple(scores.tolist()),
-        errors=None if errors is None else tuple(errors.tolist()),
-        converged=all(part.attribution.converged for part in parts),
+def _attribution(
+    encoded: Encoded, windows: Sequence[PartResult], maths: Maths, *, dtype_error: float
+) -> Attribution:
+    """Return the attribution of a text and target from the results of its windows."""
+    shares, errors = windows[0].shares, windows[0].errors
+    if len(windows) > 1:
+        merged, merged_errors = merge(encoded, [window.raw for window in windows])
+        merged_errors = with_dtype_error(merged_errors, merged, share=dtype_error)
+        shares = merged.tolist()
+        errors = None if merged_errors is None else merged_errors.tolist()
+    method = maths.method
+    passes = [window.draws * method.passes_per_draw for window in windows]
+    flips = sum(window.flips for window in windows)
+    return Attribution(
+        scores=tuple(shares),
+        errors=None if errors is None else tuple(errors),
+        samples=max(passes) if method.is_random else None,
+        flip_rate=flips / sum(passes) if method.is_random else None,
+        evaluations=sum(passes) * method.needs.value,
+        converged=all(window.converged for window in windows),
     )
 
 
@@ -203,92 +222,3 @@ def with_row(outcome: Outcome, row: Row) -> Outcome:
     if isinstance(outcome, BadRow):
         return quarantined(row, outcome.reason)
     return replace(outcome, row=row)
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveTexts:
-    """The active texts of a read-ahead, and the queue of their draws, longest texts first.
-
-    Attributes:
-        queue: Draws still to be made.
-        texts: id() of an accumulator -> its text, until the accumulator needs no more draws.
-    """
-
-    queue: deque[Draws] = field(default_factory=deque)
-    texts: dict[int, ActiveText] = field(default_factory=dict)
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the queued draws."""
-        return sum(draws.passes * draws.length for draws in self.queue)
-
-    def add(self, active: ActiveText) -> None:
-        """Queue the first draws of a text, for each of its targets and windows."""
-        for accumulator in active.accumulators:
-            self.texts[id(accumulator)] = active
-            first = accumulator.next_round()
-            if first is not None:
-                insort_right(self.queue, first, key=_longest_first)
-
-    def advance(self, accumulator: Accumulator) -> ActiveText | None:
-        """Queue the next round of draws, or return the text if all its targets are finished."""
-        if accumulator not in self:
-            return None
-        draws = accumulator.next_round()
-        if draws is not None:
-            self._put_first(draws)
-            return None
-        active = self.texts.pop(id(accumulator))
-        return None if any(part in self for part in active.accumulators) else active
-
-    def ordinals(self, batch: Sequence[Draws]) -> list[int]:
-        """Return the ordinals of the rows that a batch of draws belongs to."""
-        active = {id(draws.accumulator): self.texts[id(draws.accumulator)] for draws in batch}
-        return [each.text.row.ordinal for each in active.values()]
-
-    def __contains__(self, accumulator: Accumulator) -> bool:
-        """Whether an accumulator has draws left to make."""
-        return id(accumulator) in self.texts
-
-    def put_back(self, batch: Sequence[Draws], *, give_up: bool) -> Iterator[ActiveText]:
-        """Queue a batch again after memory ran out; yield the text that is given up, if any.
-
-        Args:
-            batch: The draws that failed.
-            give_up: Whether the batch had all the memory: if it then was a single draw, its text is
-                too large and is removed.
-        """
-        first = batch[0]
-        if not give_up or len(batch) > 1 or first.passes > first.passes_together:
-            for draws in reversed(batch):
-                if draws.accumulator in self:
-                    self._put_first(draws)
-        elif first.accumulator in self:
-            active = self.texts[id(first.accumulator)]
-            self.remove(active)
-            yield active
-
-    def by_text(self, batch: Sequence[Draws]) -> list[tuple[ActiveText, list[Draws]]]:
-        """Return the texts of a batch, each with its draws; a text that was removed is left out."""
-        found: dict[int, tuple[ActiveText, list[Draws]]] = {}
-        for draws in batch:
-            if draws.accumulator in self:
-                active = self.texts[id(draws.accumulator)]
-                found.setdefault(id(active), (active, []))[1].append(draws)
-        return [*found.values()]
-
-    def remove(self, active: ActiveText) -> None:
-        """Remove a text and its queued draws."""
-        for accumulator in active.accumulators:
-            self.texts.pop(id(accumulator), None)
-        kept = [draws for draws in self.queue if draws.accumulator in self]
-        self.queue.clear()
-        self.queue.extend(kept)
-
-    def _put_first(self, draws: Draws) -> None:
-        """Queue draws before all others of the same length or shorter."""
-        insort_left(self.queue, draws, key=_longest_first)
-
-
-def _longest_first(draws: Draws) -> int:
-    return -draws.length

@@ -6,9 +6,11 @@ Shapes: B passes, C labels.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log, nan
+from typing import Self
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Prediction, match_label
@@ -37,65 +39,88 @@ class Target:
     cut: float = nan
 
 
-def logit_weights(targets: Sequence[Target], *, labels: int) -> Tensor:
-    """Return the weights [B, C] of the logits in each pass's F: 1 for `plus`, −1 for `minus`.
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The targets of several passes as tensors on the CPU.
 
-    Args:
-        targets: The target of each pass.
-        labels: C, the number of labels.
+    Attributes:
+        plus: The index of the logit of each pass, [B].
+        minus: The index of the logit that is subtracted, or −1, [B].
+        cuts: See `Target.cut`, [B].
     """
-    weights = torch.zeros(len(targets), labels)
-    for row, target in zip(weights, targets, strict=True):
-        row[target.plus] = 1
-        if target.minus is not None:
-            row[target.minus] = -1
-    return weights
+
+    plus: Tensor
+    minus: Tensor
+    cuts: Tensor
+
+    @classmethod
+    def of(cls, targets: Sequence[Target]) -> Self:
+        """Return targets as tensors."""
+        return cls(
+            torch.tensor([target.plus for target in targets], dtype=torch.long),
+            torch.tensor([-1 if t.minus is None else t.minus for t in targets], dtype=torch.long),
+            torch.tensor([target.cut for target in targets]),
+        )
+
+    def select(self, index: Tensor) -> Self:
+        """Return the targets with the numbers `index` [N]."""
+        return type(self)(self.plus[index], self.minus[index], self.cuts[index])
+
+    def weights(self, *, labels: int) -> Tensor:
+        """Return the weights [B, C] of the logits in each pass's F: 1 for `plus`, −1 for `minus`.
+
+        Args:
+            labels: C, the number of labels.
+        """
+        weights = one_hot(self.plus, labels).float()
+        # A column more holds the weight of the logit that is not there.
+        subtracted = one_hot(self.minus + 1, labels + 1)[:, 1:]
+        return weights - subtracted
+
+    def decisions(self, logits: Tensor) -> Tensor:
+        """Return each pass's decision as an integer, [B]; equal integers are equal decisions.
+
+        Args:
+            logits: The logits of the passes, [B, C].
+        """
+        above = logits.gather(1, self.plus[:, None])[:, 0] > self.cuts
+        return torch.where(self.cuts.isnan(), logits.argmax(dim=1), above.long())
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the targets of several batches as one."""
+        names = ("plus", "minus", "cuts")
+        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
 
 
-def decisions(logits: Tensor, targets: Sequence[Target]) -> Tensor:
-    """Return each pass's decision as an integer, [B]; equal integers are equal decisions.
-
-    Args:
-        logits: The logits of the passes, [B, C].
-        targets: The target of each pass.
-    """
-    plus = torch.tensor([target.plus for target in targets], device=logits.device)
-    cuts = torch.tensor([target.cut for target in targets], device=logits.device)
-    above = logits.gather(1, plus[:, None])[:, 0] > cuts
-    return torch.where(cuts.isnan(), logits.argmax(dim=1), above.long())
+def _softmax(logits: Tensor) -> list[list[float]]:
+    return logits.softmax(dim=1).tolist()
 
 
-def _softmax(logits: Tensor) -> tuple[float, ...]:
-    return tuple(logits.softmax(dim=0).tolist())
+def _sigmoid(logits: Tensor) -> list[list[float]]:
+    return logits.sigmoid().tolist()
 
 
-def _sigmoid(logits: Tensor) -> tuple[float, ...]:
-    return tuple(logits.sigmoid().tolist())
-
-
-def _no_probabilities(_logits: Tensor) -> tuple[float, ...]:
-    return ()
-
-
-PROBABILITIES: dict[HeadName, Callable[[Tensor], tuple[float, ...]]] = {
+PROBABILITIES: dict[HeadName, Callable[[Tensor], list[list[float]]]] = {
     "single-label": _softmax,
     "multi-label": _sigmoid,
-    "regression": _no_probabilities,
 }
 
 
-def predict(logits: Tensor, *, labels: tuple[str, ...], head: HeadName) -> Prediction:
-    """Return the prediction of a text; that of a regression has a value and no label.
+def predict(logits: Tensor, *, labels: tuple[str, ...], head: HeadName) -> list[Prediction]:
+    """Return the predictions of some texts; those of a regression have a value and no label.
 
     Args:
-        logits: The logits of the clean pass, [C].
+        logits: The logits of the clean passes, [B, C].
         labels: The names of the logits.
         head: How they are read.
     """
+    if head == "regression":
+        return [Prediction(labels, (), None, value=value) for value in logits[:, 0].tolist()]
     probabilities = PROBABILITIES[head](logits.double())
-    if not probabilities:
-        return Prediction(labels, (), None, value=float(logits[0]))
-    return Prediction(labels, probabilities, int(logits.argmax()))
+    predicted = logits.argmax(dim=1).tolist()
+    pairs = zip(probabilities, predicted, strict=True)
+    return [Prediction(labels, tuple(shares), index) for shares, index in pairs]
 
 
 def choose_targets(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -17,47 +18,72 @@ from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.conservative import conservative_propagation
 from saliency_cli.model.devices import to_device
 from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
-from saliency_cli.model.heads import Target, decisions, logit_weights
+from saliency_cli.model.heads import Targets
 from saliency_cli.model.matmul import use_matmul_backend
+from saliency_cli.model.token_batch import TokenBatch, join_padded
 from saliency_cli.records import Encoding
 
 
 @dataclass(frozen=True, slots=True)
-class CleanPass:
-    """The pass of one text without noise.
+class CleanPasses:
+    """The passes of B texts without noise.
 
     Attributes:
-        encoding: The text's tokens.
-        logits: [C], float32, on the CPU.
-        embedding: The embedding layer's output E, [L, H], float32, without padding.
-        embedding_range: max E − min E, to which the noise is scaled.
+        tokens: The texts.
+        logits: [B, C], float32, on the CPU.
+        embeddings: The embedding layer's output E, [B, L, H], float32. On padding it holds what the
+            layer gives there.
+        ranges: max E − min E of each text, to which its noise is scaled, [B].
+        baselines: The embeddings of a baseline B, [B, L, H], for a method that has one.
     """
 
-    encoding: Encoding
+    tokens: TokenBatch
     logits: Tensor
-    embedding: Tensor
-    embedding_range: float
-    baseline: Tensor | None = None
+    embeddings: Tensor
+    ranges: Tensor
+    baselines: Tensor | None = None
 
     @property
-    def factor(self) -> Tensor:
-        """What `dot` multiplies gradients with, [L, H]: E, or E − B with a baseline B."""
-        return self.embedding if self.baseline is None else self.embedding - self.baseline
+    def factors(self) -> Tensor:
+        """What `dot` multiplies gradients with, [B, L, H]: E, or E − B with a baseline B."""
+        return self.embeddings if self.baselines is None else self.embeddings - self.baselines
 
+    def select(self, index: Tensor) -> Self:
+        """Return the passes of some texts.
 
-@dataclass(frozen=True, slots=True)
-class PassRequest:
-    """A request for gradients of one text.
+        Args:
+            index: Their numbers [N], on the CPU.
+        """
+        tokens = self.tokens.select(index)
+        there = to_device(index, self.embeddings.device)
+        wide = (
+            None if each is None else each[:, : tokens.longest][there]
+            for each in (self.embeddings, self.baselines)
+        )
+        embeddings, baselines = wide
+        assert embeddings is not None  # noqa: S101 - only baselines may be missing
+        return replace(
+            self,
+            tokens=tokens,
+            logits=self.logits[index],
+            embeddings=embeddings,
+            ranges=self.ranges[there],
+            baselines=baselines,
+        )
 
-    Attributes:
-        clean: The text's clean pass.
-        target: The function of the logits that is explained.
-        draws: The number of draws.
-    """
-
-    clean: CleanPass
-    target: Target
-    draws: int
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Return the passes of several batches as one."""
+        if len(parts) == 1:
+            return parts[0]
+        baselines = [part.baselines for part in parts if part.baselines is not None]
+        return cls(
+            TokenBatch.join([part.tokens for part in parts]),
+            torch.cat([part.logits for part in parts]),
+            join_padded([part.embeddings for part in parts]),
+            torch.cat([part.ranges for part in parts]),
+            join_padded(baselines) if baselines else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +92,11 @@ class Gradients:
 
     Attributes:
         values: The gradient of each draw, the mean over its passes, [D, L, H].
-        flips: How many passes of each draw decide differently from the clean pass.
+        logits: The logits of each draw's passes, [D, passes, C], float32, on the CPU.
     """
 
     values: Tensor
-    flips: list[int]
+    logits: Tensor
 
 
 def logit(logits: Tensor, weights: Tensor) -> Tensor:
@@ -104,37 +130,38 @@ def embedding_output_shape(classifier: Classifier, encoding: Encoding) -> torch.
         encoding: The text's tokens.
     """
     with torch.no_grad(), _hook_classifier(replace(classifier, tokens_first=False)) as hook:
-        _logits(classifier, [encoding])
+        _logits(classifier, token_batch([encoding], classifier))
     return hook.leaf.shape
 
 
-def clean_passes(classifier: Classifier, encodings: Sequence[Encoding]) -> list[CleanPass]:
+def token_batch(encodings: Sequence[Encoding], classifier: Classifier) -> TokenBatch:
+    """Return the tokens of some texts, on the device of a model.
+
+    Args:
+        encodings: The texts.
+        classifier: The model.
+    """
+    return TokenBatch.of(encodings, pad_id=classifier.pad_id, device=classifier.device)
+
+
+def clean_passes(classifier: Classifier, tokens: TokenBatch) -> CleanPasses:
     """Return the clean passes of a batch of texts, which is one forward pass of the model.
 
     Args:
         classifier: The model.
-        encodings: The texts' tokens.
+        tokens: The texts.
     """
     with torch.no_grad(), _hook_classifier(classifier) as hook:
-        logits = _logits(classifier, encodings)
-    # A view would keep the memory of the whole batch in use as long as one of its texts is active.
-    embeddings = [leaf[: len(e)].clone() for leaf, e in zip(hook.leaf, encodings, strict=True)]
-    columns = (encodings, logits.cpu(), embeddings, _spreads(hook.leaf, encodings))
-    return [CleanPass(*fields) for fields in zip(*columns, strict=True)]
+        logits = _logits(classifier, tokens)
+    return CleanPasses(tokens, logits.cpu(), hook.leaf, _ranges(hook.leaf, tokens))
 
 
-def _spreads(embedding: Tensor, encodings: Sequence[Encoding]) -> list[float]:
-    """Return max E − min E of each text, for E [B, L, H], without padding."""
-    padding = to_device(~_token_mask(encodings), embedding.device)[..., None]
+def _ranges(embedding: Tensor, tokens: TokenBatch) -> Tensor:
+    """Return max E − min E of each text [B], for E [B, L, H], without padding."""
+    padding = ~tokens.mask()[..., None]
     largest = embedding.masked_fill(padding, -inf).amax(dim=(1, 2))
     smallest = embedding.masked_fill(padding, inf).amin(dim=(1, 2))
-    return (largest - smallest).tolist()
-
-
-def _token_mask(encodings: Sequence[Encoding]) -> Tensor:
-    """Return a mask [B, L]: True for the tokens of a text, False for padding."""
-    lengths = torch.tensor([len(encoding) for encoding in encodings])
-    return torch.arange(int(lengths.max())) < lengths[:, None]
+    return largest - smallest
 
 
 def differentiable_logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
@@ -145,64 +172,44 @@ def differentiable_logits(classifier: Classifier, encodings: Sequence[Encoding])
         encodings: The texts' tokens.
     """
     with torch.enable_grad(), _hook_classifier(classifier):
-        return _logits(classifier, encodings)
+        return _logits(classifier, token_batch(encodings, classifier))
 
 
 def gradient_passes(
     classifier: Classifier,
-    requests: Sequence[PassRequest],
+    tokens: TokenBatch,
     displacement: Tensor | None,
     *,
+    targets: Targets,
     objective: str,
     antithetic: bool = False,
 ) -> Gradients:
-    """Return the gradients ∂F/∂E at E + z, for all draws of some texts in one batch.
+    """Return the gradients ∂F/∂E at E + z, for D draws in one batch.
 
     The passes share one graph, but each has a leaf of its own. So the gradient of the sum of all F
     holds the gradient of each pass.
 
     Args:
         classifier: The model.
-        requests: The texts, with the number of draws of each.
-        displacement: The displacement z of each of D draws, in the order of the requests,
-            [D, L, H]; None where all of them are zero.
+        tokens: The text of each draw, D in all.
+        displacement: The displacement z of each draw, [D, L, H]; None where all of them are zero.
+        targets: What F is about, for each draw.
         objective: A key of `OBJECTIVES`: what F is.
         antithetic: Whether a draw is a pair of passes, at E + z and at E − z.
     """
     passes = 2 if antithetic else 1
-    if displacement is not None:
-        displacement = displacement.to(classifier.device)
     if displacement is not None and antithetic:
         displacement = torch.stack((displacement, -displacement), dim=1).flatten(0, 1)
-    repeats = torch.tensor([request.draws * passes for request in requests])
-    encodings = [request.clean.encoding for request in requests]
+    repeated = tokens.repeated(passes) if antithetic else tokens
     with torch.enable_grad(), _hook_classifier(classifier, displacement) as hook:
-        logits = _logits(classifier, encodings, repeats=repeats)
-    targets = [request.target for request in requests]
-    check_width(logits, labels=len(requests[0].clean.logits))
-    weights = _repeated(logit_weights(targets, labels=logits.shape[1]), repeats)
+        logits = _logits(classifier, repeated)
+    check_width(logits, labels=len(classifier.labels))
+    weights = targets.weights(labels=logits.shape[1]).repeat_interleave(passes, dim=0)
     total = OBJECTIVES[objective](logits, to_device(weights, classifier.device)).sum()
     (values,) = torch.autograd.grad(total, hook.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
-    flips = _flips(logits.detach().cpu(), requests, repeats=repeats, passes=passes)
-    return Gradients(values, flips)
-
-
-def _flips(
-    logits: Tensor, requests: Sequence[PassRequest], *, repeats: Tensor, passes: int
-) -> list[int]:
-    """Return for each draw the number of passes that decide differently from the clean pass."""
-    targets = [request.target for request in requests for _ in range(request.draws * passes)]
-    clean_logits = torch.stack([request.clean.logits for request in requests])
-    clean_decisions = decisions(clean_logits, [request.target for request in requests])
-    flipped = decisions(logits, targets) != _repeated(clean_decisions, repeats)
-    return flipped.view(-1, passes).sum(dim=1).tolist()
-
-
-def _repeated(values: Tensor, repeats: Tensor) -> Tensor:
-    """Return the rows of `values`, each repeated as often as `repeats` [B] has it."""
-    return values.repeat_interleave(repeats, dim=0)
+    return Gradients(values, logits.detach().cpu().view(len(tokens), passes, -1))
 
 
 def _hook_classifier(
@@ -218,25 +225,16 @@ def _hook_classifier(
     )
 
 
-def _logits(
-    classifier: Classifier, encodings: Sequence[Encoding], *, repeats: Tensor | None = None
-) -> Tensor:
-    """Return the logits [B, C] of a batch in float32.
-
-    Padding is on the right. With `repeats` [texts], each text is in the batch that many times.
-    """
+def _logits(classifier: Classifier, tokens: TokenBatch) -> Tensor:
+    """Return the logits [B, C] of a batch in float32."""
     inputs = {
-        "input_ids": _padded([encoding.ids for encoding in encodings], classifier.pad_id),
-        "attention_mask": _token_mask(encodings).long(),
+        "input_ids": tokens.ids,
+        "attention_mask": tokens.mask().long(),
+        "token_type_ids": tokens.type_ids,
     }
-    if "token_type_ids" in classifier.inputs:
-        inputs["token_type_ids"] = _padded([encoding.type_ids for encoding in encodings], 0)
-    for name, tensor in inputs.items():
-        rows = tensor if repeats is None else _repeated(tensor, repeats)
-        inputs[name] = to_device(rows, classifier.device)
     with use_matmul_backend(classifier.matmul_backend), _propagation(classifier):
         output = classifier.module(**{name: inputs[name] for name in classifier.inputs})
-    logits, texts = read_logits(output).float(), len(inputs["input_ids"])
+    logits, texts = read_logits(output).float(), len(tokens)
     # A head of one output is often squeezed, and with one text the batch dimension is lost, too.
     logits = logits.view(texts, -1) if logits.dim() < 2 else logits
     if len(logits) != texts:
@@ -283,9 +281,3 @@ def read_logits(output: object) -> Tensor:
             "let forward return a tensor, a tuple that begins with it, or a dict with 'logits'",
         )
     return output
-
-
-def _padded(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-    """Return the rows as one tensor [B, L], padded on the right with `fill`."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[fill] * (longest - len(row))] for row in rows])

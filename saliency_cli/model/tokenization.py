@@ -204,13 +204,15 @@ def _encoding(
 ) -> Encoding:
     """Return an encoding with offsets in the whole texts, of which only `spans` were tokenized."""
     starts = [0] * len(texts) if spans is None else [start for start, _ in spans]
-    special = tuple(bool(flag) for flag in raw.special_tokens_mask)
-    segments = tuple(_segments(raw.sequence_ids))
-    shifted = (
-        (start + starts[segment], end + starts[segment])
-        for (start, end), segment in zip(raw.offsets, segments, strict=True)
-    )
-    tokens = zip(shifted, segments, special, strict=True)
+    special = tuple(map(bool, raw.special_tokens_mask))
+    segments = (TEXT,) * len(special) if len(texts) == 1 else tuple(_segments(raw.sequence_ids))
+    offsets = raw.offsets
+    if any(starts):
+        offsets = [
+            (start + starts[segment], end + starts[segment])
+            for (start, end), segment in zip(offsets, segments, strict=True)
+        ]
+    tokens = zip(offsets, segments, special, strict=True)
     return Encoding(
         ids=tuple(raw.ids),
         type_ids=tuple(raw.type_ids),
@@ -241,6 +243,13 @@ def _ordered_offsets(texts: Sequence[str], tokens: Iterable[_Token]) -> Iterator
             yield 0, 0
             continue
         text = texts[segment]
+        # Nearly all tokens are in order, and begin and end with a character that is no white space.
+        if last_starts[segment] <= start < end <= len(text) and not (
+            text[start].isspace() or text[end - 1].isspace()
+        ):
+            last_starts[segment] = start
+            yield start, end
+            continue
         start = max(last_starts[segment], min(start, len(text)))  # noqa: PLW2901
         covered = text[start : max(start, end)]
         stripped = covered.strip() or covered

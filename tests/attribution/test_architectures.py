@@ -15,18 +15,18 @@ from saliency_cli.attribution.propagation_check import with_propagation
 from saliency_cli.checkpoints import load
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.heads import Target
+from saliency_cli.model.heads import Target, Targets
 from saliency_cli.model.passes import (
-    PassRequest,
     clean_passes,
     differentiable_logits,
     gradient_passes,
+    token_batch,
 )
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice, PropagationName
 from tests.attribution.test_methods import PathMethod
 from tests.support.architectures import ARCHITECTURES, save_architecture
-from tests.support.attribution import PLAIN, engine, scored
+from tests.support.attribution import PLAIN, clean_texts, engine, scored
 from tests.support.models import TEXTS
 from tests.support.paths import ROOT
 
@@ -120,7 +120,8 @@ def test_a_text_of_the_maximum_length_is_accepted(load_model: LoadByName, name: 
     (encoding,) = encode(classifier.tokenizer, ["home is " * 200], max_length=classifier.max_length)
     assert encoding.truncated
     assert len(encoding) == classifier.max_length
-    assert bool(clean_passes(classifier, [encoding])[0].logits.isfinite().all())
+    clean = clean_passes(classifier, token_batch([encoding], classifier))
+    assert bool(clean.logits.isfinite().all())
 
 
 @pytest.mark.parametrize("name", ["T5", "ModernBERT"])
@@ -139,14 +140,14 @@ def test_bfloat16_gives_similar_scores(
 
 def engine_gradient(classifier: Classifier, text: str, shift: Tensor | None = None) -> Tensor:
     """Return the engine's gradient [L, H] of one pass with noise `shift` [1, L, H]."""
-    clean = clean_passes(
-        classifier, encode(classifier.tokenizer, [text], max_length=classifier.max_length)
-    )[0]
-    no_noise = torch.zeros(1, *clean.embedding.shape)
-    predicted = int(clean.logits.argmax())
-    request = PassRequest(clean, Target(classifier.labels[predicted], predicted), 1)
+    clean = clean_texts(classifier, [text])
+    target = Target("predicted", int(clean.logits.argmax()))
     gradients = gradient_passes(
-        classifier, [request], no_noise if shift is None else shift, objective="logit"
+        classifier,
+        clean.tokens,
+        torch.zeros_like(clean.embeddings) if shift is None else shift,
+        targets=Targets.of([target]),
+        objective="logit",
     )
     return gradients.values[0]
 
@@ -243,12 +244,12 @@ def test_a_model_saved_without_padding_predicts_the_same_in_a_batch(
     encodings = encode(classifier.tokenizer, TEXTS[:2], max_length=64)
     if not classifier.padding_blind:
         encodings = encodings[:1] * 2
-    together = clean_passes(classifier, encodings)
+    together = clean_passes(classifier, token_batch(encodings, classifier)).logits
     classifier.module.config.pad_token_id, pad = None, classifier.module.config.pad_token_id  # type: ignore[union-attr]
-    for clean, encoding in zip(together, encodings, strict=True):
+    for logits, encoding in zip(together, encodings, strict=True):
         ids = torch.tensor([encoding.ids], device=classifier.device)
         alone = classifier.module(input_ids=ids).logits[0].cpu()
-        torch.testing.assert_close(clean.logits, alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(logits, alone, rtol=1e-4, atol=1e-5)
     classifier.module.config.pad_token_id = pad  # type: ignore[union-attr]
 
 

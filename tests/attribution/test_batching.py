@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Any
 
 import pytest
@@ -16,36 +15,18 @@ from saliency_cli.attribution.methods.parameters import SampleCount
 from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import Gradients, gradient_passes
+from saliency_cli.model.token_batch import TokenBatch
 from tests.support.attribution import engine, scored
 from tests.support.models import WORDS
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Passes of one length, each with a number."""
+    """Passes that stay together, of one length, with a number."""
 
     length: int
-    numbers: tuple[int, ...]
-    passes_together: int = 1
-
-    @property
-    def passes(self) -> int:
-        return len(self.numbers)
-
-    def split(self, passes: int) -> "tuple[Piece, Piece]":
-        return (
-            replace(self, numbers=self.numbers[:passes]),
-            replace(self, numbers=self.numbers[passes:]),
-        )
-
-
-def sorted_pieces(sizes: Sequence[tuple[int, int]], *, together: int) -> deque[Piece]:
-    numbers = count()
-    ordered = sorted(sizes, reverse=True)
-    return deque(
-        Piece(length, tuple(next(numbers) for _ in range(together * rows)), together)
-        for length, rows in ordered
-    )
+    passes: int
+    number: int
 
 
 def tokens(batch: Sequence[Piece]) -> int:
@@ -55,21 +36,20 @@ def tokens(batch: Sequence[Piece]) -> int:
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 64), st.integers(1, 40)), max_size=40),
     budget=st.integers(1, 600),
-    together=st.integers(1, 3),
     equal=st.booleans(),
 )
 def test_nothing_is_lost_and_only_one_indivisible_item_exceeds_the_budget(
-    sizes: list[tuple[int, int]], budget: int, together: int, *, equal: bool
+    sizes: list[tuple[int, int]], budget: int, *, equal: bool
 ) -> None:
-    queue = sorted_pieces(sizes, together=together)
-    expected = [number for piece in queue for number in piece.numbers]
+    ordered = sorted(sizes, reverse=True)
+    queue = deque(Piece(length, passes, n) for n, (length, passes) in enumerate(ordered))
     found: list[int] = []
     while queue:
         batch = Budget(budget, equal_lengths=equal).take(queue)
-        found += [number for piece in batch for number in piece.numbers]
-        assert tokens(batch) <= budget or sum(piece.passes for piece in batch) == together
+        found += [piece.number for piece in batch]
+        assert tokens(batch) <= budget or len(batch) == 1
         assert not equal or len({piece.length for piece in batch}) == 1
-    assert found == expected
+    assert found == [*range(len(sizes))]
 
 
 @pytest.mark.parametrize(("samples", "replicas"), [(10, 1), (10, 2), ("auto", 1), ("auto", 2)])
@@ -79,11 +59,16 @@ def test_little_of_the_batches_is_padding(
     """Texts of 3 to 62 tokens, few of each length; some take more draws than others."""
     real = padded = 0
 
-    def counted(classifier: Classifier, aims: Any, shift: Tensor, **rest: Any) -> Gradients:  # noqa: ANN401
+    def counted(
+        classifier: Classifier,
+        tokens: TokenBatch,
+        shift: Tensor,
+        **rest: Any,  # noqa: ANN401
+    ) -> Gradients:
         nonlocal real, padded
-        real += sum(len(aim.clean.encoding) * aim.draws for aim in aims)
+        real += int(tokens.lengths.sum())
         padded += shift.shape[0] * shift.shape[1]
-        return gradient_passes(classifier, aims, shift, **rest)
+        return gradient_passes(classifier, tokens, shift, **rest)
 
     monkeypatch.setattr(passes, "gradient_passes", counted)
     texts = [

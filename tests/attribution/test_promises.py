@@ -13,12 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from saliency_cli.attribution.accumulator import (
-    Accumulator,
-    add_results,
-    evaluate_draws,
-    mean_contributions,
-)
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
@@ -28,29 +22,25 @@ from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.choices import allennlp
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import CleanPass, clean_passes
-from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Row
+from saliency_cli.model.passes import CleanPasses
+from saliency_cli.records import Explanation, Row
 from saliency_cli.settings import Compute, ModelChoice, TargetChoice
-from tests.support.attribution import displacements, engine, scored
+from tests.support.attribution import clean_texts, displacements, draws_of, engine, scored
 from tests.support.models import TEXTS, WORDS
 
 
-def accumulated(engine: Engine, text: str) -> Accumulator:
-    """Explain one text by hand and return it with its gradients."""
-    encoding = encode(engine.classifier.tokenizer, [text], max_length=engine.classifier.max_length)
-    clean = clean_passes(engine.classifier, encoding)[0]
-    predicted = int(clean.logits.argmax())
-    made = Accumulator(clean, Target(engine.classifier.labels[predicted], predicted), engine.maths)
-    while draws := made.next_round():
-        add_results([draws], evaluate_draws([draws], engine.classifier))
-    return made
+def clean_text(classifier: Classifier, text: str) -> CleanPasses:
+    """Return the clean pass of one text."""
+    return clean_texts(classifier, [text])
 
 
-def mean_gradient(made: Accumulator) -> Tensor:
-    """Return G [L, H]."""
-    return mean_contributions([made])[0, 0]
+def mean_gradient(run: Engine, text: str) -> Tensor:
+    """Return G [L, H] of the predicted label, the mean over the draws that the method asks for."""
+    clean, method = clean_text(run.classifier, text), run.maths.method
+    draws = range(method.total_draws(0, converged=False))
+    batch = draws_of(clean, draws, target=int(clean.logits.argmax()))
+    found = method.evaluate(batch, run.classifier, objective=run.maths.objective)
+    return found.values.mean(dim=0)
 
 
 def embedded(classifier: Classifier, text: str) -> tuple[Tensor, dict[str, Tensor]]:
@@ -106,21 +96,23 @@ def with_module(classifier: Classifier, kind: type[Linear]) -> Classifier:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_without_noise_it_is_the_plain_gradient(bert: Classifier, text: str) -> None:
-    made = accumulated(engine(bert, noise=0.0), text)
-    assert torch.equal(mean_gradient(made), plain_gradient(bert, text))
-    assert made.attribution.evaluations == 3
-    assert made.attribution.errors is None
+    run = engine(bert, noise=0.0)
+    assert torch.equal(mean_gradient(run, text), plain_gradient(bert, text))
+    (outcome,) = explain([Row(0, 1, None, text)], run)
+    assert isinstance(outcome, Explanation)
+    assert outcome.attribution.evaluations == 3
+    assert outcome.attribution.errors is None
 
 
 def test_one_antithetic_pair_is_the_plain_gradient_of_a_linear_model(bert: Classifier) -> None:
     linear = with_module(bert, Linear)
-    pair = mean_gradient(accumulated(engine(linear, samples=2, noise=0.5), TEXTS[2]))
-    still = mean_gradient(accumulated(engine(linear, noise=0.0), TEXTS[2]))
+    pair = mean_gradient(engine(linear, samples=2, noise=0.5), TEXTS[2])
+    still = mean_gradient(engine(linear, noise=0.0), TEXTS[2])
     torch.testing.assert_close(pair, still, rtol=1e-6, atol=0)
 
 
 def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> None:
-    clean = accumulated(engine(bert, noise=0.0), TEXTS[3]).clean
+    clean = clean_text(bert, TEXTS[3])
     shift = displacements(clean, [0], noise=0.05)
     embedding, inputs = embedded(bert, TEXTS[3])
     sides = []
@@ -128,7 +120,7 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
         leaf = side.detach().requires_grad_()
         logits = bert.module(inputs_embeds=leaf, **inputs).logits
         sides.append(torch.autograd.grad(logits[0, clean.logits.argmax()], leaf)[0][0])
-    pair = mean_gradient(accumulated(engine(bert, samples=2, noise=0.05), TEXTS[3]))
+    pair = mean_gradient(engine(bert, samples=2, noise=0.05), TEXTS[3])
     torch.testing.assert_close(pair, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-6)
 
 
@@ -140,8 +132,8 @@ def test_a_pair_is_the_mean_of_the_gradients_on_both_sides(bert: Classifier) -> 
 def test_gradients_are_captums_under_the_same_noise(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, text: str, samples: int
 ) -> None:
-    made = accumulated(engine(bert, samples=samples, antithetic=False), text)
-    shifts = displacements(made.clean, range(samples), samples=samples, antithetic=False)
+    clean = clean_text(bert, text)
+    shifts = displacements(clean, range(samples), samples=samples, antithetic=False)
     monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: shifts)
     embedding, inputs = embedded(bert, text)
 
@@ -150,9 +142,14 @@ def test_gradients_are_captums_under_the_same_noise(
         return bert.module(inputs_embeds=embeddings, **many).logits  # type: ignore[no-any-return]
 
     expected = NoiseTunnel(Saliency(forward)).attribute(
-        embedding.detach(), nt_samples=samples, stdevs=1.0, target=made.target.plus, abs=False
+        embedding.detach(),
+        nt_samples=samples,
+        stdevs=1.0,
+        target=int(clean.logits.argmax()),
+        abs=False,
     )
-    off = (mean_gradient(made) - expected[0]).abs().max() / expected.abs().max()
+    ours = mean_gradient(engine(bert, samples=samples, antithetic=False), text)
+    off = (ours - expected[0]).abs().max() / expected.abs().max()
     assert off < 1e-5
 
 
@@ -223,7 +220,7 @@ def test_a_module_that_sees_padding_is_found_and_batched_by_length(bert: Classif
 
 def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
     def shift(text: str, draw: int, seed: int) -> Tensor:
-        clean = accumulated(engine(bert, noise=0.0), text).clean
+        clean = clean_text(bert, text)
         return displacements(clean, [draw], seed=seed)
 
     first = shift(TEXTS[0], 0, 0)
@@ -233,8 +230,8 @@ def test_noise_is_keyed_by_seed_text_and_draw(bert: Classifier) -> None:
 
 
 def test_the_noise_is_a_share_of_the_texts_own_range(bert: Classifier) -> None:
-    clean = accumulated(engine(bert, noise=0.0), TEXTS[3]).clean
-    spread = float(clean.embedding.max() - clean.embedding.min())
+    clean = clean_text(bert, TEXTS[3])
+    spread = float(clean.embeddings.max() - clean.embeddings.min())
     draws = displacements(clean, range(200), noise=0.25).cpu()
     assert draws.std() == pytest.approx(0.25 * spread, rel=0.02)
     assert draws.mean() == pytest.approx(0, abs=0.01 * spread)
@@ -256,7 +253,8 @@ def test_scores_sum_to_one(bert: Classifier, text: str, reduction: str, samples:
 @pytest.mark.parametrize("reduction", list(REDUCTIONS))
 def test_all_zero_stays_all_zero(reduction: str) -> None:
     nothing = torch.zeros(5, 8)
-    scores = normalised(REDUCTIONS[reduction].apply(nothing, nothing))
+    found = REDUCTIONS[reduction]
+    scores = normalised(found.score(found.contribution(nothing, nothing)))
     assert torch.equal(scores, torch.zeros(5, dtype=torch.float64))
 
 
@@ -295,7 +293,7 @@ def test_the_preset_is_the_articles_loop(
     at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute, allennlp())
     assert at_block.embedding_name == "bert.embeddings"
     run = Engine(at_block, allennlp(), Budget(1024))
-    clean: CleanPass = accumulated(run, text).clean
+    clean = clean_text(at_block, text)
     shifts = displacements(clean, range(10), samples=10, antithetic=False)
     expected = article(bert, text, shifts).double().cpu()
     torch.testing.assert_close(scored(run, [text])[0], expected, rtol=1e-3, atol=1e-4)

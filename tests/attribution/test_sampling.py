@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.accumulator import MAX_BLOCKS
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.attribution.methods.smoothgrad import FIRST_PASSES, MOST_PASSES, SmoothGrad
+from saliency_cli.attribution.parts import MAX_BLOCKS
 from saliency_cli.attribution.reduction import (
     PRIOR,
     l2,
@@ -86,9 +86,9 @@ def test_flips_are_counted_against_the_clean_label(bert: Classifier) -> None:
 
 def jackknife(draws: Tensor) -> Tensor:
     """Return the errors of `l2` scores of draws [K, L, H]."""
-    mean = normalised(l2(draws.mean(dim=0), draws[0]))
+    mean = normalised(l2(draws.mean(dim=0)))
     others = (draws.sum(dim=0) - draws) / (len(draws) - 1)
-    return standard_errors(normalised(l2(others, draws[0])), mean)
+    return standard_errors(normalised(l2(others)), mean)
 
 
 def test_the_error_of_a_mean_is_its_standard_error() -> None:
@@ -127,11 +127,11 @@ def test_the_small_sample_factor_is_students(freedom: int, quantile: float) -> N
 def test_errors_cover_the_truth_as_often_as_they_should(count: int) -> None:
     generator = torch.Generator().manual_seed(count)
     truth = torch.rand(6, 8, generator=generator) + 0.5
-    expected = normalised(l2(truth, truth))
+    expected = normalised(l2(truth))
     within = total = 0
     for _ in range(300):
         draws = truth + 0.05 * torch.randn(count, 6, 8, generator=generator)
-        off = (normalised(l2(draws.mean(dim=0), truth)) - expected).abs()
+        off = (normalised(l2(draws.mean(dim=0))) - expected).abs()
         within += int((off <= jackknife(draws)).sum())
         total += len(off)
     assert 0.62 < within / total < 0.75  # 68 % of a normal distribution lies within one σ
@@ -141,7 +141,7 @@ def test_blocks_of_draws_give_the_errors_of_single_draws(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     single = attributions(bert, TEXTS[3], samples=64, noise=0.05)[0]
-    monkeypatch.setattr("saliency_cli.attribution.accumulator.MAX_BLOCKS", 12)
+    monkeypatch.setattr("saliency_cli.attribution.parts.MAX_BLOCKS", 12)
     blocks = attributions(bert, TEXTS[3], samples=64, noise=0.05)[0]
     assert blocks.scores == pytest.approx(single.scores, rel=1e-5)
     assert single.errors is not None

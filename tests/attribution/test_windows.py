@@ -15,7 +15,7 @@ from saliency_cli.attribution.windows import merge
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import clean_passes
+from saliency_cli.model.passes import clean_passes, token_batch
 from saliency_cli.model.tokenization import encode, encode_rows
 from saliency_cli.records import BadRow, Encoded, Encoding, Explanation, Record, Row, Window
 from saliency_cli.settings import Compute
@@ -79,8 +79,8 @@ def test_the_prediction_is_the_mean_of_the_windows_logits(bert: Classifier) -> N
     run = windowed(bert)
     (made,) = records(run, row(LONG))
     (found,) = encode_rows(bert.tokenizer, [row(LONG)], max_length=16, stride=4)
-    cleans = clean_passes(run.classifier, [window.encoding for window in found.windows])
-    mean = torch.stack([clean.logits for clean in cleans]).double().mean(dim=0).softmax(dim=0)
+    windows = token_batch([window.encoding for window in found.windows], run.classifier)
+    mean = clean_passes(run.classifier, windows).logits.double().mean(dim=0).softmax(dim=0)
     assert made["windows"] == len(found.windows) > 3
     assert not made["truncated"]
     assert list(made["probabilities"].values()) == pytest.approx(mean.tolist(), rel=1e-5)
@@ -94,10 +94,10 @@ def test_windows_without_overlap_are_the_texts_themselves(bert: Classifier) -> N
     parts = encode(bert.tokenizer, [" ".join(WORDS[:4]), " ".join(WORDS[4:8])], max_length=6)
     raw = []
     label = bert.labels.index(made["target"])
-    for clean in clean_passes(bert, parts):
-        leaf = clean.embedding[None].clone().requires_grad_()
+    for embedding in clean_passes(bert, token_batch(parts, bert)).embeddings:
+        leaf = embedding[None].clone().requires_grad_()
         logits = bert.module(inputs_embeds=leaf).logits
-        raw.append((torch.autograd.grad(logits[0, label], leaf)[0][0] * clean.embedding).sum(-1))
+        raw.append((torch.autograd.grad(logits[0, label], leaf)[0][0] * embedding).sum(-1))
     first, second = (part.double() for part in raw)
     ends = [first[:1] + second[:1], first[-1:] + second[-1:]]
     expected = torch.cat((ends[0], first[1:-1], second[1:-1], ends[1]))

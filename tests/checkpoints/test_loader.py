@@ -21,7 +21,7 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_hook import hook_embedding
 from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
-from saliency_cli.model.passes import clean_passes
+from saliency_cli.model.passes import clean_passes, token_batch
 from saliency_cli.model.tokenization import encode
 from saliency_cli.settings import Compute, ModelChoice
 from tests.support.models import save_bert
@@ -138,4 +138,6 @@ def test_a_layer_that_runs_twice_is_refused(gpt2: Classifier) -> None:
         gpt2, inputs=(*gpt2.inputs, "token_type_ids")
     )  # GPT-2 embeds segments by the same layer as tokens
     with pytest.raises(CheckpointError, match="ran 2 times"):
-        clean_passes(segments, encode(segments.tokenizer, ["ok"], max_length=8))
+        clean_passes(
+            segments, token_batch(encode(segments.tokenizer, ["ok"], max_length=8), segments)
+        )

@@ -18,10 +18,9 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import (
     Target,
+    Targets,
     check_targets,
     choose_targets,
-    decisions,
-    logit_weights,
     predict,
 )
 from saliency_cli.records import BadRow, Explanation, Record, Row
@@ -108,13 +107,13 @@ def test_a_regression_of_several_numbers_is_refused(tmp_path: Path) -> None:
 
 @given(st.lists(st.floats(-20, 20), min_size=2, max_size=6))
 def test_the_largest_logit_is_predicted(values: list[float]) -> None:
-    logits = torch.tensor(values)
+    logits = torch.tensor([values])
     labels = tuple(map(str, range(len(values))))
-    single = predict(logits, labels=labels, head="single-label")
-    several = predict(logits, labels=labels, head="multi-label")
+    (single,) = predict(logits, labels=labels, head="single-label")
+    (several,) = predict(logits, labels=labels, head="multi-label")
     assert single.predicted == several.predicted == int(logits.argmax())
     assert sum(single.probabilities) == pytest.approx(1)
-    assert several.probabilities == pytest.approx(torch.sigmoid(logits).tolist(), abs=1e-6)
+    assert several.probabilities == pytest.approx(torch.sigmoid(logits[0]).tolist(), abs=1e-6)
 
 
 def test_a_regression_is_a_value_without_probability(stars: Classifier) -> None:
@@ -201,18 +200,18 @@ def test_every_label_above_the_threshold_is_explained(tags: Classifier, threshol
 def test_decisions_compare_the_largest_logit_or_the_cut() -> None:
     logits = torch.tensor([[2.0, 1.0], [0.5, 1.0], [3.0, 9.0]])
     largest = [Target("a", 0)] * 3
-    assert decisions(logits, largest).tolist() == [0, 1, 1]
+    assert Targets.of(largest).decisions(logits).tolist() == [0, 1, 1]
     above = [Target("a", 0, cut=1.0)] * 3
-    assert decisions(logits, above).tolist() == [1, 0, 1]
+    assert Targets.of(above).decisions(logits).tolist() == [1, 0, 1]
 
 
 def test_weights_select_the_logits_of_each_pass() -> None:
-    rows = logit_weights([Target("a", 0), Target("b - a", 1, 0)], labels=3)
+    rows = Targets.of([Target("a", 0), Target("b - a", 1, 0)]).weights(labels=3)
     assert rows.tolist() == [[1, 0, 0], [-1, 1, 0]]
 
 
 def test_the_default_target_is_the_predicted_label() -> None:
-    prediction = predict(torch.tensor([0.0, 2.0, 1.0]), labels=LABELS, head="single-label")
+    (prediction,) = predict(torch.tensor([[0.0, 2.0, 1.0]]), labels=LABELS, head="single-label")
     (target,) = choose_targets(prediction, None, choice=TargetChoice(), head="single-label")
     assert (target.name, target.plus, target.minus) == ("green", 1, None)
 

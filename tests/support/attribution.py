@@ -13,8 +13,9 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.heads import Target
-from saliency_cli.model.passes import CleanPass, PassRequest
+from saliency_cli.model.heads import Target, Targets
+from saliency_cli.model.passes import CleanPasses, clean_passes, token_batch
+from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Explanation, Row
 
 PLAIN = Maths(reduction="l2", propagation="standard")
@@ -43,9 +44,20 @@ def scored(engine: Engine, texts: Sequence[str]) -> list[Tensor]:
     return found
 
 
-def displacements(clean: CleanPass, draws: Sequence[int], **parameters: Any) -> Tensor:  # noqa: ANN401
+def clean_texts(classifier: Classifier, texts: Sequence[str]) -> CleanPasses:
+    """Return the clean passes of some texts in one batch."""
+    encodings = encode(classifier.tokenizer, texts, max_length=classifier.max_length)
+    return clean_passes(classifier, token_batch(encodings, classifier))
+
+
+def draws_of(clean: CleanPasses, draws: Sequence[int], *, target: int = 0) -> DrawBatch:
+    """Return some draws of the first text of clean passes."""
+    targets = Targets.of([Target("", target)] * len(draws))
+    return DrawBatch(clean, torch.zeros(len(draws)).long(), targets, torch.tensor(draws))
+
+
+def displacements(clean: CleanPasses, draws: Sequence[int], **parameters: Any) -> Tensor:  # noqa: ANN401
     """Return SmoothGrad's displacements z [D, L, H] of some draws of one text."""
-    batch = DrawBatch([PassRequest(clean, Target("", 0), len(draws))], draws)
-    found = SmoothGrad(**parameters).displacements(batch)
+    found = SmoothGrad(**parameters).displacements(draws_of(clean, draws))
     assert found is not None
     return found

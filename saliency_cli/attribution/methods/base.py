@@ -112,18 +112,25 @@ class Method(ABC):
             ignored. A method without reductions returns [D, L, 1].
         """
 
-    def raw_scores(
-        self, means: "Tensor", factors: "Tensor", reduction: "Reduction | None"
+    def contributions(
+        self, values: "Tensor", factors: "Tensor", reduction: "Reduction | None"
     ) -> "Tensor":
+        """Return what is added up over the draws, [D, L, W]; W is 1 where a token needs one number.
+
+        Args:
+            values: The contributions [D, L, H] of D draws.
+            factors: What `dot` multiplies with, [D, L, H]: the clean embeddings E, or E − B for a
+                method with a baseline B.
+            reduction: The reduction that was chosen, or None for a method without one.
+        """
+        return values if reduction is None else reduction.contribution(values, factors)
+
+    def raw_scores(self, means: "Tensor", reduction: "Reduction | None") -> "Tensor":
         """Return raw scores [N, 1 + K, L] of N texts, before they are normalised.
 
         Args:
-            means: Mean contributions [N, 1 + K, L, H]: over all draws and, of a random method, over
-                all draws but those of one block, for each of K blocks.
-            factors: What `dot` multiplies with, [N, 1, L, H]: the clean embeddings E, or E − B for
-                a method with a baseline B.
+            means: Means [N, 1 + K, L, W] of what `contributions` returned: over all draws and, of a
+                random method, over all draws but those of one block, for each of K blocks.
             reduction: The reduction that was chosen, or None for a method without one.
         """
-        if reduction is None:
-            return means.squeeze(-1).double()
-        return reduction.apply(means, factors)
+        return means.squeeze(-1).double() if reduction is None else reduction.score(means)

@@ -41,9 +41,10 @@ class GradientMethod(Method):
 
         gradients = gradient_passes(
             classifier,
-            batch.requests,
+            batch.tokens,
             self.displacements(batch),
+            targets=batch.targets,
             objective=objective,
             antithetic=self.passes_per_draw == 2,
         )
-        return DrawResults(gradients.values, gradients.flips)
+        return DrawResults(gradients.values, batch.flips(gradients.logits))
