@@ -67,7 +67,7 @@ def test_the_numbers_are_standard_normal(width: int) -> None:
     draws = [*range(40_000 // width)]
     values = noise([[5, 6, 7, 8]] * len(draws), draws, width=width).flatten().double()
     error = len(values) ** -0.5
-    # Kolmogorov and Smirnov's distance from the normal distribution; 1.95 is its bound for 1 in 1,000.
+    # The distance of Kolmogorov and Smirnov; it is larger in 1 of 1,000 samples.
     below = torch.special.ndtr(values.sort().values)
     assert (
         float((below - (torch.arange(len(values)) + 0.5) / len(values)).abs().max()) < 1.95 * error
