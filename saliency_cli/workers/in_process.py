@@ -1,8 +1,7 @@
 """The local executor: it commits shards in this process, or in a pool of processes.
 
 A shard whose rows may have killed two processes is always explained by a separate worker process,
-so that another crash does not end this process. That process is spawned: this one has threads by
-then, and cannot be forked.
+so that another crash does not end this process.
 """
 
 import time
@@ -34,12 +33,12 @@ def open_local(_choice: ExecutionChoice) -> Iterator[Executor]:
 
 
 def explain_locally(work: ShardWork) -> None:
-    """Commit all shards, in the launcher's processes if there is one, else in this process.
+    """Commit all shards, in this process or in those of the launcher if it starts several.
 
     Raises:
         SaliencyError: if a shard cannot be explained or written.
     """
-    if work.launcher is None:
+    if work.launcher is None or work.launcher.size == 1:
         explain_in_process(work)
     else:
         _explain_in_pool(work, work.launcher)
@@ -63,8 +62,8 @@ def explain_in_process(work: ShardWork) -> None:
 
     def try_commit(number: int) -> bool:
         if needs_isolation(context.folder.journal(number)):
-            spawner = Spawner(worker_spec(work.request, context), size=1)
-            _explain_in_pool(replace(work, numbers=iter([number])), spawner)
+            launcher = work.launcher or Spawner(worker_spec(work.request, context), size=1)
+            _explain_in_pool(replace(work, numbers=iter([number])), launcher)
             return True
         with work.lock.shard(number) as acquired:
             if acquired:

@@ -22,7 +22,7 @@ class ShardWork:
         request: The request that started or resumed the run.
         numbers: Numbers of the shards to commit. An iterator, because a run may have millions.
         advance: Reports progress. Its argument is a number of rows; a negative one takes rows back.
-        launcher: Starts worker processes on this machine; None where this process explains.
+        launcher: Starts worker processes on this machine; None if none is known to be needed.
     """
 
     context: RunContext

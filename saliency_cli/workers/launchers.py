@@ -21,6 +21,7 @@ import torch
 
 from saliency_cli import signals
 from saliency_cli.model.devices import usable_cores
+from saliency_cli.runs.crash_journal import needs_isolation
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.workers.fork_server import ForkServer, open_fork_server
@@ -85,7 +86,9 @@ class Spawner:
 def open_launcher(
     request: Request, context: RunContext, *, shards: int
 ) -> Iterator[ForkServer | Spawner | None]:
-    """Yield what starts the workers on this machine, or None if this process explains the rows.
+    """Yield what starts the workers on this machine, or None if this process explains all rows.
+
+    A single worker is for shards that may crash it.
 
     Call it before a progress bar starts a thread: a process with threads is not forked.
 
@@ -99,7 +102,7 @@ def open_launcher(
     size = choice.processes(device, cores=cores, shards=shards)
     replicas = choice.cores_per_worker(size, cores=cores) if device == "cpu" else None
     spec = worker_spec(request, context, replicas=replicas)
-    if size == 1:
+    if size == 1 and not any(map(needs_isolation, context.folder.journals())):
         yield None
     elif _can_fork(device):
         with open_fork_server(spec, context.engine, size=size) as server:

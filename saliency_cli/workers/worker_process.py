@@ -65,11 +65,11 @@ def worker_main(
         engine: The loaded model, if this process was forked with it.
     """
     signals.install_handlers()
-    signals.raise_from_now_on()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # a fork server blocks it
     reporter = _ProgressReporter(pipe, parent_pid)
     worker = Worker(spec, engine=engine, done=reporter)
     try:
+        signals.raise_from_now_on()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])  # a fork server blocks it
         reporter.exit_if_orphaned()  # the parent may have died while torch was imported
         with reserved_stdout():  # standard output is the parent's, and carries data only
             pipe.send(worker.prepare())
