@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -138,6 +140,19 @@ def test_there_is_a_worker_for_each_core_and_the_files_are_those_of_one(
         assert len(children_of(server)) == 2
     assert process.returncode == QUARANTINED
     assert_same_files(read_files(out), prepared.expected_files)
+
+
+def test_a_process_with_threads_spawns_its_workers(shell: Shell, tmp_path: Path) -> None:
+    expected, stop = tmp_path / "one", Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(stop.wait)
+        try:
+            for out, workers in ((expected, 1), (shell.out, 2)):
+                options = ("--shard-rows", 1, "--samples", 2, "--workers", workers)
+                assert shell.explain(*options, out=out).exit_code == DONE
+        finally:
+            stop.set()
+    assert_same_files(read_files(shell.out), read_files(expected))
 
 
 def test_a_run_of_one_shard_starts_no_process(prepared: PreparedRun, out: Path) -> None:
