@@ -33,6 +33,7 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.inputs.options import TextsChoice
+from saliency_cli.model.devices import TORCH_THREADS
 from saliency_cli.records import Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
@@ -92,7 +93,7 @@ def main() -> None:
         "dtype": options.dtype,
         "rounds": options.rounds,
         "samples": options.samples,
-        "threads": torch.get_num_threads(),
+        "threads": TORCH_THREADS,
         "versions": {name: version(name) for name in ("torch", "transformers")},
     }
     figures = {**setting, "cells": [asdict(cell) for cell in cells]}

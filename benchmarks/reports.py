@@ -118,9 +118,9 @@ def manifest(summary: Summary) -> dict[str, Any]:
         },
         "input": {"name": "generated.jsonl"},
         "options": {"noise": 0.01, "reduction": "l2"},
-        **dict.fromkeys(("seed", "device", "dtype", "threads", "attention", "matmul_backend"), ""),
+        **dict.fromkeys(("seed", "device", "dtype", "attention", "matmul_backend"), ""),
         "dtype_error": 0.0,
-        **dict.fromkeys(("replicas", "batch_tokens", "instruction_set", "deterministic"), ""),
+        **dict.fromkeys(("batch_tokens", "instruction_set", "deterministic"), ""),
         "hashes": {"input": "", "model": {}, "tokenizer": {}},
         "counts": asdict(summary),
     }

@@ -1,6 +1,7 @@
 """Rows per second of `saliency explain` with workers, here or on Ray, against one process.
 
-Each run is a separate process. The rate is measured between the commits of the first and the last
+`--engines cores` compares 2, 4, 8 and 16 workers, up to the cores of the machine, with one. Each
+run is a separate process. The rate is measured between the commits of the first and the last
 shard; the time to start and to write the pages is given apart. See README.md beside this file.
 """
 
@@ -19,6 +20,8 @@ from time import perf_counter
 
 from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 
+from saliency_cli.model.devices import available_cores
+
 RAY_ENVIRONMENT = {"RAY_worker_niceness": "0"}
 """Ray gives its workers a low priority by default; a local run has the normal one."""
 HEADER = ("run", "rows/s", "ratio", "least", "most", "start and end, s")
@@ -30,8 +33,8 @@ class Setup:
 
     Attributes:
         engine: The value of `--engine`.
-        threads: Threads of each process.
-        workers: The number of workers; None for a run in one process without workers.
+        threads: Cores of each process, which computes as many batches at the same time.
+        workers: The number of workers; None for a run in one process.
     """
 
     engine: str
@@ -48,7 +51,7 @@ class Setup:
     def options(self) -> list[str]:
         """The options of `saliency explain`, without the environment variable OMP_NUM_THREADS."""
         address = ["--address", "local"] if self.engine == "ray" else []
-        workers = [] if self.workers is None else ["--workers", str(self.workers)]
+        workers = ["--workers", str(self.workers or 1)]
         return ["--engine", self.engine, *address, *workers, "--cpus-per-worker", str(self.threads)]
 
 
@@ -71,11 +74,16 @@ def comparisons(threads: int, engines: Sequence[str]) -> list[tuple[Setup, Setup
     Args:
         threads: The number of cores that every setup uses, except one worker with one thread.
         engines: "local" compares workers with one process. "ray" compares one worker on Ray with
-            one process, and several workers with one worker, each with one thread.
+            one process, and several workers with one worker, each with one thread. "cores"
+            compares 2, 4, 8 … workers with one worker, each with one thread.
     """
     one = Setup("local", threads)
     pairs = {
         "local": [(Setup("local", 1, workers=threads), one)],
+        "cores": [
+            (Setup("local", 1, workers=1 << power), Setup("local", 1, workers=1))
+            for power in range(1, threads.bit_length())
+        ],
         "ray": [
             (Setup("ray", threads, workers=1), one),
             (Setup("ray", 1, workers=threads), Setup("ray", 1, workers=1)),
@@ -121,13 +129,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shard-rows", type=int, default=100, metavar="N")
     parser.add_argument("--rounds", type=int, default=5, metavar="N")
     parser.add_argument(
-        "--engines", nargs="+", choices=("local", "ray"), default=["local", "ray"], metavar="NAME"
+        "--engines",
+        nargs="+",
+        choices=("local", "cores", "ray"),
+        default=["local", "cores", "ray"],
+        metavar="NAME",
     )
     parser.add_argument(
         "--samples", default="auto", metavar="N", help="as of explain (%(default)s)"
     )
     parser.add_argument(
-        "--threads", type=int, default=2, metavar="N", help="cores that are used (%(default)s)"
+        "--threads",
+        type=int,
+        default=min(16, available_cores()),
+        metavar="N",
+        help="cores that are used (%(default)s)",
     )
     add_json_option(parser)
     return parser.parse_args()
@@ -147,7 +163,7 @@ def measure(setup: Setup, options: argparse.Namespace, *, texts: Path, out: Path
     command = [sys.executable, "-m", "saliency_cli", "explain", options.model, texts, "--out", out]
     command += ["--shard-rows", str(options.shard_rows), "--html-rows", "0", "--quiet"]
     command += ["--device", "cpu", "--samples", options.samples, *setup.options]
-    environment = os.environ | RAY_ENVIRONMENT | {"OMP_NUM_THREADS": str(setup.threads)}
+    environment = os.environ | RAY_ENVIRONMENT | {"OMP_NUM_THREADS": str(options.threads)}
     started = perf_counter()
     subprocess.run(command, check=True, env=environment)
     seconds = perf_counter() - started

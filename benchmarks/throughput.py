@@ -26,6 +26,7 @@ from saliency_cli.attribution.model_checks import with_layer
 from saliency_cli.errors import SaliencyError
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
+from saliency_cli.model.devices import TORCH_THREADS
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
 from saliency_cli.runs.request import Request
@@ -130,7 +131,9 @@ def load(
         maths=maths,
         output=OutputChoice(Path()),
     )
-    return build_engine(request)
+    engine = build_engine(request)
+    torch.set_num_threads(TORCH_THREADS)  # the other contenders have no batches side by side
+    return engine
 
 
 def read_texts(options: argparse.Namespace, engine: Engine) -> tuple[Workload, list[int]]:
@@ -230,7 +233,7 @@ def describe(
         "rounds": options.rounds,
         "samples": options.samples,
         "texts": len(lengths),
-        "threads": torch.get_num_threads(),
+        "threads": TORCH_THREADS,
         "versions": {name: version(name) for name in ("captum", "torch", "transformers")},
     }
 

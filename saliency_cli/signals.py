@@ -12,13 +12,14 @@ exception is still on its way up, and raises it again if not.
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from saliency_cli.errors import Interrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing `typing` takes longer than everything else in this module
+    from collections.abc import Iterator
     from sys import UnraisableHookArgs
     from typing import NoReturn
 
@@ -45,17 +46,18 @@ def raise_from_now_on() -> None:
     _raising.append(True)
 
 
-def block_interrupts(*, block: bool = True) -> None:
-    """Block or unblock SIGINT for this thread.
+@contextmanager
+def interrupts_blocked() -> "Iterator[None]":
+    """Block SIGINT for this thread while the block runs.
 
-    A process that is started while it is blocked inherits that, and never receives SIGINT. A
-    terminal sends SIGINT to all processes of a command; the parent process handles it for all.
-
-    Args:
-        block: True to block the signal, False to unblock it.
+    A process that is started meanwhile inherits that, and never receives SIGINT. A terminal sends
+    SIGINT to all processes of a command; the parent process handles it for all.
     """
-    how = signal.SIG_BLOCK if block else signal.SIG_UNBLOCK
-    signal.pthread_sigmask(how, [signal.SIGINT])
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def restore_default_handlers() -> None:

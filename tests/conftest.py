@@ -36,6 +36,9 @@ LONGEST = (
 )
 """Files that take minutes, in an order that puts beside a cluster of processes only single ones."""
 
+if torch.cuda.is_available():
+    torch.cuda.init()  # type: ignore[no-untyped-call] # else a test on the CPU would hide the devices from this process
+
 hypothesis_settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 hypothesis_settings.load_profile("ci")
 

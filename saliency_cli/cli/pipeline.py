@@ -23,6 +23,7 @@ from saliency_cli.safe_text import encodable, excerpt, listed
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
+from saliency_cli.workers.launchers import open_launcher
 
 
 def run(request: Request, console: Console) -> Summary:
@@ -46,16 +47,17 @@ def run(request: Request, console: Console) -> Summary:
             executor = EXECUTORS[request.execution.name](request.execution)
             run_shards = stack.enter_context(executor)
         context, lock = stack.enter_context(start_run(request, console))
-        for warning in (
-            *_limitations(context.engine.classifier),
-            *_misfit_workers(request.execution, context),
-        ):
-            console.warn(warning)
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)
+        for warning in (
+            *_limitations(context.engine.classifier),
+            *_misfit_workers(request.execution, context, shards=len(own)),
+        ):
+            console.warn(warning)
+        launcher = stack.enter_context(open_launcher(request, context, shards=len(own)))
         with console.progress("explaining", rows=sum(map(context.plan.size, own))) as advance:
             missing = _uncommitted(context, own, advance=advance)
-            run_shards(ShardWork(context, lock, request, missing, advance))
+            run_shards(ShardWork(context, lock, request, missing, advance, launcher))
         if selection is not None:
             return _sum_up(context, own, console=console)
         with console.waiting("checking the input"):
@@ -90,19 +92,20 @@ def _limitations(classifier: Classifier) -> Iterator[str]:
         )
 
 
-def _misfit_workers(choice: ExecutionChoice, context: RunContext) -> Iterator[str]:
-    """Yield a warning if workers have no shard, or more threads than there are cores."""
-    processes, shards = choice.processes, len(context.plan.positions)
-    threads, available = context.manifest["threads"], available_cores()
-    if processes > shards:
+def _misfit_workers(choice: ExecutionChoice, context: RunContext, *, shards: int) -> Iterator[str]:
+    """Yield a warning if a number of workers was given that is not a fast one."""
+    if choice.workers == "auto" or choice.name != "local":
+        return
+    cores, available = choice.cpus_per_worker or 1, available_cores()
+    if choice.workers > shards:
         yield (
-            f"--workers {processes} is more than the number of shards, {shards}; "
+            f"--workers {choice.workers} is more than the number of shards, {shards}; "
             "give fewer --shard-rows"
         )
-    elif processes > 1 and processes * threads > available and context.manifest["device"] == "cpu":
+    elif choice.workers * cores > available and context.manifest["device"] == "cpu":
         yield (
-            f"{processes} workers of {threads} threads are slower than fewer workers on "
-            f"{available} cores; give --workers {max(1, available // threads)}"
+            f"{choice.workers} workers of {cores} CPUs are slower than fewer workers on "
+            f"{available} cores; give --workers {max(1, available // cores)}"
         )
 
 

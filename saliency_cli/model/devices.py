@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +32,15 @@ CUDA_MEMORY_SHARE = 0.5
 memory on CUDA. A 12-layer model 768 wide is as fast with 256 and 512 tokens on a CPU as with
 1,024."""
 
-MAX_REPLICAS = 2
-"""Batches that run side by side. On a CPU a second one makes a small model a tenth faster and a
-larger one no faster, and each needs its own memory. A GPU with one replica waits for noise and for
-Python: on an H200 the second replica made runs 1.4 to 1.8 times as fast, and a third and a fourth
-at most a tenth faster again."""
+CUDA_REPLICAS = 2
+"""Batches that run side by side on CUDA. A GPU with one replica waits for noise and for Python: on
+an H200 the second replica made runs 1.4 to 1.8 times as fast, and a third and a fourth at most a
+tenth faster again."""
+TORCH_THREADS = torch.get_num_threads()
+"""Threads that torch chose when it was imported: as many as the process has physical cores, or
+fewer if OMP_NUM_THREADS says so. `prepare_device` sets another number."""
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux says how much processor time the control group of a container may use."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -74,13 +80,20 @@ def prepare_device(device: torch.device) -> None:
 
     On CUDA torch is told to refuse kernels whose sums depend on timing, so that the same command
     gives the same bytes. With `warn_only` torch would use such a kernel for the backward pass of
-    the attention.
+    the attention. On a CPU an operation has one thread: the number of threads would change the last
+    digits, and cores are used better by batches and processes side by side. Nothing else may start
+    a thread there, since the process may be forked: neither the tokenizer nor, where there is a
+    CUDA device, torch's autograd, which finds no device.
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)  # noqa: FBT003
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     else:
+        torch.set_num_threads(1)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
         keep_freed_memory()
         limit_onednn_cache()
 
@@ -165,11 +178,28 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
+    """Return the number of cores that this process may use, whatever OMP_NUM_THREADS says."""
     affinity = getattr(os, "sched_getaffinity", None)  # macOS does not have it
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def choose_replicas(device: torch.device) -> int:
-    """Return how many batches run side by side; on a CPU they divide torch's threads."""
-    return min(torch.get_num_threads(), MAX_REPLICAS) if device.type == "cpu" else MAX_REPLICAS
+def usable_cores(quota: Path = CPU_QUOTA) -> int:
+    """Return the number of cores that a run may use, those of a container if it runs in one.
+
+    Args:
+        quota: The file with the processor time of the control group, see cgroups(7).
+    """
+    with suppress(OSError, ValueError):  # there is no file, or the time is "max"
+        time, period = map(int, quota.read_text(encoding="ascii").split())
+        return max(1, min(TORCH_THREADS, time // period))
+    return TORCH_THREADS
+
+
+def choose_replicas(device: torch.device, *, cores: int) -> int:
+    """Return how many batches run side by side: one for each core, or two on CUDA.
+
+    Args:
+        device: Where the passes run.
+        cores: The number of cores that this process may use.
+    """
+    return cores if device.type == "cpu" else CUDA_REPLICAS

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, TypeAlias
-
-import torch
 
 from saliency_cli import __version__
 from saliency_cli.attribution.engine import Engine
@@ -24,9 +23,10 @@ from saliency_cli.inputs.text_source import Source
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import DTYPES
 from saliency_cli.model.instruction_set import instruction_set
-from saliency_cli.records import SCHEMA
+from saliency_cli.records import SCHEMA, RowPosition
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.runs.shard_plan import choose_shards
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import Effect, Setting, settings_of
 
@@ -59,14 +59,12 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "seed": options.get("seed"),
         "device": classifier.device.type,
         "dtype": str(classifier.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
         "attention": classifier.attention,
         "propagation": classifier.propagation if request.maths.propagation else None,
         "matmul_backend": classifier.matmul_backend,
         "instruction_set": instruction_set(classifier.device),
         "deterministic": classifier.deterministic,
         "dtype_error": classifier.dtype_error,
-        "replicas": engine.replicas,
         "batch_tokens": engine.budget.tokens,
         "hashes": {**classifier.hashes, "input": None},
         "shards": {"rows": request.sharding.shard_rows},
@@ -106,20 +104,20 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
         UsageError: The input cannot be read.
         OutputError: The plan, or the copy of the input, cannot be written.
     """
-    rows = description["shards"]["rows"]
-    if source.seekable:
-        positions, sha256 = [*source.positions(rows)], source.sha256()
+    chosen = description["shards"]["rows"]
+    spool = None if source.seekable else folder.start_spool()
+    rows, positions = _shards(chosen, source, spool=spool)
+    sha256 = source.sha256()
+    if spool is None:
         folder.clear()
     else:
-        spool = folder.start_spool()
-        positions, sha256 = [*source.positions(rows, spool=spool)], source.sha256()
         folder.finish_spool()
     manifest = {
         **description,
         "hashes": {**description["hashes"], "input": sha256},
         "planned": source.count,
         "shards": {
-            **description["shards"],
+            "rows": rows,
             "offsets": [position.offset for position in positions],
             "lines": [position.line for position in positions],
         },
@@ -128,10 +126,19 @@ def write_plan(description: dict[str, Any], source: Source, *, folder: RunFolder
     return manifest
 
 
-def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Request:
-    """Return the request with the plan's choices where it leaves them open; set torch's threads.
+def _shards(
+    chosen: int | None, source: Source, *, spool: Path | None = None
+) -> tuple[int, list[RowPosition]]:
+    """Return the rows of a shard, and where each shard begins; the rows are counted meanwhile."""
+    if chosen is None:
+        return choose_shards(source, spool=spool)
+    return chosen, [*source.positions(chosen, spool=spool)]
 
-    Device, number format, attention, batches and threads change the last digits; the error of the
+
+def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Request:
+    """Return the request with the plan's choices where it leaves them open.
+
+    Device, number format, attention, batches and shards change the last digits; the error of the
     number format is not measured again.
 
     Args:
@@ -139,7 +146,6 @@ def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Reque
         manifest: The plan.
     """
     compute = request.compute
-    torch.set_num_threads(manifest["threads"])
     chosen = {
         name: manifest[name]
         for name in ("device", "dtype", "attention")
@@ -147,7 +153,8 @@ def with_planned_choices(request: Request, manifest: Mapping[str, Any]) -> Reque
     }
     tokens = compute.batch_tokens or manifest["batch_tokens"]
     compute = replace(compute, batch_tokens=tokens, dtype_error=manifest["dtype_error"], **chosen)
-    return replace(request, compute=compute)
+    rows = request.sharding.shard_rows or manifest["shards"]["rows"]
+    return replace(request, compute=compute, sharding=replace(request.sharding, shard_rows=rows))
 
 
 def _is_option_value(name: str, value: str) -> bool:

@@ -193,6 +193,10 @@ class RunFolder:
         """Return the path of a shard's crash journal."""
         return self.path / WORK / f"{number:05d}.journal"
 
+    def journals(self) -> Iterator[Path]:
+        """Yield the paths of the crash journals that exist."""
+        return (self.path / WORK).glob("*.journal")
+
     @property
     def lock(self) -> Path:
         """Path of the lock file."""

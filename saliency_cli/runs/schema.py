@@ -15,15 +15,13 @@ Shape: TypeAlias = Mapping[str, Kinds]
 """The types that each key of an object may have. Keys that are not listed are not checked."""
 
 _NUMBER: Kinds = (float, int)
-_MOST_THREADS, _LARGEST_NUMBER = 2**15, 2**64
+_LARGEST_NUMBER = 2**64
 _MANIFEST_KEYS: Shape = {
     "device": (str,),
     "dtype": (str,),
-    "threads": (int,),
     "attention": (str,),
     "dtype_error": _NUMBER,
     "matmul_backend": (str,),
-    "replicas": (int,),
     "batch_tokens": (int,),
 }
 MANIFEST_SHAPE: dict[str, Shape] = {
@@ -109,7 +107,6 @@ def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None: 
 def _range_problem(manifest: Mapping[str, Any]) -> str | None:
     """Return which number of a manifest no run can have, or None."""
     ranges = {
-        "threads": (manifest["threads"], 1, _MOST_THREADS),
         "batch_tokens": (manifest["batch_tokens"], 1, _LARGEST_NUMBER),
         "options.html_rows": (manifest["options"]["html_rows"], 0, _LARGEST_NUMBER),
     }

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.model_checks import check_reduction
@@ -15,7 +13,12 @@ from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source, open_texts
-from saliency_cli.model.devices import READ_AHEAD_ROWS, choose_batch_tokens, choose_replicas
+from saliency_cli.model.devices import (
+    READ_AHEAD_ROWS,
+    choose_batch_tokens,
+    choose_replicas,
+    usable_cores,
+)
 from saliency_cli.model.heads import check_targets
 from saliency_cli.progress import Progress
 from saliency_cli.runs.finished_run import read_checked_manifest
@@ -67,15 +70,24 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
 
 
 @contextmanager
-def join_run(request: Request) -> Iterator[tuple[RunContext, Lock]]:
-    """Load the model to explain shards of a run that another process has planned and locked."""
+def join_run(request: Request, engine: Engine | None = None) -> Iterator[tuple[RunContext, Lock]]:
+    """Explain shards of a run that another process has planned and locked.
+
+    Args:
+        request: The options.
+        engine: The loaded model, in a process that was forked with it; else the model is loaded.
+
+    Raises:
+        SaliencyError: The run cannot be joined.
+    """
     folder = RunFolder(request.output.folder)
     manifest = folder.read_manifest()
     with (
         open_texts(request.texts, spooled=_spooled_input(folder)) as source,
         open_shard_locks(folder.lock) as lock,
     ):
-        engine = build_engine(with_planned_choices(request, manifest))
+        if engine is None:
+            engine = build_engine(with_planned_choices(request, manifest))
         with _frozen_objects():
             yield RunContext(folder, manifest, Plan.from_manifest(manifest), source, engine), lock
 
@@ -95,10 +107,6 @@ def _plan(request: Request, source: Source, *, folder: RunFolder, progress: Prog
     before = None if request.output.overwrite else read_checked_manifest(folder)
     if before is not None:
         request = with_planned_choices(request, before)
-    else:
-        threads = request.execution.threads(torch.get_num_threads())
-        if threads != torch.get_num_threads():
-            torch.set_num_threads(threads)
     with progress.waiting("loading the model"):
         engine = build_engine(request, device_share=request.execution.device_share)
     now = describe(request, engine, source)
@@ -153,11 +161,12 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
     tokens = choose_batch_tokens(
         request.compute, classifier.device, classifier.module, share=device_share
     )
+    replicas = choose_replicas(classifier.device, cores=usable_cores())
     return Engine(
         classifier,
         maths,
         Budget(tokens, equal_lengths=not classifier.padding_blind),
-        replicas=choose_replicas(classifier.device) if can_replicate(classifier) else 1,
+        replicas=replicas if can_replicate(classifier) else 1,
         stride=choose_stride(request.compute, classifier),
         read_ahead_rows=READ_AHEAD_ROWS[classifier.device.type],
     )

@@ -1,14 +1,29 @@
 """Options of the processes that explain the shards."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from saliency_cli.errors import UsageError
 from saliency_cli.settings.names import EngineName
 from saliency_cli.settings.option import NOTHING, RESOLVED, Option
 
+WorkerCount: TypeAlias = int | Literal["auto"]
+
 MAX_LOCAL_WORKERS = 1024
-"""More processes than the largest machines have cores; each of them has a model of its own."""
+"""More processes than the largest machines have cores."""
+
+
+def parse_workers(text: str) -> WorkerCount:
+    """Return the number that `--workers` gives, or "auto".
+
+    Raises:
+        UsageError: The text is neither.
+    """
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdecimal() and 0 < len(text) < 10 and int(text)):
+        raise UsageError(f"--workers {text!r}: give a number of processes, or auto")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +54,20 @@ class ExecutionChoice:
             effect=NOTHING,
         ),
     ] = None
-    # Workers divide threads and memory of this machine: the plan has `threads`, `batch_tokens`.
+    # Workers on CUDA divide the memory of the device: the plan has `batch_tokens`.
     workers: Annotated[
-        int | None,
+        WorkerCount,
         Option(
-            "Worker processes, each with a model of its own.",
-            metavar="N",
-            default="1 on this machine; as many as a cluster has room for",
-            minimum=1,
+            "Worker processes: a number, or auto.",
+            more="([how](scale.md#one-machine)) 10,000 at most.",
+            metavar="N|auto",
+            default="`auto`: on a CPU one for each core, if there are shards for all; on CUDA 1; "
+            "as many as a cluster has room for",
             maximum=10_000,
+            parse=parse_workers,
             effect=RESOLVED,
         ),
-    ] = None
+    ] = "auto"
     gpus_per_worker: Annotated[
         float | None,
         Option(
@@ -65,12 +82,12 @@ class ExecutionChoice:
     cpus_per_worker: Annotated[
         int | None,
         Option(
-            "CPUs of a worker, which are also its threads.",
+            "CPUs of a worker, which computes as many batches at the same time.",
             metavar="C",
-            default="its part of this machine's; on a cluster as many as a run on this machine has",
+            default="its part of this machine's; on a cluster as many as this machine has",
             minimum=1,
             maximum=1024,
-            effect=RESOLVED,
+            effect=NOTHING,
         ),
     ] = None
 
@@ -79,25 +96,39 @@ class ExecutionChoice:
         if self.name == "local" and given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--{option} is for workers on a cluster", "add --engine ray")
-        if self.processes > MAX_LOCAL_WORKERS:
+        if self.name == "local" and self.workers != "auto" and self.workers > MAX_LOCAL_WORKERS:
             raise UsageError(
-                f"--workers {self.processes}: this machine can have {MAX_LOCAL_WORKERS} at most",
-                "each worker loads the model; give as many as there are cores, or fewer",
+                f"--workers {self.workers}: this machine can have {MAX_LOCAL_WORKERS} at most",
+                "give as many as there are cores, or fewer, or auto",
             )
         gpus = self.gpus_per_worker or 0
         if gpus > 1 and gpus != int(gpus):
             raise UsageError(f"--gpus-per-worker {gpus:g}: give a share of one, or whole ones")
 
-    @property
-    def processes(self) -> int:
-        """Number of processes on this machine that explain."""
-        return self.workers or 1 if self.name == "local" else 1
+    def processes(self, device: str, *, cores: int, shards: int) -> int:
+        """Return the number of processes on this machine that explain, at most one for each shard.
+
+        Args:
+            device: The type of the device that the model runs on.
+            cores: The number of cores that the run may use.
+            shards: The number of shards.
+        """
+        wanted = self.workers
+        if wanted == "auto":
+            wanted = cores // (self.cpus_per_worker or 1) if device == "cpu" else 1
+        return max(1, min(wanted, shards)) if self.name == "local" else 1
+
+    def cores_per_worker(self, processes: int, *, cores: int) -> int:
+        """Return the number of cores of each process.
+
+        Args:
+            processes: The number of processes, which divide the cores.
+            cores: The number of cores that the run may use.
+        """
+        return self.cpus_per_worker or max(1, cores // processes)
 
     @property
     def device_share(self) -> float:
-        """Share of a device that each process has to itself, above 0 and at most 1."""
-        return min(1.0, self.gpus_per_worker or 1.0) / self.processes
-
-    def threads(self, available: int) -> int:
-        """Return the threads of a process; workers on this machine divide those available."""
-        return self.cpus_per_worker or max(1, available // self.processes)
+        """Share of a CUDA device that each process has to itself, above 0 and at most 1."""
+        share = min(1.0, self.gpus_per_worker or 1.0)
+        return share if self.name != "local" or self.workers == "auto" else share / self.workers

@@ -140,14 +140,15 @@ class Sharding:
         ),
     ] = None
     shard_rows: Annotated[
-        int,
+        int | None,
         Option(
             "Rows that are committed together, and computed again where a run stopped.",
             metavar="N",
+            default="follows from the number of rows: 120 to 2048",
             minimum=1,
             effect=RESOLVED,
         ),
-    ] = 2000
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 
 from saliency_cli.errors import UsageError
 from saliency_cli.runs.crash_journal import needs_isolation
@@ -17,8 +15,8 @@ from saliency_cli.runs.shard_runner import explain_shard
 from saliency_cli.safe_text import listed
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers.interface import Executor, ShardWork
+from saliency_cli.workers.launchers import Launcher, Spawner, worker_spec
 from saliency_cli.workers.process_pool import open_process_backend
-from saliency_cli.workers.worker import WorkerSpec
 from saliency_cli.workers.worker_pool import WorkerPool
 
 BUSY_SHARDS_TIMEOUT = 60.0
@@ -29,34 +27,27 @@ RETRY_INTERVAL = 0.2
 
 
 @contextmanager
-def open_local(choice: ExecutionChoice) -> Iterator[Executor]:
+def open_local(_choice: ExecutionChoice) -> Iterator[Executor]:
     """Yield an executor that commits shards on this machine. It needs no preparation."""
-    yield partial(explain_locally, processes=choice.processes)
+    yield explain_locally
 
 
-def explain_locally(work: ShardWork, *, processes: int) -> None:
-    """Commit all shards, in this process or in a pool of processes.
-
-    Args:
-        work: The shards to commit.
-        processes: Maximum number of worker processes. With one process, or one shard, the shards
-            are explained in this process.
+def explain_locally(work: ShardWork) -> None:
+    """Commit all shards, in this process or in those of the launcher if it starts several.
 
     Raises:
         SaliencyError: if a shard cannot be explained or written.
     """
-    size = min(processes, len(work.context.plan.positions))
-    if size > 1:
-        _explain_in_pool(work, size=size)
-    else:
+    if work.launcher is None or work.launcher.size == 1:
         explain_in_process(work)
+    else:
+        _explain_in_pool(work, work.launcher)
 
 
-def _explain_in_pool(work: ShardWork, *, size: int) -> None:
-    """Commit all shards with up to `size` worker processes."""
-    spec = WorkerSpec(work.request, Path.cwd(), work.context.source.identity)
-    with open_process_backend(spec, advance=work.advance) as backend:
-        WorkerPool(work, backend, size=size).explain_shards()
+def _explain_in_pool(work: ShardWork, launcher: Launcher) -> None:
+    """Commit all shards with the worker processes of a launcher."""
+    with open_process_backend(launcher, advance=work.advance) as backend:
+        WorkerPool(work, backend, size=launcher.size).explain_shards()
 
 
 def explain_in_process(work: ShardWork) -> None:
@@ -71,7 +62,8 @@ def explain_in_process(work: ShardWork) -> None:
 
     def try_commit(number: int) -> bool:
         if needs_isolation(context.folder.journal(number)):
-            _explain_in_pool(replace(work, numbers=iter([number])), size=1)
+            launcher = work.launcher or Spawner(worker_spec(work.request, context), size=1)
+            _explain_in_pool(replace(work, numbers=iter([number])), launcher)
             return True
         with work.lock.shard(number) as acquired:
             if acquired:

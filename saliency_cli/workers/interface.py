@@ -9,6 +9,7 @@ from saliency_cli.runs.folder_lock import Lock
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.settings import ExecutionChoice
+from saliency_cli.workers.launchers import Launcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class ShardWork:
         request: The request that started or resumed the run.
         numbers: Numbers of the shards to commit. An iterator, because a run may have millions.
         advance: Reports progress. Its argument is a number of rows; a negative one takes rows back.
+        launcher: Starts worker processes on this machine; None if none is known to be needed.
     """
 
     context: RunContext
@@ -28,6 +30,7 @@ class ShardWork:
     request: Request
     numbers: Iterator[int]
     advance: Callable[[int], None]
+    launcher: Launcher | None = None
 
 
 Executor: TypeAlias = Callable[[ShardWork], None]

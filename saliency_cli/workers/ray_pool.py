@@ -19,6 +19,7 @@ from typing import Any
 
 from saliency_cli.atomic_files import open_atomic
 from saliency_cli.errors import CheckpointError, Interrupted, OutputError, SaliencyError, UsageError
+from saliency_cli.model.devices import usable_cores
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.signals import STOP_SIGNALS, received
@@ -212,7 +213,8 @@ def _with_host_name(error: SaliencyError) -> SaliencyError:
 def _explain_on_cluster(work: ShardWork, *, ray: Any, choice: ExecutionChoice) -> None:  # noqa: ANN401
     """Commit all shards with workers on the cluster."""
     resources = _worker_resources(work, choice)
-    size = min(choice.workers or worker_slots(ray, resources), len(work.context.plan.positions))
+    wanted = worker_slots(ray, resources) if choice.workers == "auto" else choice.workers
+    size = min(wanted, len(work.context.plan.positions))
     actor_class = ray.remote(RayWorker).options(
         num_cpus=resources["CPU"], num_gpus=resources["GPU"], scheduling_strategy="SPREAD"
     )
@@ -247,12 +249,12 @@ def worker_slots(ray: Any, resources: Mapping[str, float]) -> int:  # noqa: ANN4
 def _worker_resources(work: ShardWork, choice: ExecutionChoice) -> dict[str, float]:
     """Return the CPUs and GPUs that a worker occupies.
 
-    Defaults come from the manifest: as many CPUs as threads, and one GPU if its device is CUDA.
+    By default it has as many CPUs as a run on this machine, and one GPU if the device is CUDA.
     """
-    manifest, gpus = work.context.manifest, choice.gpus_per_worker
+    gpus = choice.gpus_per_worker
     if gpus is None:
-        gpus = float(manifest["device"] == "cuda")
-    return {"CPU": choice.cpus_per_worker or manifest["threads"], "GPU": gpus}
+        gpus = float(work.context.manifest["device"] == "cuda")
+    return {"CPU": choice.cpus_per_worker or usable_cores(), "GPU": gpus}
 
 
 def _worker_spec(work: ShardWork) -> WorkerSpec:
@@ -264,4 +266,5 @@ def _worker_spec(work: ShardWork) -> WorkerSpec:
     with open_atomic(work.context.folder.identity) as stream:
         stream.write(folder_id)
     request = replace(work.request, compute=replace(work.request.compute, device="auto"))
-    return WorkerSpec(request, Path.cwd(), work.context.source.identity, folder_id)
+    replicas = work.request.execution.cpus_per_worker
+    return WorkerSpec(request, Path.cwd(), work.context.source.identity, folder_id, replicas)

@@ -7,14 +7,15 @@ that it sees the same run folder and the same input.
 import os
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from saliency_cli.attribution.engine import Engine
 from saliency_cli.errors import SaliencyError, UsageError
 from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.runs.folder_lock import Lock
-from saliency_cli.runs.manifest import describe, differences
+from saliency_cli.runs.manifest import describe, differences, with_planned_choices
 from saliency_cli.runs.receipts import is_committed
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
@@ -42,12 +43,15 @@ class WorkerSpec:
         input: The input's file as it was planned.
         folder_id: Random ID, in the file `RunFolder.token`, by which a worker on another machine
             recognizes the run folder. None on the machine that planned the run.
+        replicas: Maximum number of batches that the worker computes at the same time; None: as
+            many as it has cores.
     """
 
     request: Request
     cwd: Path
     input: FileIdentity | None
     folder_id: str | None = None
+    replicas: int | None = None
 
 
 class Worker:
@@ -56,14 +60,21 @@ class Worker:
     `SaliencyError` and `OSError` are returned and not raised; see `Failure`.
     """
 
-    def __init__(self, spec: WorkerSpec, *, done: RowCallback = lambda _row: None) -> None:
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        *,
+        engine: Engine | None = None,
+        done: RowCallback = lambda _row: None,
+    ) -> None:
         self._spec = spec
+        self._engine = engine  # None: the worker loads the model
         self._done = done
         self._resources = ExitStack()
         self._run: tuple[RunContext, Lock] | None = None
 
     def prepare(self) -> str | Failure:
-        """Open the run and load the model.
+        """Open the run, and load the model unless this process was forked with it.
 
         Returns:
             The ID of the node that the worker is on (empty for a process of this machine), or the
@@ -94,10 +105,12 @@ class Worker:
             os.chdir(spec.cwd)
         if spec.folder_id is not None:
             _check_folder(RunFolder(spec.request.output.folder), spec.folder_id)
-        context, lock = self._resources.enter_context(join_run(spec.request))
+        context, lock = self._resources.enter_context(join_run(spec.request, self._engine))
         _check_input(context, spec)
         _check_same_numbers(context, spec.request)
-        self._run = context, lock
+        replicas = min(context.engine.replicas, spec.replicas or context.engine.replicas)
+        engine = replace(context.engine, replicas=replicas)
+        self._run = replace(context, engine=engine), lock
 
     def _commit_when_unlocked(self, number: int) -> bool:
         """Commit a shard as soon as it can be locked; return False after the timeout."""
@@ -148,6 +161,7 @@ def _check_input(context: RunContext, spec: WorkerSpec) -> None:
 
 def _check_same_numbers(context: RunContext, request: Request) -> None:
     """Raise `UsageError` if this machine would compute other scores than the manifest describes."""
+    request = with_planned_choices(request, context.manifest)
     found = differences(context.manifest, describe(request, context.engine, context.source))
     if found:
         raise UsageError(

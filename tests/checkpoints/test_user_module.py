@@ -512,7 +512,7 @@ def test_one_output_is_regression(project: Project, squeezed: str) -> None:
 def test_a_module_that_cannot_be_copied_runs_in_one_stream(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr("saliency_cli.runs.setup.usable_cores", lambda: 2)
     texts, output = TextsChoice("texts.jsonl"), OutputChoice(project.home / "out")
     request = Request(project.choice(), texts, CPU, Maths(), output)
     assert build_engine(request).replicas == 2

@@ -207,4 +207,4 @@ def test_more_passes_than_a_text_ever_needs_are_refused() -> None:
 def test_more_local_workers_than_a_machine_has_cores_are_refused() -> None:
     with pytest.raises(UsageError, match="--workers 10000: this machine can have 1024 at most"):
         ExecutionChoice(workers=10_000)
-    assert ExecutionChoice(name="ray", workers=10_000).processes == 1
+    assert ExecutionChoice(name="ray", workers=10_000).workers == 10_000

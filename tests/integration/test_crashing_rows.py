@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -125,7 +124,10 @@ def test_crashing_rows_are_quarantined_and_other_records_do_not_change(
 
 
 def parent_and_child(prepared: PreparedRun, out: Path) -> tuple[Running, Running]:
-    """Return a run that resumes after two crashes over the same rows, and its child process."""
+    """Return a run that resumes after two crashes over the same rows, and its worker.
+
+    The worker is paused with SIGSTOP.
+    """
     path = out / "work" / "00000.journal"
     running = prepared.start(out)
     wait_for(path.exists, running)
@@ -136,32 +138,33 @@ def parent_and_child(prepared: PreparedRun, out: Path) -> tuple[Running, Running
             journal.write(attempt=None)
             journal.record_in_flight([0, 1, 2, 3])
     parent = prepared.start(out, "--resume")
-    wait_for(lambda: children_of(parent.pid, b"spawn_main"), parent)
-    return parent, Running(children_of(parent.pid, b"spawn_main")[-1], out, prepared.warm)
+    wait_for(lambda: [*map(children_of, children_of(parent.pid))] not in ([], [[]]), parent)
+    (worker,) = children_of(children_of(parent.pid)[0])
+    child = Running(worker, out, prepared.warm)
+    child.kill(signal.SIGSTOP)
+    return parent, child
 
 
 def test_a_child_commits_nothing_after_its_parent_was_killed(
     prepared: PreparedRun, out: Path
 ) -> None:
     parent, child = parent_and_child(prepared, out)
-    wait_seconds(parent, 0.5)
     parent.kill()
     assert parent.outcome().exit_code == -signal.SIGKILL
+    child.kill(signal.SIGCONT)
     wait_seconds(child, 60)
     assert child.ended
     assert not [*(out / "records").glob("*.jsonl")]
     prepared.check_resume(out)
 
 
-@pytest.mark.parametrize("seconds", [0.2, 2.5])
 def test_an_interrupt_of_parent_and_child_is_reported_once(
-    prepared: PreparedRun, out: Path, seconds: float
+    prepared: PreparedRun, out: Path
 ) -> None:
     parent, child = parent_and_child(prepared, out)
-    wait_seconds(child, seconds)
-    child.kill(signal.SIGINT)
-    time.sleep(0.1)
-    parent.kill(signal.SIGINT)
+    for process in (child, parent):
+        process.kill(signal.SIGINT)
+    child.kill(signal.SIGCONT)
     outcome = parent.outcome()
     assert (outcome.exit_code, outcome.stderr) == (INTERRUPTED, "error: stopped by SIGINT\n")
     assert child.ended

@@ -18,8 +18,13 @@ from torch import Tensor
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.model_checks import has_deterministic_kernels
 from saliency_cli.checkpoints import load, loader
+from saliency_cli.model import devices
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import allow_nondeterministic_kernels, prepare_device
+from saliency_cli.model.devices import (
+    allow_nondeterministic_kernels,
+    prepare_device,
+    usable_cores,
+)
 from saliency_cli.settings import Compute, ModelChoice
 from tests.attribution.test_promises import Linear, unchecked
 from tests.support.attribution import engine, scored
@@ -31,6 +36,19 @@ CUDA = torch.device("cuda")
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="there is no CUDA device here"
 )
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("1600000 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("", 8)],
+)
+def test_a_container_has_the_cores_of_its_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
+) -> None:
+    monkeypatch.setattr(devices, "TORCH_THREADS", 8)
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert usable_cores(tmp_path / "cpu.max") == cores
+    assert usable_cores(tmp_path / "no file") == 8
 
 
 def many(rows: int) -> str:

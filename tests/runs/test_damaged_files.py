@@ -215,8 +215,6 @@ def test_a_changed_copy_of_the_input_is_named(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"threads": 0}, "threads is out of range"),
-        ({"threads": 2**40}, "threads is out of range"),
         ({"batch_tokens": 0}, "batch_tokens is out of range"),
         ({"dtype": "float8"}, "--dtype was float8, and is float32"),
     ],

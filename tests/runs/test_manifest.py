@@ -170,7 +170,7 @@ CHANGES: dict[str, Change] = {
     "texts": other_input,
     "shard_rows": with_value("sharding", "shard_rows", value=3),
 }
-ELSEWHERE = {"base_model", "device", "cpus_per_worker", "gpus_per_worker", "workers"}
+ELSEWHERE = {"base_model", "device", "gpus_per_worker", "workers"}
 """Settings that the tests below change without a second description."""
 
 
@@ -215,9 +215,7 @@ def test_another_input_of_the_same_name_is_refused(home: Path) -> None:
             check_resumable(before, now, folder=RunFolder(home), source=source)
 
 
-def test_device_threads_and_batches_are_compared(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_device_and_batches_are_compared(home: Path) -> None:
     request = request_in(home)
     engine = build_engine(request)
     with open_texts(request.texts) as source:
@@ -225,9 +223,7 @@ def test_device_threads_and_batches_are_compared(
         moved = replace(engine.classifier, device=torch.device("meta"))
         elsewhere = describe(request, replace(engine, classifier=moved), source)
         fewer = describe(request, replace(engine, budget=Budget(7)), source)  # --gpus-per-worker
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 63)  # --workers, --cpus-per-worker
-        threads = describe(request, engine, source)
-    for after, name in ((elsewhere, "--device"), (fewer, "--batch-tokens"), (threads, "threads")):
+    for after, name in ((elsewhere, "--device"), (fewer, "--batch-tokens")):
         assert any(each.startswith(f"{name} was ") for each in differences(before, after))
 
 

@@ -219,7 +219,7 @@ def test_a_run_with_overwrite_does_not_read_the_spooled_input_of_the_earlier_run
         {"shards": {"rows": 20, "offsets": [0, None], "lines": [1, 2]}},
         {"shards": {"rows": 20, "offsets": [0], "lines": []}},
         {"shards": None},
-        {"threads": "2"},
+        {"batch_tokens": "2"},
     ],
     ids=str,
 )

@@ -4,8 +4,13 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def children_of(pid: int, name: bytes) -> list[int]:
-    """Return the child processes, oldest first, whose command line contains `name`."""
+def children_of(pid: int, name: bytes = b"") -> list[int]:
+    """Return the child processes, oldest first, whose command line contains `name`.
+
+    Args:
+        pid: The ID of the parent process.
+        name: A part of the command line.
+    """
     children: list[str] = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # the thread has ended since the folder was listed

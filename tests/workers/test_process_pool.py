@@ -4,18 +4,22 @@ import json
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
-import torch
 
 from saliency_cli.settings import ExecutionChoice
-from saliency_cli.workers.process_pool import _picklable_error
+from saliency_cli.workers.worker_process import _picklable_error
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
+    ROWS,
     TERMINATED,
     PreparedRun,
     assert_same_files,
@@ -49,24 +53,45 @@ class Net(BertForSequenceClassification):
 def build():
     return Net(BertConfig.from_pretrained(HOME))
 """
+DEADLY_START = """
+
+def parameters(self, recurse=True):
+    if parent_process() is not None:
+        os._exit(7)
+    return super(Net, self).parameters(recurse)
 
 
-@pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
-    """Restore the number of threads, which a run inside this process may change."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
+Net.parameters = parameters  # a worker counts them when it compares itself with the plan
+"""
+
+
+def server_of(running: Running) -> int:
+    """Return the process ID of a run's fork server."""
+    (server,) = children_of(running.pid)
+    return server
 
 
 def workers_of(running: Running) -> list[int]:
     """Return the process IDs of a run's workers."""
-    return children_of(running.pid, b"spawn_main")
+    return children_of(server_of(running))
+
+
+def all_ended(pids: list[int]) -> Callable[[], bool]:
+    """Return a condition: no process is running."""
+    return lambda: not any(map(is_running, pids))
 
 
 def is_running(pid: int) -> bool:
     """Return whether a process has not ended."""
     return bool(command_line(pid))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds; fail after 60 seconds."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def committed(out: Path, shards: int) -> Callable[[], bool]:
@@ -96,9 +121,45 @@ def write_rows(home: Path, *, late: int) -> None:
     (home / "t.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
 
 
-def test_workers_write_the_files_of_one_process(prepared: PreparedRun, out: Path) -> None:
-    assert prepared.explain(out, *WORKERS).exit_code == QUARANTINED
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_write_the_files_of_one_process(
+    prepared: PreparedRun, out: Path, workers: int
+) -> None:
+    assert prepared.explain(out, "--workers", workers).exit_code == QUARANTINED
     assert_same_files(read_files(out), prepared.expected_files)
+
+
+def test_there_is_a_worker_for_each_core_and_the_files_are_those_of_one(
+    prepared: PreparedRun, out: Path
+) -> None:
+    arguments = [sys.executable, "-m", "saliency_cli", *prepared.arguments(out)]
+    environment = os.environ | {"OMP_NUM_THREADS": "2"}
+    with subprocess.Popen(arguments, env=environment, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: committed(out, 1)() or process.poll() is not None)
+        (server,) = children_of(process.pid)
+        assert len(children_of(server)) == 2
+    assert process.returncode == QUARANTINED
+    assert_same_files(read_files(out), prepared.expected_files)
+
+
+def test_a_process_with_threads_spawns_its_workers(shell: Shell, tmp_path: Path) -> None:
+    expected, stop = tmp_path / "one", Event()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(stop.wait)
+        try:
+            for out, workers in ((expected, 1), (shell.out, 2)):
+                options = ("--shard-rows", 1, "--samples", 2, "--workers", workers)
+                assert shell.explain(*options, out=out).exit_code == DONE
+        finally:
+            stop.set()
+    assert_same_files(read_files(shell.out), read_files(expected))
+
+
+def test_a_run_of_one_shard_starts_no_process(prepared: PreparedRun, out: Path) -> None:
+    running = prepared.start(out, *WORKERS, "--shard-rows", ROWS)
+    wait_for((out / "records" / "part-00000.jsonl.tmp").exists, running)
+    assert children_of(running.pid) == []
+    assert running.outcome().exit_code == QUARANTINED
 
 
 def test_workers_explain_texts_from_a_pipe(
@@ -125,30 +186,52 @@ def test_a_signal_ends_all_workers_and_the_run_can_be_resumed(
 ) -> None:
     running = prepared.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
-    workers = workers_of(running)
+    workers = [server_of(running), *workers_of(running)]
     for pid in workers if number == signal.SIGINT else ():  # a terminal sends it to all processes
         os.kill(pid, number)
     running.kill(number)
     outcome = running.outcome()
     code = INTERRUPTED if number == signal.SIGINT else TERMINATED
     assert (outcome.exit_code, outcome.stderr) == (code, f"error: stopped by {number.name}\n")
-    assert not any(map(is_running, workers))
+    assert all_ended(workers)()
     prepared.check_resume(out)
 
 
-def test_workers_end_when_their_parent_process_is_killed(prepared: PreparedRun, out: Path) -> None:
+def test_server_and_workers_end_when_the_runs_process_is_killed(
+    prepared: PreparedRun, out: Path
+) -> None:
+    running = prepared.start(out, *WORKERS)
+    wait_for(committed(out, 2), running)
+    processes = [server_of(running), *workers_of(running)]
+    assert len(processes) == 3
+    running.kill()
+    running.outcome()
+    wait_until(all_ended(processes))
+    assert prepared.explain(out, "--resume", *WORKERS).exit_code == QUARANTINED
+    assert_same_files(read_files(out), prepared.expected_files)
+
+
+def test_a_killed_server_ends_the_run_which_can_be_resumed(
+    prepared: PreparedRun, out: Path
+) -> None:
     running = prepared.start(out, *WORKERS)
     wait_for(committed(out, 2), running)
     workers = workers_of(running)
-    assert len(workers) == 2
-    running.kill()
-    running.outcome()
-    deadline = time.monotonic() + 30
-    while any(map(is_running, workers)):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    assert prepared.explain(out, "--resume", *WORKERS).exit_code == QUARANTINED
-    assert_same_files(read_files(out), prepared.expected_files)
+    os.kill(server_of(running), signal.SIGKILL)
+    outcome = running.outcome()
+    assert outcome.exit_code == CHECKPOINT
+    assert "the process that starts workers was killed" in outcome.refusal()
+    wait_until(all_ended(workers))
+    prepared.check_resume(out)
+
+
+def test_the_server_holds_no_file_of_the_run(prepared: PreparedRun, out: Path) -> None:
+    running = prepared.start(out, *WORKERS)
+    wait_for(committed(out, 1), running)
+    descriptors = [*Path(f"/proc/{server_of(running)}/fd").iterdir()]
+    held = [str(each.readlink()) for each in descriptors if int(each.name) > 2]
+    assert [each for each in held if not each.startswith(("/dev/null", "socket:", "pipe:"))] == []
+    assert running.outcome().exit_code == QUARANTINED
 
 
 def test_two_runs_with_a_share_each_may_use_workers(prepared: PreparedRun, out: Path) -> None:
@@ -207,28 +290,38 @@ def test_the_run_ends_after_too_many_startup_failures(
     write_module(tmp_path, action="pass")
     write_rows(tmp_path, late=7)
     module = tmp_path / "own.py"
-    module.write_text(module.read_text() + "\nif parent_process() is not None:\n    os._exit(7)\n")
+    module.write_text(module.read_text() + DEADLY_START)
     outcome = prepared.warm.run(arguments(tmp_path, *WORKERS))
     assert outcome.exit_code == CHECKPOINT
     assert "died before they were ready: exit code 7" in outcome.refusal()
 
 
 @pytest.mark.parametrize(
-    ("choice", "threads"),
+    ("choice", "device", "shards", "processes", "cores"),
     [
-        (ExecutionChoice(), 8),
-        (ExecutionChoice(workers=1), 8),
-        (ExecutionChoice(workers=3), 2),
-        (ExecutionChoice(workers=9), 1),
-        (ExecutionChoice(workers=3, cpus_per_worker=4), 4),
-        (ExecutionChoice(cpus_per_worker=4), 4),
-        (ExecutionChoice("ray", workers=3), 8),
+        (ExecutionChoice(), "cpu", 20, 8, 1),
+        (ExecutionChoice(), "cpu", 3, 3, 2),
+        (ExecutionChoice(), "cpu", 1, 1, 8),
+        (ExecutionChoice(), "cuda", 20, 1, 8),
+        (ExecutionChoice(cpus_per_worker=3), "cpu", 20, 2, 3),
+        (ExecutionChoice(cpus_per_worker=9), "cpu", 20, 1, 9),
+        (ExecutionChoice(workers=1), "cpu", 20, 1, 8),
+        (ExecutionChoice(workers=3), "cpu", 20, 3, 2),
+        (ExecutionChoice(workers=3), "cuda", 20, 3, 2),
+        (ExecutionChoice(workers=9), "cpu", 20, 9, 1),
+        (ExecutionChoice("ray", workers=3), "cpu", 20, 1, 8),
     ],
 )
-def test_local_workers_divide_the_threads_of_the_machine(
-    choice: ExecutionChoice, threads: int
+def test_workers_divide_the_cores_of_the_machine(
+    choice: ExecutionChoice, device: str, shards: int, processes: int, cores: int
 ) -> None:
-    assert choice.threads(8) == threads
+    assert choice.processes(device, cores=8, shards=shards) == processes
+    assert choice.cores_per_worker(processes, cores=8) == cores
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many", "", "1.5", "1" * 10])
+def test_a_number_of_workers_that_is_none_is_refused(shell: Shell, given: str) -> None:
+    assert "--workers" in shell.refused(USAGE, "--workers", given)
 
 
 @pytest.mark.parametrize(
@@ -246,12 +339,12 @@ def test_workers_on_one_gpu_divide_its_memory(choice: ExecutionChoice, share: fl
     assert choice.device_share == share
 
 
-def test_more_threads_than_cores_give_a_warning(shell: Shell) -> None:
+def test_more_cpus_than_cores_give_a_warning(prepared: PreparedRun, out: Path) -> None:
     cores = len(os.sched_getaffinity(0))
-    threads = ("--cpus-per-worker", str(cores), "--shard-rows", "1")
-    outcome = shell.explain(*threads, "--workers", "2")
+    two_shards = ("--limit", 2, "--shard-rows", 1)
+    outcome = prepared.explain(out, *two_shards, "--cpus-per-worker", cores, *WORKERS)
     assert outcome.exit_code == DONE
-    assert f"2 workers of {cores} threads are slower than fewer workers" in outcome.stderr
+    assert f"2 workers of {cores} CPUs are slower than fewer workers" in outcome.stderr
 
 
 def test_more_workers_than_shards_give_a_warning(shell: Shell) -> None:
@@ -260,9 +353,7 @@ def test_more_workers_than_shards_give_a_warning(shell: Shell) -> None:
     assert "--workers 3 is more than the number of shards, 1" in outcome.stderr
 
 
-def test_a_resumed_run_keeps_its_threads(shell: Shell) -> None:
+def test_a_resumed_run_may_have_other_workers(shell: Shell) -> None:
     assert shell.explain("--cpus-per-worker", "1").exit_code == DONE
-    manifest = json.loads((shell.out / "manifest.json").read_text())
-    assert (manifest["threads"], manifest["replicas"]) == (1, 1)
     assert shell.explain("--resume", *WORKERS).exit_code == DONE
     assert shell.explain("--resume", "--address", "local").exit_code == USAGE
