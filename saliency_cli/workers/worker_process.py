@@ -76,6 +76,7 @@ def worker_main(
             while True:
                 pipe.send(worker.explain_shard(pipe.recv()))
     except Interrupted:
+        signals.restore_default_handlers()  # else the timer would raise it again during the exit
         raise SystemExit(1) from None
     except (EOFError, OSError):  # the parent process has ended
         return
