@@ -29,7 +29,7 @@ def main(report: Path, folder: Path) -> None:
 
 def show_tooltip(page: Page) -> None:
     """Scroll to the texts, and point at a word with a strong shade."""
-    page.evaluate("document.getElementById('texts').scrollIntoView()")
+    page.evaluate("scrollTo(0, document.getElementById('texts').offsetTop)")
     page.wait_for_timeout(500)
     page.locator("#row-1 .s5:not(.special)").first.hover()
     page.wait_for_timeout(300)

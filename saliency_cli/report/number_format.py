@@ -8,7 +8,12 @@ from saliency_cli.safe_text import visible
 ERROR_STEPS = (1e-5, 1e-4, 1e-3)
 """A score is written with 7 decimals; from each of these errors on, with one less."""
 
-SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f (%.1f %%)" for digits in (7, 6, 5, 4))
+SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f" for digits in (7, 6, 5, 4))
+
+SMALLEST_ERROR = 0.0005
+"""A percentage with one decimal would show a smaller error as none."""
+
+MINUS = "−"
 
 
 def visible_text(text: str) -> str:
@@ -23,19 +28,22 @@ def name_text(name: str) -> str:
 
 def percent(share: float | None) -> str:
     """Return a share as 98.6 %, or a dash for None."""
-    return "–" if share is None else f"{100 * share:.1f} %"
+    return "–" if share is None else f"{100 * share:z.1f} %".replace("-", MINUS)
 
 
-def score_text(score: float, error: float | None) -> str:
-    """Return a score with its error and percentage: 0.2134 ± 0.0021 (21.3 %).
+def score_text(score: float, error: float | None, *, remark: str = "") -> str:
+    """Return a score as a percentage, 21.3 % ± 0.2 %, and below it with more digits.
 
     Args:
         score: the share of the text's saliency, -1 to 1.
         error: its standard error; it sets the number of decimals. None or 0 is not written.
+        remark: what the first line ends with.
     """
     if not error:
-        return f"{score:.4f} ({percent(score)})"
-    return SCORE_FORMATS[bisect_right(ERROR_STEPS, error)] % (score, error, 100 * score)
+        return f"{percent(score)}{remark}\n{score:.4f}".replace("-", MINUS)
+    digits = SCORE_FORMATS[bisect_right(ERROR_STEPS, error)] % (score, error)
+    rounded = f"{100 * error:.1f} %" if error >= SMALLEST_ERROR else "<0.1 %"
+    return f"{100 * score:z.1f} % ± {rounded}{remark}\n{digits}".replace("-", MINUS)
 
 
 def grouped(number: int) -> str:

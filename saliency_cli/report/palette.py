@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 
+from saliency_cli.report.number_format import MINUS
+
 BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """The smallest absolute share of shades 1 to 6; shade 0 has no colour."""
 
@@ -47,11 +49,12 @@ def heat(share: float) -> int:
 
 def legend(*, signed: bool) -> list[Shade]:
     """Return the steps of the scale in ascending order; negative ones only if scores are signed."""
-    edges = [f"{bound:.0%}" for bound in BOUNDS]
-    ranges = [f"{low}–{high}" for low, high in pairwise(edges)]
-    labels = [f"under {edges[0]}", *ranges, f"{edges[-1]} or more"]
-    positive = [Shade(f"s{level}", label) for level, label in enumerate(labels)]
-    if not signed:
-        return positive
-    negative = [Shade(f"n{level}", label) for level, label in enumerate(labels) if level]
-    return [*reversed(negative), *positive]
+    positive = [Shade("s0", f"under {100 * BOUNDS[0]:.0f} %"), *_steps("s", "", "more")]
+    return [*reversed(_steps("n", MINUS, "lower")), *positive] if signed else positive
+
+
+def _steps(css: str, sign: str, beyond: str) -> list[Shade]:
+    """Return shades 1 to 6 of one sign: −1 % to −2 %, …, −32 % or lower."""
+    edges = [f"{sign}{100 * bound:.0f} %" for bound in BOUNDS]
+    labels = [*map(" to ".join, pairwise(edges)), f"{edges[-1]} or {beyond}"]
+    return [Shade(f"{css}{level}", label) for level, label in enumerate(labels, start=1)]

@@ -174,25 +174,24 @@ def _span(word: list[Piece]) -> Span:
 def _word_span(word: list[Piece]) -> Span:
     """Return the span of a word with several tokens: the sum of their scores, and their spans."""
     whole = merge_pieces(word)
-    note = f"{_note(whole)}, {len(whole.tokens)} tokens"
-    return Span("", f"w {shade(whole.score, whole.error)}", note, tuple(map(_piece_span, word)))
+    css = f"w {shade(whole.score, whole.error)}"
+    return Span("", css, _note(whole), tuple(map(_piece_span, word)))
 
 
 def _piece_span(piece: Piece) -> Span:
     if not piece.tokens:
         return _unread_span(piece.text, cut=piece.cut)
     text = piece.text if piece.text.isprintable() else visible_text(piece.text)
-    note = _note(piece)
-    if len(piece.tokens) > 1:
-        note = f"{note}, {len(piece.tokens)} tokens"
     css = f"t {shade(piece.score, piece.error)}"
-    return Span(text, f"{css} special" if piece.special else css, note)
+    return Span(text, f"{css} special" if piece.special else css, _note(piece))
 
 
 def _note(piece: Piece) -> str:
-    """Return the tooltip: the score, and whether it is within its error."""
-    note = score_text(piece.score, piece.error)
-    return f"{note}, undecided" if is_undecided(piece.score, piece.error) else note
+    """Return the tooltip: the score, the number of tokens, and whether it is undecided."""
+    remark = f", {len(piece.tokens)} tokens" if len(piece.tokens) > 1 else ""
+    if is_undecided(piece.score, piece.error):
+        remark += ", undecided"
+    return score_text(piece.score, piece.error, remark=remark)
 
 
 @lru_cache(maxsize=1024)

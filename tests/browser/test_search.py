@@ -203,6 +203,7 @@ def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report:
     assert rows(page) == list(range(8))
     page = opened(watched, report / "index.html", "#row-7")
     expect(page.locator("#row-7")).to_be_in_viewport()
+    expect(page.locator(".key")).to_be_in_viewport()
 
 
 def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Path) -> None:
@@ -273,7 +274,7 @@ def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Pa
     word = page.locator("#row-7 .w")
     tip = page.get_by_role("tooltip")
     word.hover()
-    assert tip.inner_text() == "0.5500 ± 0.0143 (55.0 %), 2 tokens"
+    assert tip.inner_text() == "55.0 % ± 1.4 %, 2 tokens\n0.5500 ± 0.0143"
     backgrounds = "spans => spans.map((span) => getComputedStyle(span).backgroundColor)"
     none = "rgba(0, 0, 0, 0)"
     assert page.locator("#row-7 .w > .t").evaluate_all(backgrounds) == [none, none]
@@ -281,7 +282,7 @@ def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Pa
     assert word.evaluate_all(backgrounds) == [none]
     assert none not in page.locator("#row-7 .w > .t").evaluate_all(backgrounds)
     page.locator("#row-7 .w > .t").first.hover()
-    assert tip.inner_text().startswith("0.3000 ± ")
+    assert tip.inner_text().startswith("30.0 % ± ")
     page.locator("#row-7 h3 a").focus()
     stops = []
     for _ in range(4):
@@ -297,6 +298,8 @@ def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> 
     before = against.evaluate(colour)
     page.get_by_role("button", name="magnitude").click()
     assert against.evaluate(colour) == "rgb(11, 63, 125)" != before
+    assert "−" not in page.locator(".legend").inner_text()
+    assert page.locator(".key").inner_text() == "Words for or against the label special token"
 
 
 def pasted(page: Page) -> str:

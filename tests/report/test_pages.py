@@ -144,7 +144,8 @@ def test_tokens_of_one_word_are_joined(text: str, ends: list[int], words: list[s
 @given(st.floats(-1, 1), st.floats(1e-9, 1))
 def test_a_score_has_as_many_decimals_as_its_error_needs(score: float, error: float) -> None:
     digits = min(max(1 - floor(log10(error)), 4), 7)
-    assert score_text(score, error).startswith(f"{score:.{digits}f} ± {error:.{digits}f} (")
+    _, text = score_text(score, error).replace("−", "-").split("\n")
+    assert text == f"{score:.{digits}f} ± {error:.{digits}f}"
 
 
 def test_the_same_records_give_the_same_bytes(tmp_path: Path) -> None:
@@ -217,14 +218,14 @@ def test_linked_rows_are_selected_before_all_others(
 @pytest.mark.parametrize(
     ("score", "error", "text"),
     [
-        (0.5, None, "0.5000 (50.0 %)"),
-        (0.21342, 0.0041, "0.2134 ± 0.0041 (21.3 %)"),
-        (0.01239123, 0.0000321, "0.012391 ± 0.000032 (1.2 %)"),
-        (-0.25, 0.3, "-0.2500 ± 0.3000 (-25.0 %)"),
-        (0.25, 0.0, "0.2500 (25.0 %)"),
+        (0.5, None, "50.0 %\n0.5000"),
+        (0.21342, 0.0041, "21.3 % ± 0.4 %\n0.2134 ± 0.0041"),
+        (0.01239123, 0.0000321, "1.2 % ± <0.1 %\n0.012391 ± 0.000032"),
+        (-0.25, 0.3, "−25.0 % ± 30.0 %\n−0.2500 ± 0.3000"),
+        (-0.0001, 0.0, "0.0 %\n−0.0001"),
     ],
 )
-def test_scores_are_written_with_error_and_percentage(
+def test_scores_are_written_as_percentages_and_with_more_digits(
     score: float, error: float | None, text: str
 ) -> None:
     assert score_text(score, error) == text
