@@ -85,14 +85,6 @@ def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
     assert set(get_args(names)) == set(entries)
 
 
-def test_help_does_not_wait_for_torch() -> None:
-    program = (
-        "import sys; from saliency_cli import cli; "
-        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'numpy')))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
 def test_the_links_of_the_docs_lead_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
