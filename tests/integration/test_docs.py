@@ -1,8 +1,6 @@
 """README and docs say what the program does: every command runs, every option is there."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable
 from typing import get_args
