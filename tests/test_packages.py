@@ -1,6 +1,7 @@
 """The packages: one direction of import, one name a module, files that fit on a few screens."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,7 @@ LAYERS = (
 """From the bottom: a package imports from those below it only, and never from one beside it."""
 LEVELS = {name: level for level, names in enumerate(LAYERS) for name in names}
 MOST_LINES = 300
+TRANSFORMERS = re.compile(r"^\s*(import|from) transformers\b", re.MULTILINE)
 MODULES = sorted(PACKAGE.glob("**/*.py"))
 
 
@@ -103,3 +105,8 @@ def test_methods_are_read_without_torch() -> None:
             for name in ([node.module] if isinstance(node, ast.ImportFrom) else [])
         ]
         assert not [name for name in names if (name or "").startswith(("torch", "numpy"))], module
+
+
+def test_one_module_imports_transformers() -> None:
+    importing = [module for module in MODULES if TRANSFORMERS.search(module.read_text("utf-8"))]
+    assert [module.name for module in importing] == ["transformers_import.py"]

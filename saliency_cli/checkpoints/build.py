@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import PreTrainedConfig, PreTrainedModel
 
 from saliency_cli.checkpoints.config import missing_config_error
 from saliency_cli.checkpoints.config_checks import check_parameter_count
@@ -28,6 +27,7 @@ from saliency_cli.checkpoints.weights import (
     load_pretrained,
     state_dict_shapes,
 )
+from saliency_cli.model.transformers_import import PreTrainedConfig, PreTrainedModel
 from saliency_cli.settings import ModelChoice
 
 

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig
-
 from saliency_cli.checkpoints.config_checks import check_forbidden_keys, check_integers
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.model.transformers_import import AutoConfig
 from saliency_cli.safe_text import encodable, excerpt, visible
 from saliency_cli.settings import HeadName, ModelChoice
 

@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
-from transformers import PreTrainedModel
-from transformers.initialization import no_init_weights
 
 from saliency_cli.checkpoints.json_files import nested_items
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError
+from saliency_cli.model.transformers_import import PreTrainedModel, no_init_weights
 from saliency_cli.safe_text import excerpt, visible
 
 MAX_INTEGER = 1 << 53

@@ -1,18 +1,13 @@
 """Load a classifier: find its files, read them, and check that they fit together."""
 
 import inspect
-import os
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Set before transformers is imported: a file that is not on disk is an error, never a download.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 import torch
 from torch import Tensor, nn
-from transformers.utils import logging
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import (
@@ -46,6 +41,7 @@ from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
 from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
+from saliency_cli.model.transformers_import import logging
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute, ModelChoice
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import embedding_width, plain_scores
@@ -14,6 +13,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH, DTYPES, has_fast_bfloat16
 from saliency_cli.model.matmul import choose_matmul_backend
+from saliency_cli.model.transformers_import import PreTrainedModel
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 

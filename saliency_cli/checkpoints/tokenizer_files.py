@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
-
 from saliency_cli.checkpoints.file_checks import check_file, check_folder, is_plain_file_name
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.tokenizer_checks import MAX_FILE_BYTES, check_growth
 from saliency_cli.errors import CheckpointError
+from saliency_cli.model.transformers_import import tokenizer_class_from_name
 from saliency_cli.safe_text import excerpt, visible
 
 CONFIG = "the tokenizer's config"

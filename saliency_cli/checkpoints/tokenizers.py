@@ -15,7 +15,6 @@ from typing import Any
 from tokenizers import Regex, models
 from tokenizers.pre_tokenizers import Sequence, Split
 from torch import nn
-from transformers import AutoTokenizer
 
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
@@ -25,6 +24,7 @@ from saliency_cli.checkpoints.tokenizer_files import (
     tokenizer_files,
 )
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.model.transformers_import import AutoTokenizer
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
 

@@ -9,11 +9,15 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
-from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING, PreTrainedModel
+from torch.overrides import TorchFunctionMode
 
 from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
+from saliency_cli.model.transformers_import import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    PreTrainedModel,
+)
 from saliency_cli.safe_text import excerpt, listed, visible
 
 ShapeMismatch: TypeAlias = tuple[str, torch.Size, torch.Size]
@@ -41,6 +45,26 @@ def classifier_class(config: Any, *, name: str) -> type[PreTrainedModel]:  # noq
     return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]  # type: ignore[no-any-return]
 
 
+class _NoInitialization(TorchFunctionMode):
+    """Leaves tensors on the meta device as they are: torch would import its compiler to fill them.
+
+    They have no data, and the weights of a file take their place.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        _types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        """Call a function, or return its tensor if it initializes one on the meta device."""
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == nn.init.__name__ and kwargs["tensor"].is_meta:
+            return kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def load_pretrained(
     model: type[PreTrainedModel],
     config: Any,  # noqa: ANN401
@@ -63,17 +87,19 @@ def load_pretrained(
             all), or weights are not finite.
     """
     module: nn.Module
-    module, info = model.from_pretrained(
-        None,
-        config=config,
-        state_dict=strip_prefixes(weights, lambda: state_dict_shapes(model, config)),
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # lists them all for _check_keys; else it stops at the first
-        local_files_only=True,
-        weights_only=True,
-        trust_remote_code=False,
-    )
+    weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config))
+    with _NoInitialization():
+        module, info = model.from_pretrained(
+            None,
+            config=config,
+            state_dict=weights,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # lists them all for _check_keys, not only the first
+            local_files_only=True,
+            weights_only=True,
+            trust_remote_code=False,
+        )
     _check_keys(
         module,
         name=name,
@@ -132,7 +158,7 @@ def state_dict_shapes(model: type[PreTrainedModel], config: Any) -> dict[str, to
         model: The class.
         config: Its transformers config.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NoInitialization():
         return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
 
 

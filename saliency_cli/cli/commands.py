@@ -1,5 +1,6 @@
 """The commands beside `explain`; only `inspect` and `show` load a model."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -131,6 +132,8 @@ def show(
     ] = False,
 ) -> None:
     """Explain one text, or a pair, and shade it in the terminal."""
+    if compute.dtype == "auto":  # one text does not make up for measuring the error of bfloat16
+        compute = replace(compute, dtype="float32")
     question = Question(
         model=with_preset_layer(model, method.preset),
         compute=compute,

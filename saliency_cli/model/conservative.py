@@ -26,7 +26,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
-from transformers import activations
 
 from saliency_cli.model.conservative_rules import (
     Arguments,
@@ -43,6 +42,7 @@ from saliency_cli.model.conservative_rules import (
     take_ratio_as_slope,
     with_ratio_as_slope,
 )
+from saliency_cli.model.transformers_import import activations
 
 
 def _unchecked(function: Any) -> Operation:  # noqa: ANN401

@@ -149,7 +149,8 @@ class Compute:
         Option(
             "Number format of the model's passes: auto, float32 or bfloat16.",
             default="`auto`: `bfloat16` for embeddings of 256 dimensions or more where the machine "
-            "multiplies it faster (AMX, AVX512-BF16, CUDA 8.0), else `float32`",
+            "multiplies it faster (AMX, AVX512-BF16, CUDA 8.0), else `float32`; `show` takes "
+            "`float32`",
             effect=RESOLVED,
         ),
     ] = "auto"

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 
 from saliency_cli.analysis.words import strongest_words, whole_words
 from saliency_cli.attribution.maths import MathsChoice
+from saliency_cli.checkpoints import precision
 from saliency_cli.cli.app import app
 from saliency_cli.cli.terminal import STYLES, shaded
 from saliency_cli.records import Record
@@ -61,6 +62,14 @@ def test_json_is_the_record_that_explain_writes(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["explain", str(MODEL), str(texts), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(show(TEXT, "--json").stdout) == read_records(out)[0]
+
+
+def test_show_takes_float32_where_auto_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda _device: True)
+    monkeypatch.setattr(precision, "BFLOAT16_MIN_WIDTH", 1)
+    shown = show(TEXT, "--json").stdout
+    assert shown == show(TEXT, "--json", "--dtype", "float32").stdout
+    assert shown != show(TEXT, "--json", "--dtype", "bfloat16").stdout
 
 
 def test_show_has_the_model_maths_and_compute_options_of_explain() -> None:

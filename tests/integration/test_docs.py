@@ -1,8 +1,6 @@
 """README and docs say what the program does: every command runs, every option is there."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable
 from typing import get_args
@@ -83,14 +81,6 @@ def test_the_names_on_the_command_line_are_the_entries_of_the_dicts(
     names: object, entries: Iterable[str]
 ) -> None:
     assert set(get_args(names)) == set(entries)
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    program = (
-        "import sys; from saliency_cli import cli; "
-        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'numpy')))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_the_links_of_the_docs_lead_somewhere() -> None:
