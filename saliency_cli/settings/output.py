@@ -144,7 +144,7 @@ class Sharding:
         Option(
             "Rows that are committed together, and computed again where a run stopped.",
             metavar="N",
-            default="follows from the number of rows: 120 to 2048",
+            default="follows from the number of rows: 125 to 2048",
             minimum=1,
             effect=RESOLVED,
         ),

@@ -10,7 +10,7 @@ from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.runs.shard_plan import MAX_SHARD_ROWS, MAX_SHARDS, MIN_SHARD_ROWS, choose_shards
 
 
-@pytest.mark.parametrize("count", [1, 239, 240, 500, 2000, 33_000, 300_000])
+@pytest.mark.parametrize("count", [1, 249, 250, 500, 2000, 33_000, 300_000])
 def test_shards_have_equal_sizes_between_the_bounds(
     write_jsonl: Callable[..., Path], count: int
 ) -> None:
@@ -25,7 +25,7 @@ def test_shards_have_equal_sizes_between_the_bounds(
     assert count < 2 * MIN_SHARD_ROWS or shards > 1
 
 
-@pytest.mark.parametrize(("count", "shards"), [(239, 1), (240, 2), (500, 4), (2000, 16)])
+@pytest.mark.parametrize(("count", "shards"), [(249, 1), (250, 2), (500, 4), (2000, 16)])
 def test_few_rows_keep_many_cores_busy(
     write_jsonl: Callable[..., Path], count: int, shards: int
 ) -> None:
