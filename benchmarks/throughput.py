@@ -1,4 +1,4 @@
-"""Texts per second of this tool, of the article's loop and of Captum, on the same texts.
+"""Texts per second of this tool, of the article's loop, Captum and a plain script.
 
 The contenders run in alternation in one process, so that other work on the machine slows all of
 them. The ratio within each round is what matters. See README.md beside this file.
@@ -14,6 +14,7 @@ from statistics import fmean
 
 import torch
 from contenders import NOISE, ArticleLoop, BatchShape, CaptumTunnel, Tool
+from plain_script import PlainScript
 from reporting import SAMPLE, add_clock_option, add_json_option, aligned, clock, emit
 from results import HEADER, Result, results_of, speedup_lines, speedups_at_same_error
 from timing import Entry, Workload, fastest_shape
@@ -174,6 +175,7 @@ def entries_of(options: argparse.Namespace, engine: Engine, *, shape: BatchShape
         Entry("saliency", Tool(engine), reference),
         Entry("article's loop", ArticleLoop(article, options.samples), article_reference),
         Entry("captum", CaptumTunnel(engine.classifier, options.samples, shape), reference),
+        *plain_scripts(engine, default_dtype, reference=reference, samples=options.samples),
         *other_samplings(engine, reference),
         *(
             other_samplings(default_dtype, reference)
@@ -181,6 +183,24 @@ def entries_of(options: argparse.Namespace, engine: Engine, *, shape: BatchShape
             else ()
         ),
     ]
+
+
+def plain_scripts(
+    engine: Engine, default_dtype: Engine, *, reference: Tool, samples: int
+) -> Iterator[Entry]:
+    """Yield the plain script in float32 and in the number format of `--dtype auto`.
+
+    Args:
+        engine: The engine in float32.
+        default_dtype: The engine in the other number format, or in float32, too.
+        reference: The engine of the reference run.
+        samples: Noisy passes per text.
+    """
+    yield Entry("plain script", PlainScript(engine.classifier, samples), reference)
+    if default_dtype.classifier.dtype != torch.float32:
+        script = PlainScript(default_dtype.classifier, samples)
+        yield Entry("plain script, bfloat16", script, reference)
+        yield Entry(f"saliency, bfloat16, {samples} samples", Tool(default_dtype), reference)
 
 
 def other_samplings(engine: Engine, reference: Tool) -> Iterator[Entry]:
