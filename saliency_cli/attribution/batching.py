@@ -1,7 +1,8 @@
 """Full batches: items of similar length, as many as a token budget holds with their padding."""
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
@@ -55,7 +56,7 @@ class Budget:
         """
         batch: list[Item] = []
         passes = longest = 0
-        while queue and not (batch and self._ends(passes, longest, queue[0].length)):
+        while queue and not (batch and self.equal_lengths and queue[0].length != longest):
             longest = max(longest, queue[0].length)
             if batch and (passes + queue[0].passes) * longest > self.tokens:
                 break
@@ -63,13 +64,39 @@ class Budget:
             batch.append(queue.popleft())
         return batch
 
-    def _ends(self, passes: int, longest: int, following: int) -> bool:
-        """Whether a batch ends before an item because of the item's length alone."""
-        if self.equal_lengths:
-            return following != longest
-        return (
-            passes * longest >= FULL_ENOUGH * self.tokens and following < SIMILAR_LENGTH * longest
+    def divide(self, lengths: Sequence[int], *, passes: int) -> Iterator[int]:
+        """Yield how many of some draws go into each batch: full ones, with little padding.
+
+        Args:
+            lengths: The tokens of each draw's text, longest first.
+            passes: Passes of a draw, which stay in one batch.
+        """
+        total = passes * sum(lengths)
+        # Batches of even size: a small last one would take longer, token for token.
+        even = -(-total // max(1, -(-total // self.tokens)))
+        first = 0
+        while first < len(lengths):
+            longest = passes * lengths[first]
+            rest = len(lengths) - first
+            if rest * longest <= self.tokens:
+                fitting = rest
+            else:
+                fitting = max(1, min(-(-even // longest), self.tokens // longest))
+            size = self._similar(lengths, first, most=min(rest, fitting), passes=passes)
+            yield size
+            first += size
+
+    def _similar(self, lengths: Sequence[int], first: int, *, most: int, passes: int) -> int:
+        """Return how many draws follow from `first`, up to `most`, until padding costs too much."""
+        enough = -(-int(FULL_ENOUGH * self.tokens) // (passes * lengths[first]))
+        shorter = bisect_right(
+            lengths,
+            -SIMILAR_LENGTH * lengths[first],
+            lo=first,
+            hi=first + most,
+            key=lambda length: -length,
         )
+        return min(most, max(enough, shorter - first, 1))
 
 
 def read_ahead(rows: Iterable[Row | BadRow], *, most: int) -> Iterator[list[Row | BadRow]]:

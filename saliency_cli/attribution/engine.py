@@ -96,7 +96,7 @@ def explain(
                 outcomes[row.ordinal] = outcome
                 done(row)
             yield from (outcomes[row.ordinal] for row in group)
-            release_freed_memory()
+            release_freed_memory(rows=len(group))
 
 
 def _explain_group(

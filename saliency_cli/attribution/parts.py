@@ -169,7 +169,7 @@ class Parts:
         return added.new_zeros(len(self), blocks, self.clean.tokens.longest, added.shape[-1])
 
     def _draws(self, total: int, passes: int, budget: Budget) -> Iterator[tuple[Tensor, DrawBatch]]:
-        """Yield the draws up to `total` in batches of even size, with the part of each draw.
+        """Yield the draws up to `total` in batches, longest windows first, with each draw's part.
 
         Args:
             total: Draws of each part afterwards.
@@ -177,10 +177,10 @@ class Parts:
             budget: Tokens of a batch.
         """
         count = total - self.made
-        every = len(self) * count
-        most = max(1, budget.tokens // (passes * self.clean.tokens.longest))
-        size = -(-every // -(-every // most))
-        for numbers in torch.split(torch.arange(every), size):
+        lengths = self.lengths.repeat_interleave(count)
+        order = lengths.argsort(descending=True, stable=True)
+        for size in budget.divide(lengths[order].tolist(), passes=passes):
+            numbers, order = order[:size], order[size:]
             parts = numbers // count
             batch = DrawBatch(
                 self.clean,

@@ -52,6 +52,24 @@ def test_nothing_is_lost_and_only_one_indivisible_item_exceeds_the_budget(
     assert found == [*range(len(sizes))]
 
 
+@given(
+    lengths=st.lists(st.integers(1, 64), max_size=80).map(lambda each: sorted(each, reverse=True)),
+    budget=st.integers(1, 900),
+    passes=st.integers(1, 2),
+)
+def test_draws_are_divided_within_the_budget(lengths: list[int], budget: int, passes: int) -> None:
+    first = 0
+    for size in Budget(budget).divide(lengths, passes=passes):
+        assert size == 1 or size * passes * lengths[first] <= budget
+        first += size
+    assert first == len(lengths)
+
+
+def test_draws_of_one_length_are_divided_evenly() -> None:
+    assert [*Budget(1024).divide([32] * 80, passes=2)] == [16] * 5
+    assert [*Budget(1024).divide([32] * 17, passes=2)] == [9, 8]
+
+
 @pytest.mark.parametrize(("samples", "replicas"), [(10, 1), (10, 2), ("auto", 1), ("auto", 2)])
 def test_little_of_the_batches_is_padding(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch, samples: SampleCount, replicas: int
