@@ -104,8 +104,9 @@ def test_the_dtype_error_does_not_include_the_rounding_of_single_passes(
     """Rounding of single passes makes draws differ, so their standard error already has it."""
     folder, half = save_bert(tmp_path), Compute(device="cpu", dtype="bfloat16")
     dtype_error = load(ModelChoice(folder), half, PLAIN).dtype_error
-    monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED_DRAWS", 1)
-    assert dtype_error < load(ModelChoice(folder), half, PLAIN).dtype_error
+    # A single draw has little of that rounding, or much: the mean over many draws is what is left.
+    monkeypatch.setattr("saliency_cli.attribution.model_checks.AVERAGED_DRAWS", 64)
+    assert dtype_error == pytest.approx(load(ModelChoice(folder), half, PLAIN).dtype_error, rel=0.3)
     pairs = zip(
         attributions(folder, "bfloat16", 64), attributions(folder, "float32", 64), strict=True
     )
