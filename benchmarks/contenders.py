@@ -36,6 +36,18 @@ class TextScores:
     passes: int
 
 
+def token_ids(classifier: Classifier, rows: Sequence[Row]) -> list[Tensor]:
+    """Return the token ids [L] of each text, as the model's tokenizer gives them.
+
+    Args:
+        classifier: The model.
+        rows: The texts.
+    """
+    texts = [row.text for row in rows]
+    encoded = classifier.tokenizer(texts, truncation=True, max_length=classifier.max_length)
+    return [torch.tensor(row) for row in encoded["input_ids"]]
+
+
 class Contender(Protocol):
     """An implementation that scores the tokens of texts."""
 
@@ -170,10 +182,7 @@ class CaptumTunnel:
     def __call__(self, rows: Sequence[Row], *, seed: int) -> list[TextScores]:
         """Return the scores of each text, in order."""
         torch.manual_seed(seed)
-        classifier = self.classifier
-        texts = [row.text for row in rows]
-        encoded = classifier.tokenizer(texts, truncation=True, max_length=classifier.max_length)
-        ids = [torch.tensor(row) for row in encoded["input_ids"]]
+        ids = token_ids(self.classifier, rows)
         order = sorted(range(len(ids)), key=lambda index: len(ids[index]))
         results: dict[int, TextScores] = {}
         for start in range(0, len(order), self.shape.texts):

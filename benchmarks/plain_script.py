@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 
 import torch
-from contenders import NOISE, TextScores
+from contenders import NOISE, TextScores, token_ids
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
@@ -37,10 +37,7 @@ class PlainScript:
     def __call__(self, rows: Sequence[Row], *, seed: int) -> list[TextScores]:
         """Return the scores of each text, in order."""
         torch.manual_seed(seed)
-        classifier = self.classifier
-        texts = [row.text for row in rows]
-        encoded = classifier.tokenizer(texts, truncation=True, max_length=classifier.max_length)
-        ids = [torch.tensor(row) for row in encoded["input_ids"]]
+        ids = token_ids(self.classifier, rows)
         results: dict[int, TextScores] = {}
         for batch in self._batches([len(row) for row in ids]):
             scores = self._scores([ids[index] for index in batch])

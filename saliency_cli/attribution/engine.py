@@ -64,7 +64,7 @@ class Engine:
 
     @property
     def wave_tokens(self) -> int:
-        """Tokens of the texts that are under way together; their sums fit into memory."""
+        """Tokens of a wave: texts whose sums are held together until all their draws are made."""
         weights = self.classifier.embedding.parameters()
         width = max((weight.shape[-1] for weight in weights), default=1)
         held = HELD_BYTES[self.classifier.device.type]

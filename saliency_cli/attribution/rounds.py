@@ -1,7 +1,7 @@
 """A round of draws: the first one of some texts, with their clean passes, or a later one of parts.
 
-A round is a function of its texts, or parts, and the budget alone, and changes nothing that it is
-given. So it can run in any thread, and again with fewer tokens in a batch or with other texts.
+What a round returns follows from its texts, or parts, and the budget alone, and running it changes
+nothing that it is given. So it can run in any thread, and again with fewer tokens in a batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -205,7 +205,7 @@ class LaterRound:
     def with_stand_ins(
         self, replaced: dict[int, EncodedRow], classifier: Classifier
     ) -> "LaterRound":
-        """Return the round with other encodings of some texts, by their position.
+        """Return the round with other encodings of some texts; their `ActiveText`s get them, too.
 
         Args:
             replaced: Position among `encoded` -> the text with its stand-in.

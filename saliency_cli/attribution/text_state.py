@@ -106,7 +106,7 @@ class ActiveText:
 
 @dataclass(frozen=True, slots=True)
 class PartKey:
-    """Which part of which text this is, by the numbers of its target and its window."""
+    """A part of a text, by the number of its target and the number of its window."""
 
     active: ActiveText
     target: int
