@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run".split()
+
+# A busy CI machine took more than Playwright's 5 s to lay out a page of 500 rows.
+expect.set_options(timeout=30_000)
 
 
 def launched_browser() -> Iterator[Browser]:
