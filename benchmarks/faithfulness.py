@@ -12,28 +12,27 @@ from functools import partial
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from reporting import SAMPLE, add_json_option, aligned, emit, print_progress
 from torch import Tensor
 
-from saliency_cli.attribution.baselines import masked
-from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.gradient import Gradient
-from saliency_cli.attribution.methods.gradient_based import GradientMethod
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import clean_passes, token_batch
+from saliency_cli.model.perturbation import mask_id
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding, Explanation, Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
-from saliency_cli.settings import BaselineName, Compute, ModelChoice, OutputChoice
+from saliency_cli.settings import Compute, ModelChoice, OutputChoice
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """Shares of a text's tokens that are erased, at least one token (DeYoung et al., "ERASER: a
@@ -84,35 +83,11 @@ class Ranking:
     signed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class IntegratedGradients(GradientMethod):
-    """Mean gradient on the path from the masked text (Sundararajan et al., 2017), midpoint rule."""
-
-    name: ClassVar[str] = "integrated-gradients"
-    title: ClassVar[str] = "integrated gradients"
-
-    steps: int = 32
-
-    @property
-    def baseline_name(self) -> BaselineName:
-        """The masked text."""
-        return "mask"
-
-    def total_draws(self, made: int, *, converged: bool) -> int:  # noqa: ARG002
-        """Return the number of points."""
-        return self.steps
-
-    def displacements(self, batch: DrawBatch) -> Tensor:
-        """Return α · (E − B) − (E − B) for each point α."""
-        along = (batch.draw_numbers() + 0.5) / self.steps - 1
-        return along[:, None, None] * (batch.embeddings() - batch.baselines())
-
-
 PLAIN = Maths(reduction="l2", propagation="standard")
 METHODS: dict[str, Maths] = {
     "gradient × input": Maths(Gradient(), "dot", "standard"),
     "SmoothGrad, l2, 4 passes at 0.01": replace(PLAIN, method=SmoothGrad(samples=4, noise=0.01)),
-    "integrated gradients, 32 steps": Maths(IntegratedGradients(), "dot", "standard"),
+    "integrated gradients, 32 steps": Maths(IntegratedGradients(steps=32), "dot", "standard"),
     "conservative, no noise": Maths(Gradient()),
     "the default": Maths(),
 }
@@ -345,8 +320,8 @@ def agreeing_signs(ranking: Ranking, texts: Sequence[Text], left_out: Ranking) -
 def without(encoding: Encoding, places: set[int], how: str, classifier: Classifier) -> Encoding:
     """Return an encoding with tokens deleted, or masked as in a baseline."""
     if how == "mask":
-        masks = masked(encoding, classifier).ids
-        ids = (masks[n] if n in places else token for n, token in enumerate(encoding.ids))
+        fill = mask_id(classifier)
+        ids = (fill if n in places else token for n, token in enumerate(encoding.ids))
         return replace(encoding, ids=tuple(ids))
     kept = [place for place in range(len(encoding)) if place not in places]
     names = ("ids", "type_ids", "tokens", "offsets", "special", "segments")

@@ -168,6 +168,8 @@ class Attribution:
         evaluations: Forward passes made, the clean pass not counted; a forward pass with its
             backward pass counts 3.
         converged: Whether the errors are within the tolerance of `--samples auto`.
+        completeness: The sum of the raw scores and F(x) − F(baseline), of a method that promises
+            that they are equal; else None.
     """
 
     scores: tuple[float, ...]
@@ -176,6 +178,7 @@ class Attribution:
     flip_rate: float | None
     evaluations: int
     converged: bool = True
+    completeness: tuple[float, float] | None = None
 
     def fields(self, target: str, *, special: tuple[bool, ...]) -> Record:
         """Return the target's fields of the record.
@@ -186,7 +189,7 @@ class Attribution:
         """
         scores = _all_rounded(self.scores)
         shares = zip(map(abs, scores), special, strict=True)
-        return {
+        fields: Record = {
             "target": target,
             "scores": scores,
             "errors": None if self.errors is None else _all_rounded(self.errors),
@@ -195,6 +198,11 @@ class Attribution:
             "flip_rate": None if self.flip_rate is None else _rounded(self.flip_rate),
             "evaluations": self.evaluations,
         }
+        if self.completeness is not None:
+            total, difference = map(_rounded, self.completeness)
+            gap = _rounded(total - difference)
+            fields["completeness"] = {"sum": total, "difference": difference, "gap": gap}
+        return fields
 
 
 @dataclass(frozen=True, slots=True)

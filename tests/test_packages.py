@@ -17,6 +17,7 @@ LAYERS = (
         "settings",
         "progress",
         "safe_text",
+        "word_boundaries",
         "atomic_files",
         "signals",
         "stdout",

@@ -5,7 +5,6 @@ over many texts use `Word`s: they leave out gaps and special tokens, and have a 
 for every spelling of a word. Both follow one rule for which tokens belong to a word (`words`).
 """
 
-import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,18 +12,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.records import Record
+from saliency_cli.word_boundaries import INNER_PUNCTUATION, continues_word, is_word_character
 
 KEY_LENGTH = 64
 """Maximum number of characters of a word's key: bounds the memory that an endless word takes."""
-
-_UNSPACED_SCRIPT = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u30ff\u3400-\u4dbf"
-    "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]"
-)
-"""Scripts that put no space between words: Thai, Lao, Burmese, Khmer, Japanese, Chinese."""
-
-_INNER_PUNCTUATION = "'’_\u200c\u200d"
-"""Characters that join letters inside a word, but are not part of the word at its ends."""
 
 
 class Piece(NamedTuple):
@@ -213,7 +204,7 @@ def _word_spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
     ):
         if special:
             continue
-        if segment == current and _continues(texts[current], start, end, last=last):
+        if segment == current and continues_word(texts[current], start, end, last=last):
             last, total = max(last, end), total + score
             continue
         if current >= 0:
@@ -223,25 +214,8 @@ def _word_spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
         yield current, first, last, total
 
 
-def _continues(text: str, start: int, end: int, *, last: int) -> bool:
-    """Return whether the token [start, end) continues the word that ends at `last`."""
-    if start < last or start == end:
-        return True
-    return (
-        start == last > 0 and is_word_character(text[start - 1]) and is_word_character(text[start])
-    )
-
-
-@lru_cache(maxsize=4096)
-def is_word_character(character: str) -> bool:
-    """Return whether a character and a letter beside it belong to one word."""
-    if character.isalnum():
-        return not _UNSPACED_SCRIPT.match(character)
-    return character in _INNER_PUNCTUATION or unicodedata.category(character).startswith("M")
-
-
 @lru_cache(maxsize=1 << 14)
 def word_key(text: str) -> str:
     """Return a word in normal form: NFC, case-folded, no apostrophes around it, cut to a limit."""
     key = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return (key.strip(_INNER_PUNCTUATION) or key)[:KEY_LENGTH].casefold()
+    return (key.strip(INNER_PUNCTUATION) or key)[:KEY_LENGTH].casefold()

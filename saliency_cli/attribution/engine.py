@@ -35,6 +35,9 @@ Finished: TypeAlias = tuple[Row | BadRow, Outcome]
 HELD_BYTES = {"cpu": 256 << 20, "cuda": 4 << 30}
 """Limit of what the embeddings and sums of a wave's texts may hold, if none of them converges."""
 
+LONGEST_TEXT = 4_096
+"""Tokens of a text that memory is planned for, where a model would read even longer ones."""
+
 
 def _ignore_ordinals(_ordinals: Sequence[int]) -> None:
     """Do nothing: without a crash journal no one needs to know which rows the model runs on."""
@@ -68,7 +71,8 @@ class Engine:
         weights = self.classifier.embedding.parameters()
         width = max((weight.shape[-1] for weight in weights), default=1)
         held = HELD_BYTES[self.classifier.device.type]
-        return held // bytes_per_token(self.maths, width=width)
+        longest = min(self.classifier.max_length, LONGEST_TEXT)
+        return held // bytes_per_token(self.maths, width=width, longest=longest)
 
     @property
     def clean_budget(self) -> Budget:

@@ -38,7 +38,8 @@ class MathsChoice:
         ReductionName | None,
         Option(
             "How a gradient becomes one number a token: l2, its length; dot, its product with the "
-            "embedding, which has a sign; sum, the absolute sum of its components.",
+            "embedding, which has a sign; abs-dot, the size of that product; sum, the absolute sum "
+            "of its components.",
             more="([the maths](maths.md))",
             default=f"the method's own: {_default_reductions()}",
         ),
@@ -52,12 +53,22 @@ class MathsChoice:
             default="`conservative`, for methods with backward passes",
         ),
     ] = None
+    objective: Annotated[
+        ObjectiveName | None,
+        Option(
+            "The number F of the target that is explained: its logit, its log-probability (loss, "
+            "the cross-entropy with the other sign), or its probability.",
+            more="With `--contrast`, the difference of two labels.",
+            default="`logit`",
+        ),
+    ] = None
     preset: Annotated[
         PresetName | None,
         Option(
             "A published set of choices; allennlp: AllenNLP Interpret's SmoothGrad, as the article "
-            "has it.",
-            more="Fixes the method, `--reduction` and the method's parameters but for `--seed`.",
+            "has it; allennlp-gradient and allennlp-integrated: its other two methods.",
+            more="Fixes the method, `--reduction`, `--objective` and the method's parameters but "
+            "for `--seed`.",
             default="none",
         ),
     ] = None
@@ -73,7 +84,7 @@ class Maths:
             reductions.
         propagation: How backward passes run; None for a method without. A classifier may have an
             operation without a rule: `Classifier.propagation` is what its passes follow.
-        objective: A key of `model.passes.OBJECTIVES`: what F is.
+        objective: A key of `model.objectives.OBJECTIVES`: what F is.
         target: Which label F is about.
     """
 
@@ -95,10 +106,7 @@ def choose_reduction(method: Method, given: ReductionName | None) -> ReductionNa
         UsageError: A reduction was given, and the method has no use for one.
     """
     if given is not None and method.default_reduction is None:
-        raise UsageError(
-            f"--method {method.name} has no --reduction: it gives one number a token already",
-            "leave out --reduction",
-        )
+        raise _refused(method, "reduction", "it gives one number a token already")
     return given or method.default_reduction
 
 
@@ -113,8 +121,26 @@ def choose_propagation(method: Method, given: PropagationName | None) -> Propaga
         UsageError: A propagation was given, and the method has no backward passes.
     """
     if given is not None and method.default_propagation is None:
-        raise UsageError(
-            f"--method {method.name} has no --propagation: it has no backward passes",
-            "leave out --propagation",
-        )
+        raise _refused(method, "propagation", "it has no backward passes")
     return given or method.default_propagation
+
+
+def choose_objective(method: Method, given: ObjectiveName | None) -> ObjectiveName:
+    """Return the objective that was given, or the logit.
+
+    Args:
+        method: The method.
+        given: The value of `--objective`, or None.
+
+    Raises:
+        UsageError: An objective was given, and the method's scores depend on none.
+    """
+    if given is not None and not method.has_objective:
+        raise _refused(method, "objective", "its scores depend on no label")
+    return given or "logit"
+
+
+def _refused(method: Method, option: str, reason: str) -> UsageError:
+    return UsageError(
+        f"--method {method.name} has no --{option}: {reason}", f"leave out --{option}"
+    )

@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.baselines import passes_with_baseline
 from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
@@ -16,6 +15,7 @@ from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.probe_texts import EXTRA_TEXTS, TEXTS
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
+from saliency_cli.attribution.rounds import prepared_passes
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_layer import enclosing_layers, find_embedding_layer
@@ -27,9 +27,9 @@ from saliency_cli.model.passes import (
     token_batch,
 )
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Encoding
+from saliency_cli.records import Encoding, Row
 from saliency_cli.safe_text import error_text
-from saliency_cli.settings import BaselineName, ObjectiveName, ReductionName
+from saliency_cli.settings import ObjectiveName, ReductionName
 
 _FIRST_LABEL = Target("the first label", 0)
 PADDING_TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 5e-2}
@@ -153,7 +153,8 @@ def plain_scores(classifier: Classifier, maths: Maths) -> list[Tensor]:
     for encoding in _encodings(classifier, (*TEXTS, *EXTRA_TEXTS)):
         clean = _clean_passes(classifier, [encoding])
         mean = _draws(classifier, clean, method=SmoothGrad(), count=AVERAGED_DRAWS).mean(dim=0)
-        found.append(normalised(reduction.score(reduction.contribution(mean, clean.factors[0]))))
+        factors = partial(clean.factors.select, 0, 0)
+        found.append(normalised(reduction.score(reduction.contribution(mean, factors))))
     return found
 
 
@@ -173,7 +174,7 @@ def _draws(
     """Return what the first draws of a text contribute, [count, L, H], for the first label."""
     targets = Targets.of([_FIRST_LABEL] * count)
     texts = torch.zeros(count, dtype=torch.long)
-    batch = DrawBatch(clean, texts, targets, torch.arange(count))
+    batch = DrawBatch.of(clean, texts, targets, torch.arange(count))
     return method.evaluate(batch, classifier, objective=objective).values
 
 
@@ -232,9 +233,11 @@ def _is_perpendicular(gradient: Tensor, embedding: Tensor) -> bool:
 # LayerNorm subtracts the mean over d from its input and divides by its length, so no later layer
 # can depend on either. The gradient then has no part along the mean (Σ_d G vanishes) and, where the
 # embedding itself is the input, no part along the embedding (G·E vanishes).
+_PERPENDICULAR = _Degeneracy(_is_perpendicular, "removes the length of the embedding", "l2")
 _DEGENERACIES = {
     "sum": _Degeneracy(_sum_vanishes, "removes the sum over the dimensions", "l2 or dot"),
-    "dot": _Degeneracy(_is_perpendicular, "removes the length of the embedding", "l2"),
+    "dot": _PERPENDICULAR,
+    "abs-dot": _PERPENDICULAR,
 }
 
 
@@ -243,7 +246,7 @@ def is_rounding(
     *,
     reduction: ReductionName | None,
     objective: ObjectiveName,
-    baseline: BaselineName | None = None,
+    method: Method | None = None,
 ) -> bool:
     """Whether a reduction vanishes for every token, as it may where a LayerNorm follows.
 
@@ -251,11 +254,12 @@ def is_rounding(
         classifier: The model.
         reduction: The reduction.
         objective: What F is.
-        baseline: The method's baseline B: `dot` then multiplies with E − B.
+        method: The method, which may have a baseline B: `dot` then multiplies with E − B.
     """
     if reduction not in _DEGENERACIES:
         return False
-    clean = passes_with_baseline(classifier, _encodings(classifier)[:1], baseline)
+    windows = [(Row(0, 1, None, TEXTS[0]), _encodings(classifier)[0])]
+    clean = prepared_passes(classifier, method or Gradient(), windows)
     gradient = _gradient(classifier, clean, objective=objective).double()
     return _DEGENERACIES[reduction].holds(gradient, clean.factors[0].double())
 
@@ -275,7 +279,7 @@ def check_reduction(classifier: Classifier, maths: Maths) -> None:
         is_rounding,
         reduction=reduction,
         objective=maths.objective,
-        baseline=maths.method.baseline_name,
+        method=maths.method,
     )
     if reduction is None or not vanishes(classifier):
         return

@@ -56,12 +56,42 @@ def keyed_normal(tokens: TokenBatch, draws: Tensor, *, seed: int, width: int) ->
         seed: The run's seed.
         width: H, the dimensions of the embedding.
     """
+    pairs = -(-width // 2)
+    bits = keyed_bits(tokens, draws, seed=seed, count=tokens.longest * pairs)
+    return _normal_pairs(bits.view(len(draws), tokens.longest, pairs))[..., :width]
+
+
+def keyed_bits(tokens: TokenBatch, draws: Tensor, *, seed: int, count: int) -> Tensor:
+    """Return random 64-bit integers [D, count], on the device of the tokens.
+
+    The first numbers of a draw are the same whatever the count.
+
+    Args:
+        tokens: The text of each of D draws.
+        draws: The number of each draw within its text, [D], on the CPU.
+        seed: The run's seed.
+        count: Integers of a draw.
+    """
     device = tokens.ids.device
     keys = mixed(text_keys(tokens, seed=seed) ^ mixed(to_device(draws, device)))
-    pairs = -(-width // 2)
-    counters = torch.arange(tokens.longest * pairs, device=device) * GAMMA
-    bits = mixed(keys[:, None] + counters).view(len(draws), tokens.longest, pairs)
-    return _normal_pairs(bits)[..., :width]
+    return mixed(keys[:, None] + torch.arange(count, device=device) * GAMMA)
+
+
+def keyed_ranks(tokens: TokenBatch, draws: Tensor, counts: Tensor, *, seed: int) -> Tensor:
+    """Return a random order of things for each draw: the rank of each, [D, N], from 0 on.
+
+    Args:
+        tokens: The text of each of D draws.
+        draws: The number of each draw within its text, [D], on the CPU.
+        counts: How many things each draw orders, [D], on the device; what is after them, up to the
+            largest count N, has no meaning.
+        seed: The run's seed.
+    """
+    most = int(counts.max())
+    bits = keyed_bits(tokens, draws, seed=seed, count=most)
+    after = torch.arange(most, device=bits.device) >= counts[:, None]
+    order = bits.masked_fill(after, torch.iinfo(torch.int64).max).argsort(dim=1, stable=True)
+    return order.argsort(dim=1)
 
 
 def _normal_pairs(bits: Tensor) -> Tensor:

@@ -19,19 +19,17 @@ from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.reduction import REDUCTIONS, Reduction
+from saliency_cli.attribution.units import unit_counts
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import to_device
 from saliency_cli.model.heads import Targets
 from saliency_cli.model.passes import CleanPasses
 from saliency_cli.model.token_batch import join_padded, padded_to
 
-MAX_BLOCKS = 32
-"""Sums kept per part for the jackknife; with more draws than that, each is the sum of several."""
-
 
 def block_limit(method: Method) -> int:
     """Return how many sums of draws are kept per part: one if there are no errors to estimate."""
-    return MAX_BLOCKS if method.is_random else 1
+    return method.most_blocks if method.is_random else 1
 
 
 def reduction_of(maths: Maths) -> Reduction | None:
@@ -39,20 +37,19 @@ def reduction_of(maths: Maths) -> Reduction | None:
     return None if maths.reduction is None else REDUCTIONS[maths.reduction]
 
 
-def bytes_per_token(maths: Maths, *, width: int) -> int:
+def bytes_per_token(maths: Maths, *, width: int, longest: int) -> int:
     """Return the bytes that a token of a part holds between rounds, if no part converges.
 
     Args:
         maths: What is computed.
         width: H, the dimensions of the embedding.
+        longest: The largest number of tokens of a text.
     """
     total = more = 0
     while total < (more := maths.method.total_draws(total, converged=False)):
         total = more
-    reduction = reduction_of(maths)
-    one_number = reduction is None or reduction.is_linear
-    sums = min(total, block_limit(maths.method)) * (8 if one_number else 4 * width)
-    return 4 * width + sums
+    kept = maths.method.bytes_per_token(reduction_of(maths), width=width, longest=longest)
+    return 4 * width + min(total, block_limit(maths.method)) * kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +128,15 @@ class Parts:
             Targets.join([each.targets for each in parts]),
             parts[0].made,
             torch.cat([each.flips for each in parts]),
-            join_padded(sums, dim=2) if sums else None,
+            _joined_sums(sums) if sums else None,
         )
+
+    def steps_per_draw(self, method: Method) -> Tensor:
+        """Return the steps that a draw of each part is divided into, [M], on the CPU."""
+        units = self.clean.units
+        if units is None:
+            return torch.ones_like(self.windows)
+        return method.steps_per_draw(unit_counts(units)[self.windows])
 
     def with_draws(self, total: int, classifier: Classifier, maths: Maths, budget: Budget) -> Self:
         """Return the parts with more draws, made in as many batches as the budget needs.
@@ -145,15 +149,15 @@ class Parts:
         """
         method, limit = maths.method, block_limit(maths.method)
         sums, flips = None, self.flips.clone()
-        for parts, batch in self._draws(total, method.passes_per_draw, budget):
+        for parts, batch in self._draws(total, method, budget):
             results = method.evaluate(batch, classifier, objective=maths.objective)
             flips.index_add_(0, parts, results.flips)
-            added = method.contributions(results.values, batch.factors(), reduction_of(maths))
+            added = method.contributions(results.values, batch.factors, reduction_of(maths))
             if sums is None:
                 sums = self._room(added, blocks=min(total, limit))
             # The first blocks are single draws; a later draw is added to one of them by its number.
             blocks = parts * sums.shape[1] + batch.numbers % limit
-            flat = sums.view(-1, *sums.shape[2:])[:, : added.shape[1]]
+            flat = sums.view(-1, *sums.shape[2:])[:, : added.shape[1], : added.shape[2]]
             flat.index_add_(0, to_device(blocks, sums.device), added)
         return replace(self, made=total, flips=flips, sums=sums)
 
@@ -168,24 +172,60 @@ class Parts:
             return padded_to(self.sums, blocks, dim=1).clone()
         return added.new_zeros(len(self), blocks, self.clean.tokens.longest, added.shape[-1])
 
-    def _draws(self, total: int, passes: int, budget: Budget) -> Iterator[tuple[Tensor, DrawBatch]]:
-        """Yield the draws up to `total` in batches, longest windows first, with each draw's part.
+    def _draws(
+        self, total: int, method: Method, budget: Budget
+    ) -> Iterator[tuple[Tensor, DrawBatch]]:
+        """Yield the draws up to `total` in batches, longest windows first, with each line's part.
 
         Args:
             total: Draws of each part afterwards.
-            passes: Passes of a draw.
+            method: The method, which says how many steps a draw has.
             budget: Tokens of a batch.
         """
-        count = total - self.made
-        lengths = self.lengths.repeat_interleave(count)
+        each_steps = self.steps_per_draw(method)
+        lines = each_steps * (total - self.made)
+        if method.shares_passes:
+            lines = lines.where(self._first_of_windows(), 0)
+        owners = torch.arange(len(self)).repeat_interleave(lines)
+        numbers = torch.arange(len(owners)) - (lines.cumsum(0) - lines)[owners]
+        lengths = self.lengths[owners]
         order = lengths.argsort(descending=True, stable=True)
-        for size in budget.divide(lengths[order].tolist(), passes=passes):
-            numbers, order = order[:size], order[size:]
-            parts = numbers // count
+        for size in budget.divide(lengths[order].tolist(), passes=method.passes_per_draw):
+            chosen, order = order[:size], order[size:]
+            evaluations, parts = self._lines(owners[chosen], method)
+            steps, number = each_steps[parts], numbers[chosen][evaluations]
             batch = DrawBatch(
                 self.clean,
                 self.windows[parts],
                 self.targets.select(parts),
-                self.made + numbers % count,
+                self.made + number // steps,
+                number % steps,
+                evaluations,
             )
             yield parts, batch
+
+    def _first_of_windows(self) -> Tensor:
+        """Return whether a part is the first one of its window, [M]."""
+        first = {window: part for part, window in reversed([*enumerate(self.windows.tolist())])}
+        found = torch.zeros(len(self), dtype=torch.bool)
+        found[[*first.values()]] = True
+        return found
+
+    def _lines(self, owners: Tensor, method: Method) -> tuple[Tensor, Tensor]:
+        """Return the evaluation and the part of each line of a batch, [D].
+
+        Args:
+            owners: The part of each evaluation, the first of its window if parts share passes.
+            method: The method.
+        """
+        if not method.shares_passes:
+            return torch.arange(len(owners)), owners
+        same = self.windows == self.windows[owners][:, None]
+        evaluations, parts = same.nonzero(as_tuple=True)
+        return evaluations, parts
+
+
+def _joined_sums(sums: Sequence[Tensor]) -> Tensor:
+    """Return the sums of several batches as one, padded in L and in W."""
+    widest = max(each.shape[3] for each in sums)
+    return join_padded([padded_to(each, widest, dim=3) for each in sums], dim=2)

@@ -6,17 +6,21 @@ follows the reduction is computed in float64, for the small differences of the j
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from saliency_cli.attribution.maths import Maths
 
+Factors: TypeAlias = Callable[[], Tensor]
+"""Builds what `dot` multiplies with, which takes as long as a reduction that has no use for it."""
+
 PRIOR = 4
 """Weight of a text's other tokens in the variance of each, in draws."""
 
 
-def whole_gradient(gradient: Tensor, _factor: Tensor) -> Tensor:
+def whole_gradient(gradient: Tensor, _factors: Factors) -> Tensor:
     """Return gradients [..., L, H] unchanged."""
     return gradient
 
@@ -27,18 +31,18 @@ def l2(gradient: Tensor) -> Tensor:
     return norms.double()
 
 
-def dot(gradient: Tensor, factor: Tensor) -> Tensor:
+def dot(gradient: Tensor, factors: Factors) -> Tensor:
     """Return G_t·X_t, [..., L, 1]: positive where the token raises F, to first order.
 
     Args:
         gradient: Gradients [..., L, H].
-        factor: X, the embeddings E or the difference E − B to a baseline, [..., L, H].
+        factors: Returns X, the embeddings E or the difference E − B to a baseline, [..., L, H].
     """
-    products: Tensor = torch.linalg.vecdot(gradient, factor)
+    products: Tensor = torch.linalg.vecdot(gradient, factors())
     return products.double()[..., None]
 
 
-def signed_sum(gradient: Tensor, _factor: Tensor) -> Tensor:
+def signed_sum(gradient: Tensor, _factors: Factors) -> Tensor:
     """Return Σ_d G_td, [..., L, 1], of gradients [..., L, H]."""
     return gradient.sum(dim=-1, keepdim=True, dtype=torch.float64)
 
@@ -61,14 +65,14 @@ class Reduction:
     and kept. ‖G‖ is not linear: it needs the mean gradient.
 
     Attributes:
-        contribution: From gradients [..., L, H] and factors [..., L, H] to what is averaged over
-            the draws, [..., L, W].
+        contribution: From gradients [..., L, H] and a function that returns the factors of `dot`,
+            [..., L, H], to what is averaged over the draws, [..., L, W].
         score: From such means [..., L, W] to raw scores [..., L].
         is_signed: Whether a score's sign says for or against the target.
         is_linear: Whether a draw contributes one number a token, W = 1.
     """
 
-    contribution: Callable[[Tensor, Tensor], Tensor]
+    contribution: Callable[[Tensor, Factors], Tensor]
     score: Callable[[Tensor], Tensor]
     is_signed: bool = False
     is_linear: bool = True
@@ -77,6 +81,7 @@ class Reduction:
 REDUCTIONS: dict[str, Reduction] = {
     "l2": Reduction(whole_gradient, l2, is_linear=False),
     "dot": Reduction(dot, one_number, is_signed=True),
+    "abs-dot": Reduction(dot, size),  # |G·E|, as AllenNLP Interpret's other two methods have it
     "sum": Reduction(signed_sum, size),  # |Σ_d G_td|, as AllenNLP Interpret reduces gradients
 }
 """By the name that `--reduction` takes."""
@@ -87,6 +92,12 @@ def is_signed(maths: Maths) -> bool:
     if maths.reduction is None:
         return maths.method.is_signed
     return REDUCTIONS[maths.reduction].is_signed
+
+
+def promises_completeness(maths: Maths) -> bool:
+    """Return whether raw scores add up to F(x) − F(B), up to the method's own approximation."""
+    plain = maths.propagation != "conservative"
+    return maths.method.is_complete and maths.reduction in {None, "dot"} and plain
 
 
 def normalised(raw: Tensor) -> Tensor:

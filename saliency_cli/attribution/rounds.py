@@ -11,15 +11,16 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution.baselines import passes_with_baseline
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.parts import Parts
 from saliency_cli.attribution.scores import Scores, compute_scores
 from saliency_cli.attribution.text_state import ActiveText, EncodedRow, PartKey, PartResult
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Targets, choose_targets, predict
-from saliency_cli.model.passes import CleanPasses, check_width, token_batch
+from saliency_cli.model.passes import CleanPasses, check_width, clean_passes, token_batch
+from saliency_cli.records import Encoding, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +87,14 @@ class FirstRound:
         return replace(LaterRound(batch, total).run(classifier, maths, budget), active=active)
 
     def _clean_passes(self, classifier: Classifier, maths: Maths, budget: Budget) -> CleanPasses:
-        encodings = [window.encoding for text in self.texts for window in text.encoded.windows]
-        size = max(1, budget.tokens // max(map(len, encodings)))
-        baseline = maths.method.baseline_name
+        windows = [
+            (text.row, window.encoding) for text in self.texts for window in text.encoded.windows
+        ]
+        size = max(1, budget.tokens // max(len(encoding) for _, encoding in windows))
         clean = CleanPasses.join(
             [
-                passes_with_baseline(classifier, encodings[first : first + size], baseline)
-                for first in range(0, len(encodings), size)
+                prepared_passes(classifier, maths.method, windows[first : first + size])
+                for first in range(0, len(windows), size)
             ]
         )
         check_width(clean.logits, labels=len(classifier.labels))
@@ -145,6 +147,21 @@ class FirstRound:
         return FirstRound(tuple(replaced.get(n, text) for n, text in enumerate(self.texts)))
 
 
+def prepared_passes(
+    classifier: Classifier, method: Method, windows: Sequence[tuple[Row, Encoding]]
+) -> CleanPasses:
+    """Return the clean passes of some texts with what a method needs beside them.
+
+    Args:
+        classifier: The model.
+        method: The method.
+        windows: The row and the tokens of each text, or of each window of it.
+    """
+    rows, encodings = zip(*windows, strict=True)
+    clean = clean_passes(classifier, token_batch(encodings, classifier))
+    return method.prepare(clean, rows, encodings, classifier)
+
+
 def _mean_logits(logits: Tensor, windows: Sequence[int]) -> Tensor:
     """Return the mean logits [N, C] of N texts.
 
@@ -181,11 +198,12 @@ class LaterRound:
             budget: Tokens of a batch.
         """
         parts = self.batch.parts.with_draws(self.total, classifier, maths, budget)
-        scores = compute_scores(parts, maths, dtype_error=classifier.dtype_error)
+        scores = compute_scores(parts, maths, classifier)
         converged = scores.converged.tolist()
         totals = [maths.method.total_draws(self.total, converged=each) for each in converged]
         going_on = [number for number, total in enumerate(totals) if total > self.total]
-        results = _results(self.batch.keys, parts, scores, skip={*going_on})
+        steps = parts.steps_per_draw(maths.method)
+        results = _results(self.batch.keys, parts, scores, steps=steps, skip={*going_on})
         if not going_on:
             return RoundResult((), results)
         unfinished = PartBatch(self.batch.keys, parts).select(going_on)
@@ -221,12 +239,14 @@ class LaterRound:
 
 
 def _results(
-    keys: Sequence[PartKey], parts: Parts, scores: Scores, *, skip: set[int]
+    keys: Sequence[PartKey], parts: Parts, scores: Scores, *, steps: Tensor, skip: set[int]
 ) -> list[tuple[PartKey, PartResult]]:
     """Return the results of all parts but some, as Python's numbers."""
     lengths, flips = parts.lengths.tolist(), parts.flips.tolist()
     shares, converged = scores.shares.tolist(), scores.converged.tolist()
     errors = None if scores.errors is None else scores.errors.tolist()
+    complete = None if scores.completeness is None else scores.completeness.tolist()
+    evaluations = (steps * parts.made).tolist()
     return [
         (
             key,
@@ -235,8 +255,10 @@ def _results(
                 None if errors is None else errors[n][:length],
                 scores.raw[n, :, :length],
                 parts.made,
+                evaluations[n],
                 flips[n],
                 converged[n],
+                None if complete is None else (complete[n][0], complete[n][1]),
             ),
         )
         for n, (key, length) in enumerate(zip(keys, lengths, strict=True))

@@ -104,8 +104,10 @@ class Scheduler:
             return
         batch, total = PartBatch.join([batch for batch, _ in unfinished]), unfinished[0][1]
         order = sorted(range(len(batch.keys)), key=lambda n: -batch.keys[n].length)
-        passes = (total - batch.parts.made) * self._engine.maths.method.passes_per_draw
-        queue = deque(_Waiting(number, batch.keys[number].length, passes) for number in order)
+        method = self._engine.maths.method
+        steps = (total - batch.parts.made) * batch.parts.steps_per_draw(method)
+        passes = (steps * method.passes_per_draw).tolist()
+        queue = deque(_Waiting(n, batch.keys[n].length, passes[n]) for n in order)
         while queue:
             taken = self._budget.take(queue)
             yield LaterRound(batch.select([each.number for each in taken]), total)

@@ -10,7 +10,14 @@ from torch import Tensor
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.parts import Parts, reduction_of
-from saliency_cli.attribution.reduction import normalised, standard_errors, with_dtype_error
+from saliency_cli.attribution.reduction import (
+    normalised,
+    promises_completeness,
+    standard_errors,
+    with_dtype_error,
+)
+from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.objectives import objective_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +29,15 @@ class Scores:
         shares: Normalised scores [M, L].
         errors: Their standard errors [M, L], or None without an estimate.
         converged: Whether the errors are within the tolerance, [M].
+        completeness: The sum of the raw scores and F(x) − F(B), [M, 2], of a method that promises
+            that they are equal.
     """
 
     raw: Tensor
     shares: Tensor
     errors: Tensor | None
     converged: Tensor
+    completeness: Tensor | None = None
 
 
 def mean_contributions(parts: Parts) -> Tensor:
@@ -46,16 +56,17 @@ def mean_contributions(parts: Parts) -> Tensor:
     return torch.cat((total / made, others), dim=1)
 
 
-def compute_scores(parts: Parts, maths: Maths, *, dtype_error: float) -> Scores:
+def compute_scores(parts: Parts, maths: Maths, classifier: Classifier) -> Scores:
     """Return the scores of all parts of a batch from their draws so far.
 
     Args:
         parts: The parts, with draws.
         maths: What is computed.
-        dtype_error: What the number format moves scores by, as a share of their sizes.
+        classifier: The model: its head, and what its number format moves scores by.
     """
     method, lengths = maths.method, parts.lengths
-    raw = method.raw_scores(mean_contributions(parts), reduction_of(maths)).cpu()
+    means = mean_contributions(parts)
+    raw = method.raw_scores(means, reduction_of(maths), draws=parts.made).cpu()
     padding = torch.arange(raw.shape[-1]) >= lengths[:, None]
     raw = raw.masked_fill(padding[:, None], 0)
     normal = normalised(raw)
@@ -66,5 +77,22 @@ def compute_scores(parts: Parts, maths: Maths, *, dtype_error: float) -> Scores:
         largest = shares.abs().amax(dim=-1)
         highest = errors.masked_fill(padding, 0).amax(dim=-1)
         converged = highest <= method.tolerance_for_auto * largest
-    errors = with_dtype_error(errors, shares, share=dtype_error, lengths=lengths)
-    return Scores(raw, shares, errors, converged)
+    errors = with_dtype_error(errors, shares, share=classifier.dtype_error, lengths=lengths)
+    return Scores(raw, shares, errors, converged, _completeness(parts, raw, maths, classifier))
+
+
+def _completeness(parts: Parts, raw: Tensor, maths: Maths, classifier: Classifier) -> Tensor | None:
+    """Return the sum of the raw scores and F(x) − F(B), [M, 2], or None without that promise."""
+    baseline = parts.clean.baseline_logits
+    if baseline is None or not promises_completeness(maths):
+        return None
+    clean, without = (
+        objective_values(
+            logits[parts.windows].double(),
+            parts.targets,
+            objective=maths.objective,
+            head=classifier.head,
+        )
+        for logits in (parts.clean.logits, baseline)
+    )
+    return torch.stack((raw[:, 0].sum(dim=-1), clean - without), dim=1)

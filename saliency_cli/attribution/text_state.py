@@ -70,16 +70,20 @@ class PartResult:
         errors: Their standard errors, or None without an estimate.
         raw: Raw scores [1 + K, L], from which those of several windows are merged.
         draws: Draws made.
+        steps: Steps of all draws together.
         flips: Passes that predicted another label than the clean pass.
         converged: Whether the errors are within the tolerance.
+        completeness: See `Scores.completeness`.
     """
 
     shares: list[float]
     errors: list[float] | None
     raw: Tensor
     draws: int
+    steps: int
     flips: int
     converged: bool
+    completeness: tuple[float, float] | None = None
 
 
 @dataclass(slots=True)
@@ -180,16 +184,24 @@ def _attribution(
         shares = merged.tolist()
         errors = None if merged_errors is None else merged_errors.tolist()
     method = maths.method
-    passes = [window.draws * method.passes_per_draw for window in windows]
+    passes = sum(window.steps for window in windows) * method.passes_per_draw
     flips = sum(window.flips for window in windows)
+    samples = max(window.draws for window in windows) * method.samples_per_draw
     return Attribution(
         scores=tuple(shares),
         errors=None if errors is None else tuple(errors),
-        samples=max(passes) if method.is_random else None,
-        flip_rate=flips / sum(passes) if method.is_random else None,
-        evaluations=sum(passes) * method.needs.value,
+        samples=samples if method.is_random else None,
+        flip_rate=flips / passes if method.has_flip_rate else None,
+        evaluations=passes * method.needs.value,
         converged=all(window.converged for window in windows),
+        completeness=_completeness(windows),
     )
+
+
+def _completeness(windows: Sequence[PartResult]) -> tuple[float, float] | None:
+    """Return the sums over all windows of what `PartResult.completeness` holds, or None."""
+    parts = [window.completeness for window in windows if window.completeness is not None]
+    return (sum(total for total, _ in parts), sum(due for _, due in parts)) if parts else None
 
 
 def quarantined(row: Row, reason: str) -> BadRow:

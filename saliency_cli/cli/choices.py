@@ -1,11 +1,19 @@
 """From options as they were given to what a run computes: presets, defaults, combinations."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from saliency_cli.attribution.maths import Maths, MathsChoice, choose_propagation, choose_reduction
+from saliency_cli.attribution.maths import (
+    Maths,
+    MathsChoice,
+    choose_objective,
+    choose_propagation,
+    choose_reduction,
+)
 from saliency_cli.attribution.methods import build_method
+from saliency_cli.attribution.methods.allennlp_integrated import AllenNlpIntegrated
+from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN
@@ -13,25 +21,38 @@ from saliency_cli.runs.request import Request
 from saliency_cli.settings import ExecutionChoice, ModelChoice, PresetName, TargetChoice
 
 
-def allennlp(*, seed: int = 0) -> Maths:
-    """Return the article's port of AllenNLP Interpret's SmoothGrad (docs/maths.md).
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A published set of choices.
 
-    Cross-entropy of the predicted label, ten independent samples of noise at a hundredth of the
-    embedding range, |sum| over the dimensions.
+    Attributes:
+        maths: What it computes; the seed and the target can be chosen.
+        at_embeddings_block: Whether it explains the layer that sums token, position and type
+            embeddings, rather than the token embedding.
     """
-    method = SmoothGrad(samples=10, antithetic=False, noise=0.01, seed=seed)
-    return Maths(method=method, reduction="sum", propagation="standard", objective="loss")
+
+    maths: Maths
+    at_embeddings_block: bool = False
 
 
-PRESETS: dict[PresetName, Callable[..., Maths]] = {"allennlp": allennlp}
-"""By the name that `--preset` takes; each takes the seed."""
+PRESETS: dict[PresetName, Preset] = {
+    # The article's port of AllenNLP Interpret's SmoothGrad: cross-entropy of the predicted label,
+    # ten independent samples of noise at a hundredth of the embedding range, |sum| over dimensions.
+    "allennlp": Preset(
+        Maths(SmoothGrad(samples=10, antithetic=False), "sum", "standard", "loss"),
+        at_embeddings_block=True,
+    ),
+    "allennlp-gradient": Preset(Maths(Gradient(), "abs-dot", "standard", "loss")),
+    "allennlp-integrated": Preset(Maths(AllenNlpIntegrated(), "abs-dot", "standard", "loss")),
+}
+"""By the name that `--preset` takes (docs/maths.md)."""
 
 
 def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[str, Any]) -> Maths:
     """Return what a run computes: the preset's choices, or those given with the method's defaults.
 
     Args:
-        choice: Method, reduction and preset.
+        choice: Method, reduction, objective and preset.
         target: Which label is explained.
         parameters: The method's parameters as given, by name; None where not given.
 
@@ -45,24 +66,27 @@ def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[
         method,
         reduction=choose_reduction(method, choice.reduction),
         propagation=choose_propagation(method, choice.propagation),
+        objective=choose_objective(method, choice.objective),
         target=target,
     )
 
 
 def _preset_maths(preset: PresetName, choice: MathsChoice, parameters: Mapping[str, Any]) -> Maths:
     """Return a preset with the seed that was given; no other option may be given."""
+    maths = PRESETS[preset].maths
     given = {name: value for name, value in parameters.items() if value is not None}
-    seed = given.pop("seed", 0)
-    maths = PRESETS[preset](seed=seed)
-    for name in ("reduction", "propagation"):
+    seed = given.pop("seed", None) if maths.method.is_random else None
+    for name in ("reduction", "propagation", "objective"):
         if getattr(choice, name) is not None:
             given[name] = getattr(choice, name)
-    if choice.method != maths.method.name:
+    if choice.method != MathsChoice().method:
         given["method"] = choice.method
     for name in given:
         option = f"--{name.replace('_', '-')}"
         raise UsageError(f"--preset {preset} fixes {option}", f"leave out {option}, or the preset")
-    return maths
+    if seed is None:
+        return maths
+    return replace(maths, method=replace(maths.method, seed=seed))  # type: ignore[type-var]
 
 
 def with_preset_layer(model: ModelChoice, preset: PresetName | None) -> ModelChoice:
@@ -72,8 +96,8 @@ def with_preset_layer(model: ModelChoice, preset: PresetName | None) -> ModelCho
         model: The model's options.
         preset: The preset, or None.
     """
-    block = preset is not None and model.embedding_layer is None
-    return replace(model, embeddings_block=block)
+    at_block = preset is not None and PRESETS[preset].at_embeddings_block
+    return replace(model, embeddings_block=at_block and model.embedding_layer is None)
 
 
 def choose_device_name(given: str, execution: ExecutionChoice) -> str:

@@ -190,10 +190,11 @@ def check_targets(
     Raises:
         UsageError: The model has no such label, or its head does not support the choice.
     """
-    if head != "single-label" and objective == "loss":
+    needed = {"logit": (head,), "loss": ("single-label",)}
+    if head not in needed.get(objective, ("single-label", "multi-label")):
         raise UsageError(
-            f"--preset allennlp needs a single-label head, and the model has a {head} head",
-            "leave out --preset",
+            f"--objective {objective} is not to be had of a {head} head",
+            "leave out --objective, or the --preset that fixes it",
         )
     if head == "regression" and (choice.name not in {PREDICTED, ALL} or choice.contrast):
         raise UsageError(

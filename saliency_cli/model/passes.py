@@ -3,7 +3,7 @@
 Shapes: B texts or passes in the batch, L tokens of the longest, H embedding dimensions, C labels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
@@ -11,7 +11,6 @@ from typing import Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.classifier import Classifier
@@ -20,8 +19,13 @@ from saliency_cli.model.devices import to_device
 from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
 from saliency_cli.model.heads import Targets
 from saliency_cli.model.matmul import use_matmul_backend
+from saliency_cli.model.objectives import objective_values
 from saliency_cli.model.token_batch import TokenBatch, join_padded
 from saliency_cli.records import Encoding
+from saliency_cli.settings import ObjectiveName
+
+NO_UNIT = -1
+"""The number in `CleanPasses.units` of what no method takes out of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class CleanPasses:
             layer gives there.
         ranges: max E − min E of each text, to which its noise is scaled, [B].
         baselines: The embeddings of a baseline B, [B, L, H], for a method that has one.
+        baseline_logits: The logits of the baseline, [B, C], float32, on the CPU, for a method that
+            compares F with that of the baseline.
+        units: What is taken out of a text as one: the number of each token's unit from 0 on, [B,
+            L], −1 for special tokens and padding; for a method that perturbs texts.
     """
 
     tokens: TokenBatch
@@ -42,6 +50,8 @@ class CleanPasses:
     embeddings: Tensor
     ranges: Tensor
     baselines: Tensor | None = None
+    baseline_logits: Tensor | None = None
+    units: Tensor | None = None
 
     @property
     def factors(self) -> Tensor:
@@ -56,19 +66,19 @@ class CleanPasses:
         """
         tokens = self.tokens.select(index)
         there = to_device(index, self.embeddings.device)
-        wide = (
-            None if each is None else each[:, : tokens.longest][there]
-            for each in (self.embeddings, self.baselines)
-        )
-        embeddings, baselines = wide
-        assert embeddings is not None  # noqa: S101 - only baselines may be missing
+
+        def wide(each: Tensor) -> Tensor:
+            return each[:, : tokens.longest][there]
+
         return replace(
             self,
             tokens=tokens,
             logits=self.logits[index],
-            embeddings=embeddings,
+            embeddings=wide(self.embeddings),
             ranges=self.ranges[there],
-            baselines=baselines,
+            baselines=None if self.baselines is None else wide(self.baselines),
+            baseline_logits=None if self.baseline_logits is None else self.baseline_logits[index],
+            units=None if self.units is None else wide(self.units),
         )
 
     @classmethod
@@ -77,12 +87,16 @@ class CleanPasses:
         if len(parts) == 1:
             return parts[0]
         baselines = [part.baselines for part in parts if part.baselines is not None]
+        logits = [part.baseline_logits for part in parts if part.baseline_logits is not None]
+        units = [part.units for part in parts if part.units is not None]
         return cls(
             TokenBatch.join([part.tokens for part in parts]),
             torch.cat([part.logits for part in parts]),
             join_padded([part.embeddings for part in parts]),
             torch.cat([part.ranges for part in parts]),
             join_padded(baselines) if baselines else None,
+            torch.cat(logits) if logits else None,
+            join_padded(units, fill=NO_UNIT) if units else None,
         )
 
 
@@ -97,29 +111,6 @@ class Gradients:
 
     values: Tensor
     logits: Tensor
-
-
-def logit(logits: Tensor, weights: Tensor) -> Tensor:
-    """Return F per pass, [B]: the target's logit, or the difference of two logits.
-
-    Args:
-        logits: [B, C].
-        weights: The weight of each logit in F, [B, C].
-    """
-    return (logits * weights).sum(dim=1)
-
-
-def loss(logits: Tensor, weights: Tensor) -> Tensor:
-    """Return F per pass, [B]: the cross-entropy of the target, as in AllenNLP Interpret.
-
-    Args:
-        logits: [B, C].
-        weights: 1 at the target, else 0, [B, C].
-    """
-    return cross_entropy(logits, weights, reduction="none")
-
-
-OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"logit": logit, "loss": loss}
 
 
 def embedding_output_shape(classifier: Classifier, encoding: Encoding) -> torch.Size:
@@ -156,6 +147,20 @@ def clean_passes(classifier: Classifier, tokens: TokenBatch) -> CleanPasses:
     return CleanPasses(tokens, logits.cpu(), hook.leaf, _ranges(hook.leaf, tokens))
 
 
+def forward_logits(
+    classifier: Classifier, tokens: TokenBatch, displacement: Tensor | None = None
+) -> Tensor:
+    """Return the logits [B, C] of one forward pass, float32, on the CPU.
+
+    Args:
+        classifier: The model.
+        tokens: The texts.
+        displacement: What is added to the embeddings, [B, L, H]; None for the texts as they are.
+    """
+    with torch.no_grad(), _hook_classifier(classifier, displacement):
+        return _logits(classifier, tokens).cpu()
+
+
 def _ranges(embedding: Tensor, tokens: TokenBatch) -> Tensor:
     """Return max E − min E of each text [B], for E [B, L, H], without padding."""
     padding = ~tokens.mask()[..., None]
@@ -181,7 +186,7 @@ def gradient_passes(
     displacement: Tensor | None,
     *,
     targets: Targets,
-    objective: str,
+    objective: ObjectiveName,
     antithetic: bool = False,
 ) -> Gradients:
     """Return the gradients ∂F/∂E at E + z, for D draws in one batch.
@@ -194,7 +199,7 @@ def gradient_passes(
         tokens: The text of each draw, D in all.
         displacement: The displacement z of each draw, [D, L, H]; None where all of them are zero.
         targets: What F is about, for each draw.
-        objective: A key of `OBJECTIVES`: what F is.
+        objective: A key of `objectives.OBJECTIVES`: what F is.
         antithetic: Whether a draw is a pair of passes, at E + z and at E − z.
     """
     passes = 2 if antithetic else 1
@@ -204,9 +209,11 @@ def gradient_passes(
     with torch.enable_grad(), _hook_classifier(classifier, displacement) as hook:
         logits = _logits(classifier, repeated)
     check_width(logits, labels=len(classifier.labels))
-    weights = targets.weights(labels=logits.shape[1]).repeat_interleave(passes, dim=0)
-    total = OBJECTIVES[objective](logits, to_device(weights, classifier.device)).sum()
-    (values,) = torch.autograd.grad(total, hook.leaf)
+    every = torch.arange(len(tokens)).repeat_interleave(passes)
+    outputs = objective_values(
+        logits, targets.select(every), objective=objective, head=classifier.head
+    )
+    (values,) = torch.autograd.grad(outputs.sum(), hook.leaf)
     if antithetic:
         values = values.view(-1, passes, *values.shape[1:]).mean(dim=1)
     return Gradients(values, logits.detach().cpu().view(len(tokens), passes, -1))

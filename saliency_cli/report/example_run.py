@@ -101,7 +101,7 @@ def _quarantined(ordinal: int) -> Record:
 
 
 _CHANGES = (_pair_with_two_targets, _cut_off, _without_noise, _regression, _quarantined)
-_METHOD = {"name": "smoothgrad", "title": "SmoothGrad", "is_random": True, "baseline": None}
+_METHOD = {"name": "smoothgrad", "title": "SmoothGrad", "is_random": True}
 _SETTINGS: dict[str, Any] = {
     "schema": SCHEMA,
     "versions": dict.fromkeys(("saliency", "python", "torch", "transformers", "tokenizers"), "0"),

@@ -275,7 +275,6 @@ def _method(maths: Maths) -> dict[str, Any]:
         "title": method.title,
         "is_random": method.is_random,
         "is_signed": is_signed(maths),
-        "baseline": method.baseline_name,
     }
 
 

@@ -19,6 +19,7 @@ from saliency_cli.settings.names import (
     PresetName,
     PropagationName,
     ReductionName,
+    UnitsName,
 )
 from saliency_cli.settings.option import Effect, Option, Setting, settings_of
 from saliency_cli.settings.output import (
@@ -53,5 +54,6 @@ __all__ = [
     "ShardSelection",
     "Sharding",
     "TargetChoice",
+    "UnitsName",
     "settings_of",
 ]

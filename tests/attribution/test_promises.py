@@ -20,7 +20,7 @@ from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.model_checks import check_forward, with_layer
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.checkpoints import load
-from saliency_cli.cli.choices import allennlp
+from saliency_cli.cli.choices import PRESETS
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import CleanPasses
 from saliency_cli.records import Explanation, Row
@@ -254,7 +254,7 @@ def test_scores_sum_to_one(bert: Classifier, text: str, reduction: str, samples:
 def test_all_zero_stays_all_zero(reduction: str) -> None:
     nothing = torch.zeros(5, 8)
     found = REDUCTIONS[reduction]
-    scores = normalised(found.score(found.contribution(nothing, nothing)))
+    scores = normalised(found.score(found.contribution(nothing, lambda: nothing)))
     assert torch.equal(scores, torch.zeros(5, dtype=torch.float64))
 
 
@@ -290,9 +290,10 @@ def article(classifier: Classifier, text: str, shifts: Tensor) -> Tensor:
 def test_the_preset_is_the_articles_loop(
     bert_folder: Path, bert: Classifier, compute: Compute, text: str
 ) -> None:
-    at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute, allennlp())
+    preset = PRESETS["allennlp"].maths
+    at_block = load(ModelChoice(bert_folder, embeddings_block=True), compute, preset)
     assert at_block.embedding_name == "bert.embeddings"
-    run = Engine(at_block, allennlp(), Budget(1024))
+    run = Engine(at_block, preset, Budget(1024))
     clean = clean_text(at_block, text)
     shifts = displacements(clean, range(10), samples=10, antithetic=False)
     expected = article(bert, text, shifts).double().cpu()

@@ -1,5 +1,6 @@
 """How many passes a text gets, and whether its errors tell the truth."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.maths import MathsChoice
-from saliency_cli.attribution.methods.smoothgrad import FIRST_PASSES, MOST_PASSES, SmoothGrad
-from saliency_cli.attribution.parts import MAX_BLOCKS
+from saliency_cli.attribution.methods.parameters import FIRST_SAMPLES, MOST_SAMPLES
+from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.reduction import (
     PRIOR,
     l2,
@@ -17,7 +18,7 @@ from saliency_cli.attribution.reduction import (
     small_sample_factor,
     standard_errors,
 )
-from saliency_cli.cli.choices import allennlp, choose_maths
+from saliency_cli.cli.choices import PRESETS, choose_maths
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.records import Attribution, Explanation, Row
@@ -41,7 +42,7 @@ def attributions(classifier: Classifier, *texts: str, **maths: Any) -> list[Attr
         ({"samples": 4}, 4, True),
         ({"samples": 2, "antithetic": False}, 2, True),
         ({"samples": 10, "antithetic": False}, 10, True),
-        ({"samples": 2 * MAX_BLOCKS + 22}, 2 * MAX_BLOCKS + 22, True),
+        ({"samples": 2 * SmoothGrad.most_blocks + 22}, 2 * SmoothGrad.most_blocks + 22, True),
     ],
 )
 def test_samples_counts_passes(
@@ -55,17 +56,17 @@ def test_samples_counts_passes(
 @pytest.mark.parametrize("tolerance", [0.005, 0.01, 0.02])
 def test_auto_goes_on_until_the_errors_are_small(bert: Classifier, tolerance: float) -> None:
     found = attributions(bert, *TEXTS, noise=0.02, tolerance=tolerance)
-    assert {attribution.samples for attribution in found} != {FIRST_PASSES}
+    assert {attribution.samples for attribution in found} != {FIRST_SAMPLES}
     for attribution in found:
         assert attribution.errors is not None
         small = max(attribution.errors) <= tolerance * max(attribution.scores)
         assert small == attribution.converged
-        assert small or attribution.samples == MOST_PASSES
+        assert small or attribution.samples == MOST_SAMPLES
 
 
 def test_auto_stops_at_the_cap_and_says_so(bert: Classifier) -> None:
     for attribution in attributions(bert, *TEXTS, noise=2.0):
-        assert attribution.samples == MOST_PASSES
+        assert attribution.samples == MOST_SAMPLES
         assert not attribution.converged
 
 
@@ -141,7 +142,7 @@ def test_blocks_of_draws_give_the_errors_of_single_draws(
     bert: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     single = attributions(bert, TEXTS[3], samples=64, noise=0.05)[0]
-    monkeypatch.setattr("saliency_cli.attribution.parts.MAX_BLOCKS", 12)
+    monkeypatch.setattr(SmoothGrad, "most_blocks", 12)
     blocks = attributions(bert, TEXTS[3], samples=64, noise=0.05)[0]
     assert blocks.scores == pytest.approx(single.scores, rel=1e-5)
     assert single.errors is not None
@@ -159,8 +160,10 @@ def test_pairs_come_in_even_numbers(samples: int) -> None:
 
 def test_a_preset_is_all_or_nothing() -> None:
     choice, target = MathsChoice(preset="allennlp"), TargetChoice()
-    assert choose_maths(choice, target, {"seed": 7, "noise": None}) == allennlp(seed=7)
-    assert choose_maths(choice, target, {}) == allennlp()
+    preset = PRESETS["allennlp"].maths
+    seeded = replace(preset, method=replace(preset.method, seed=7))  # type: ignore[type-var]
+    assert choose_maths(choice, target, {"seed": 7, "noise": None}) == seeded
+    assert choose_maths(choice, target, {}) == preset
     with pytest.raises(UsageError, match="--noise"):
         choose_maths(choice, target, {"noise": 0.0})
     with pytest.raises(UsageError, match="--reduction"):

@@ -16,7 +16,7 @@ from saliency_cli.attribution.reduction import REDUCTIONS
 from saliency_cli.cli.app import app
 from saliency_cli.cli.choices import PRESETS
 from saliency_cli.model.devices import DTYPES
-from saliency_cli.model.passes import OBJECTIVES
+from saliency_cli.model.objectives import OBJECTIVES
 from saliency_cli.workers import EXECUTORS
 from tests.support.paths import ROOT
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.checkpoints import load
-from saliency_cli.cli.choices import allennlp
+from saliency_cli.cli.choices import PRESETS
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import (
@@ -223,8 +223,8 @@ def test_the_default_target_is_the_predicted_label() -> None:
         (Maths(target=TargetChoice(contrast="yellow")), "single-label", "--contrast yellow"),
         (Maths(target=TargetChoice("gold")), "regression", "one output"),
         (Maths(target=TargetChoice(contrast="red")), "regression", "one output"),
-        (allennlp(), "multi-label", "--preset"),
-        (allennlp(), "regression", "--preset"),
+        (PRESETS["allennlp"].maths, "multi-label", "--objective loss"),
+        (PRESETS["allennlp"].maths, "regression", "--objective loss"),
     ],
 )
 def test_a_target_that_the_head_does_not_have_is_refused(

@@ -53,7 +53,7 @@ def clean_texts(classifier: Classifier, texts: Sequence[str]) -> CleanPasses:
 def draws_of(clean: CleanPasses, draws: Sequence[int], *, target: int = 0) -> DrawBatch:
     """Return some draws of the first text of clean passes."""
     targets = Targets.of([Target("", target)] * len(draws))
-    return DrawBatch(clean, torch.zeros(len(draws)).long(), targets, torch.tensor(draws))
+    return DrawBatch.of(clean, torch.zeros(len(draws)).long(), targets, torch.tensor(draws))
 
 
 def displacements(clean: CleanPasses, draws: Sequence[int], **parameters: Any) -> Tensor:  # noqa: ANN401

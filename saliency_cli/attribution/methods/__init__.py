@@ -10,11 +10,31 @@ from typing import Any
 
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
+from saliency_cli.attribution.methods.lime import Lime
+from saliency_cli.attribution.methods.occlusion import Occlusion
+from saliency_cli.attribution.methods.random_scores import RandomScores
+from saliency_cli.attribution.methods.shapley import Shapley
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.attribution.methods.smoothgrad_squared import SmoothGradSquared
+from saliency_cli.attribution.methods.vargrad import VarGrad
 from saliency_cli.errors import UsageError
 from saliency_cli.settings import Setting, settings_of
 
-METHODS: dict[str, type[Method]] = {each.name: each for each in (SmoothGrad, Gradient)}
+METHODS: dict[str, type[Method]] = {
+    each.name: each
+    for each in (
+        SmoothGrad,
+        Gradient,
+        IntegratedGradients,
+        SmoothGradSquared,
+        VarGrad,
+        Occlusion,
+        Lime,
+        Shapley,
+        RandomScores,
+    )
+}
 
 
 def method_parameters() -> dict[str, Setting]:

@@ -3,9 +3,12 @@
 from typing import Annotated, Literal, TypeAlias
 
 from saliency_cli.errors import UsageError
-from saliency_cli.settings import BaselineName, Option
+from saliency_cli.settings import BaselineName, Option, UnitsName
 
 SampleCount: TypeAlias = int | Literal["auto"]
+FIRST_SAMPLES = 4
+MOST_SAMPLES = 64
+"""`--samples auto`: samples of the first round, and samples at which it stops."""
 
 
 def parse_samples(text: str) -> SampleCount:
@@ -17,39 +20,110 @@ def parse_samples(text: str) -> SampleCount:
     if text == "auto":
         return "auto"
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise UsageError(f"--samples {text!r}: give a number of passes, or auto")
+        raise UsageError(f"--samples {text!r}: give a number of samples, or auto")
     return int(text)
 
 
-def check_samples(samples: SampleCount, *, multiple: int) -> None:
-    """Check that a number of passes can be drawn.
+def check_samples(
+    samples: SampleCount, *, multiple: int = 1, least: int = 1, hint: str = "give an even number"
+) -> None:
+    """Check that a number of samples can be drawn.
 
     Args:
-        samples: The number of passes, or "auto".
-        multiple: Passes of one draw, which the number must be a multiple of.
+        samples: The number of samples, or "auto".
+        multiple: Samples of one draw, which the number must be a multiple of.
+        least: The smallest number that gives a result.
+        hint: What to type instead of an odd number.
 
     Raises:
-        UsageError: The number is not positive, or odd where passes come in pairs.
+        UsageError: The number is too small, or odd where samples come in pairs.
     """
     if samples == "auto":
         return
-    if samples < 1:
-        raise UsageError("--samples must be at least 1")
+    if samples < least:
+        raise UsageError(f"--samples must be at least {least}")
     if samples % multiple:
+        raise UsageError(f"--samples {samples} is odd, and antithetic samples come in pairs", hint)
+
+
+def adaptive_total(
+    samples: SampleCount,
+    made: int,
+    *,
+    converged: bool,
+    each: int = 1,
+    first: int = FIRST_SAMPLES,
+    most: int = MOST_SAMPLES,
+) -> int:
+    """Return how many draws a text needs in all; with auto, twice as many until it converges.
+
+    Args:
+        samples: The value of `--samples`.
+        made: Draws that the text has already, 0 at first.
+        converged: Whether their errors are within the tolerance.
+        each: Samples of a draw.
+        first: With auto, samples of the first round.
+        most: With auto, samples at which it stops.
+    """
+    if samples != "auto":
+        return samples // each
+    if made == 0:
+        return first // each
+    return made if converged else min(2 * made, most // each)
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raise UsageError if errors can never be within a tolerance."""
+    if not tolerance > 0:
+        raise UsageError("--tolerance must be above 0")
+
+
+def check_baseline(
+    method: str, baseline: BaselineName, *, allowed: tuple[BaselineName, ...]
+) -> None:
+    """Check that a method has a baseline.
+
+    Args:
+        method: The method's name.
+        baseline: The value of `--baseline`.
+        allowed: The baselines that the method has.
+
+    Raises:
+        UsageError: It has not.
+    """
+    if baseline not in allowed:
         raise UsageError(
-            f"--samples {samples} is odd, and antithetic passes come in pairs",
-            "give an even number, or add --no-antithetic",
+            f"--method {method} has no --baseline {baseline}",
+            f"give --baseline {' or '.join(allowed)}",
         )
 
 
 Samples: TypeAlias = Annotated[
     SampleCount,
     Option(
-        "Random passes per text: a number, or auto, which draws more until the errors are small.",
-        more="With pairs, an even number or 1; 100,000 at most.",
+        "Random samples per text: a number, or auto, which draws more until the errors are small.",
+        more="A sample is a noisy pass, of `lime` a masked text, of `shapley` an order of the "
+        "units. With pairs, an even number or 1; 100,000 at most.",
         metavar="N|auto",
         maximum=100_000,
         parse=parse_samples,
+    ),
+]
+Tolerance: TypeAlias = Annotated[
+    float,
+    Option(
+        "Largest error at which --samples auto stops, as a share of the text's largest score.",
+        metavar="SHARE",
+    ),
+]
+Noise: TypeAlias = Annotated[
+    float,
+    Option(
+        "Standard deviation of the noise S, as a share of the text's embedding range.",
+        more="0 is the plain gradient.",
+        metavar="S",
+        minimum=0,
+        maximum=10,
     ),
 ]
 Seed: TypeAlias = Annotated[
@@ -57,5 +131,13 @@ Seed: TypeAlias = Annotated[
 ]
 Baseline: TypeAlias = Annotated[
     BaselineName,
-    Option("What takes the text's place in the baseline: the mask token, else the padding token."),
+    Option(
+        "What takes the text's place: mask, the mask token (where there is none, the padding "
+        "token); pad, the padding token; zero, zero embeddings; delete, nothing.",
+        more="`zero` is for `integrated-gradients`, `delete` for methods without gradients.",
+    ),
+]
+Units: TypeAlias = Annotated[
+    UnitsName,
+    Option("What is taken out of the text as one: a token, or a word with all its tokens."),
 ]

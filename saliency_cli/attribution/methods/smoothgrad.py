@@ -4,18 +4,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
-from saliency_cli.attribution.methods.parameters import Samples, Seed, check_samples
-from saliency_cli.errors import UsageError
+from saliency_cli.attribution.methods.parameters import (
+    Noise,
+    Samples,
+    Seed,
+    Tolerance,
+    adaptive_total,
+    check_samples,
+    check_tolerance,
+)
 from saliency_cli.settings import Option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from saliency_cli.attribution.draw_batch import DrawBatch
-
-FIRST_PASSES = 4
-MOST_PASSES = 64
-"""`--samples auto`: passes of the first round, and passes at which it stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +34,18 @@ class SmoothGrad(GradientMethod):
     title: ClassVar[str] = "SmoothGrad"
 
     samples: Samples = "auto"
-    tolerance: Annotated[
-        float,
-        Option(
-            "Largest error at which --samples auto stops, as a share of the text's largest score.",
-            metavar="SHARE",
-        ),
-    ] = 0.03
+    tolerance: Tolerance = 0.03
     antithetic: Annotated[
         bool,
         Option("Draw noise in pairs ε and −ε, or independently.", default="pairs"),
     ] = True
-    noise: Annotated[
-        float,
-        Option(
-            "Standard deviation of the noise S, as a share of the text's embedding range.",
-            more="0 is the plain gradient.",
-            metavar="S",
-            minimum=0,
-            maximum=10,
-        ),
-    ] = 0.01
+    noise: Noise = 0.01
     seed: Seed = 0
 
     def __post_init__(self) -> None:
-        if not self.tolerance > 0:
-            raise UsageError("--tolerance must be above 0")
-        check_samples(self.samples, multiple=self.passes_per_draw)
+        check_tolerance(self.tolerance)
+        hint = "give an even number, or add --no-antithetic"
+        check_samples(self.samples, multiple=self.passes_per_draw, hint=hint)
 
     @property
     def is_random(self) -> bool:
@@ -83,15 +71,9 @@ class SmoothGrad(GradientMethod):
         """
         if not self.is_random:
             return 1
-        if self.samples != "auto":
-            return self.samples // self.passes_per_draw
-        if made == 0:
-            return FIRST_PASSES // self.passes_per_draw
-        return made if converged else min(2 * made, MOST_PASSES // self.passes_per_draw)
+        each = self.passes_per_draw
+        return adaptive_total(self.samples, made, converged=converged, each=each)
 
     def displacements(self, batch: "DrawBatch") -> "Tensor | None":
         """Return z [D, L, H] = S · (max E − min E) · ε; ε is keyed by seed, token ids and draw."""
-        if not self.is_random:
-            return None
-        scales = self.noise * batch.embedding_ranges()
-        return batch.normal_noise(seed=self.seed).mul_(scales[:, None, None])
+        return batch.scaled_noise(self.noise, seed=self.seed) if self.is_random else None
