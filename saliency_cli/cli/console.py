@@ -169,6 +169,6 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.flip_rate is not None:
         yield "flip rate", f"{summary.flip_rate:.1%}"
     if summary.samples is not None:
-        yield "passes per text", f"{summary.samples:.1f}"
+        yield "samples per text", f"{summary.samples:.1f}"
     if summary.truncated:
         yield "truncated texts", f"{summary.truncated}, to the model's maximum length"

@@ -133,8 +133,13 @@ def _cells(text: str) -> int:
 def _reliability(record: Record) -> str:
     """Return the figures from which a reader can see how far to trust the explanation."""
     parts = [f"special tokens {record['special_share']:.1%}"]
+    if record["flip_rate"] is not None:
+        parts.append(f"flip rate {record['flip_rate']:.1%}")
     if record["samples"] is not None:  # None for a method that draws nothing at random
-        parts += [f"flip rate {record['flip_rate']:.1%}", f"{record['samples']} passes"]
+        parts.append(f"{record['samples']} samples")
+    if "completeness" in record:
+        complete = record["completeness"]
+        parts.append(f"scores add up to {complete['sum']:.3g} of {complete['difference']:.3g}")
     if record["windows"] > 1:
         parts.append(f"{record['windows']} windows")
     if record["truncated"]:

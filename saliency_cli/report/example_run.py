@@ -88,7 +88,9 @@ def _cut_off(ordinal: int) -> Record:
 
 
 def _without_noise(ordinal: int) -> Record:
-    return _explained(ordinal, errors=None, samples=None, flip_rate=None, id=None, gold=None)
+    complete = {"sum": 1.5, "difference": 1.4, "gap": 0.1}
+    record = _explained(ordinal, errors=None, samples=None, flip_rate=None, id=None, gold=None)
+    return {**record, "completeness": complete}
 
 
 def _regression(ordinal: int) -> Record:
@@ -101,7 +103,13 @@ def _quarantined(ordinal: int) -> Record:
 
 
 _CHANGES = (_pair_with_two_targets, _cut_off, _without_noise, _regression, _quarantined)
-_METHOD = {"name": "smoothgrad", "title": "SmoothGrad", "is_random": True}
+_METHOD = {
+    "name": "smoothgrad",
+    "title": "SmoothGrad",
+    "is_random": True,
+    "has_flip_rate": True,
+    "removed_by": "zero",
+}
 _SETTINGS: dict[str, Any] = {
     "schema": SCHEMA,
     "versions": dict.fromkeys(("saliency", "python", "torch", "transformers", "tokenizers"), "0"),

@@ -31,6 +31,11 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:z.1f} %".replace("-", MINUS)
 
 
+def value_text(value: float) -> str:
+    """Return a number with three significant digits and a true minus sign."""
+    return f"{value:.3g}".replace("-", MINUS)
+
+
 def score_text(score: float, error: float | None, *, remark: str = "") -> str:
     """Return a score as a percentage, 21.3 % ± 0.2 %, and below it with more digits.
 

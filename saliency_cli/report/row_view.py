@@ -54,6 +54,7 @@ class Shading:
     texts: tuple[list[Span], ...]
     lead: Lead | None
     flip_rate: float | None
+    completeness: dict[str, float] | None = None
 
     @property
     def fragile(self) -> bool:
@@ -148,6 +149,7 @@ def _shading(record: Record) -> Shading:
         tuple([_span(word) for word in text] for text in texts),
         _lead(word for text in texts for word in text),
         record["flip_rate"],
+        record.get("completeness"),
     )
 
 

@@ -28,6 +28,7 @@ from saliency_cli.report.number_format import (
     percent,
     score_text,
     short,
+    value_text,
     visible_text,
 )
 from saliency_cli.report.palette import heat, shade
@@ -74,7 +75,7 @@ def environment(overrides: Path | None = None) -> Environment:
     )
     env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
-    env.filters |= {"name": name_text}
+    env.filters |= {"name": name_text, "value": value_text}
     env.globals |= {"limits_of_page": {"labels": LABELS_KEPT}}
     env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}
     for kind, names in (("style", STYLES), ("script", SCRIPTS)):

@@ -53,7 +53,7 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "schema": SCHEMA,
         "versions": _versions(),
         "model": _model(request, classifier),
-        "method": _method(request.maths),
+        "method": method_fields(request.maths),
         "input": {"name": visible(source.name)},
         "options": options,
         "seed": options.get("seed"),
@@ -267,14 +267,16 @@ def _versions() -> dict[str, str]:
     return {**versions, "python": platform.python_version(), "saliency": __version__}
 
 
-def _method(maths: Maths) -> dict[str, Any]:
-    """Return what the method is; the pages read `is_random` and `is_signed`."""
+def method_fields(maths: Maths) -> dict[str, Any]:
+    """Return what the method is, as the pages describe it."""
     method = maths.method
     return {
         "name": method.name,
         "title": method.title,
         "is_random": method.is_random,
         "is_signed": is_signed(maths),
+        "has_flip_rate": method.has_flip_rate,
+        "removed_by": method.removed_by,
     }
 
 

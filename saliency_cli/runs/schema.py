@@ -27,7 +27,8 @@ _MANIFEST_KEYS: Shape = {
 MANIFEST_SHAPE: dict[str, Shape] = {
     "versions": {"saliency": (str,)},
     "model": {"name": (str,), "labels": (list,)},
-    "method": {"name": (str,), "title": (str,), "is_random": (bool,), "is_signed": (bool,)},
+    "method": {"name": (str,), "title": (str,), "is_random": (bool,), "is_signed": (bool,)}
+    | {"has_flip_rate": (bool,), "removed_by": (str, NoneType)},
     "input": {"name": (str,)},
     "options": {
         "html_rows": (int,),
@@ -57,6 +58,7 @@ _TARGET: Shape = {
     "flip_rate": (*_NUMBER, NoneType),
     "evaluations": (int,),
 }
+_COMPLETENESS: Shape = {"sum": _NUMBER, "difference": _NUMBER, "gap": _NUMBER}
 _OK: Shape = {
     "ordinal": (int,),
     "id": (str, NoneType),
@@ -228,4 +230,8 @@ def _target_problem(target: Mapping[str, Any], count: int) -> str | None:
             return f"{name} and tokens differ in length"
         if not {*map(type, values)} <= {*_NUMBER} or any(map(_out_of_range, values)):
             return f"{name} is damaged"
-    return None
+    if "completeness" not in target:
+        return None
+    if type(target["completeness"]) is not dict:
+        return "completeness is damaged"
+    return _shape_problem(target["completeness"], _COMPLETENESS, prefix="completeness.")

@@ -20,9 +20,10 @@ class Summary:
         accuracy: Share of correct predictions among rows whose gold label is one of the model's;
             None if there is no such row.
         mean_probability: Mean probability of the predicted label; None if no row has one.
-        flip_rate: Mean share of noisy passes that predict another label than the clean pass.
+        flip_rate: Mean share of noisy passes that predict another label than the clean pass; None
+            for a method that has none.
         special_share: Mean share of the saliency on special tokens.
-        samples: Mean number of noisy passes per row.
+        samples: Mean number of random samples per row; None for a method that draws none.
         truncated: Number of rows whose text was cut to the maximum length.
 
     The means are over the explained rows, and None if there is none.
@@ -55,6 +56,7 @@ class SummaryCounts:
         with_probability: Number of rows whose prediction has a probability.
         probability: Sum of the probabilities of the predicted labels; `flip_rate`, `special_share`
             and `samples` are sums over the explained rows, too.
+        drawn: Number of rows with samples; `noisy` of those with a flip rate.
         unconverged: Number of rows whose errors are larger than was asked for.
     """
 
@@ -66,6 +68,7 @@ class SummaryCounts:
     truncated: int = 0
     samples: int = 0
     drawn: int = 0
+    noisy: int = 0
     with_probability: int = 0
     probability: float = 0.0
     flip_rate: float = 0.0
@@ -96,6 +99,8 @@ class SummaryCounts:
         if record["samples"] is not None:  # a method that draws at random
             self.drawn += 1
             self.samples += record["samples"]
+        if record["flip_rate"] is not None:
+            self.noisy += 1
             self.flip_rate += record["flip_rate"]
         self.with_probability += record["probability"] is not None
         self.probability += record["probability"] or 0.0
@@ -112,7 +117,7 @@ class SummaryCounts:
             quarantined=self.quarantined,
             accuracy=_mean(self.correct, self.gold_known),
             mean_probability=_mean(self.probability, self.with_probability),
-            flip_rate=_mean(self.flip_rate, self.drawn),
+            flip_rate=_mean(self.flip_rate, self.noisy),
             special_share=_mean(self.special_share, self.ok),
             samples=_mean(self.samples, self.drawn),
             truncated=self.truncated,

@@ -96,7 +96,7 @@ def test_words_have_marks_if_there_is_no_colour() -> None:
     assert re.sub("[⁻¹²³⁴⁵⁶]", "", lines[2]) == f"[CLS] {TEXT} [SEP]"
     assert lines[4].startswith(f"  {strongest_words(each, limit=1)[0].text} ")
     assert "±" in lines[4]
-    assert lines[-1].endswith("flip rate 0.0%, 8 passes")
+    assert lines[-1].endswith("flip rate 0.0%, 8 samples")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import html
 import json
 import re
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 from math import floor, log10
 from pathlib import Path
@@ -14,6 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_cli.analysis.words import Piece, group_by_word, pieces
+from saliency_cli.attribution.methods.base import Method
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
+from saliency_cli.attribution.methods.occlusion import Occlusion
+from saliency_cli.attribution.methods.random_scores import RandomScores
+from saliency_cli.attribution.methods.shapley import Shapley
+from saliency_cli.attribution.methods.vargrad import VarGrad
 from saliency_cli.records import Record
 from saliency_cli.report.number_format import grouped, percent, score_text, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
@@ -36,6 +43,37 @@ def test_the_page_equals_the_golden_file(
         records[0]["scores"] = [-score for score in records[0]["scores"]]
     run = write_run(tmp_path / "run", records, reduction=reduction)
     compare(run / "index.html", GOLDEN / f"index-{reduction}.html", request)
+
+
+def without_noise(each: Record) -> Record:
+    """Return a record as a deterministic method that promises completeness gives it."""
+    if each["status"] != "ok":
+        return each
+    complete = {"sum": -1.25, "difference": 2.125, "gap": -3.375}
+    return {**each, "errors": None, "samples": None, "flip_rate": None, "completeness": complete}
+
+
+METHODS = [
+    (IntegratedGradients(), without_noise),
+    (Occlusion(baseline="delete"), without_noise),
+    (Shapley(), lambda each: {**each, "flip_rate": None} if each["status"] == "ok" else each),
+    (VarGrad(), lambda each: each),
+    (RandomScores(), without_noise),
+]
+
+
+@pytest.mark.parametrize(("method", "change"), METHODS, ids=lambda each: getattr(each, "name", ""))
+def test_the_page_of_each_kind_of_method_equals_the_golden_file(
+    tmp_path: Path,
+    method: Method,
+    change: Callable[[Record], Record],
+    request: pytest.FixtureRequest,
+) -> None:
+    run = write_run(tmp_path / "run", [*map(change, varied()[:4])], method=method)
+    page = (run / "index.html").read_text(encoding="utf-8")
+    assert ("±" in page.partition("<article")[0]) == method.is_random
+    assert ("flip rate" in page) == method.has_flip_rate
+    compare(run / "index.html", GOLDEN / f"index-{method.name}.html", request)
 
 
 def compare(page: Path, golden: Path, request: pytest.FixtureRequest) -> None:

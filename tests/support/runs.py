@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from saliency_cli.attribution.maths import Maths, choose_reduction
 from saliency_cli.records import SCHEMA, Record
 from saliency_cli.report import render
+from saliency_cli.runs.manifest import method_fields
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import SummaryCounts
 from saliency_cli.settings import PageChoice
@@ -78,12 +80,7 @@ def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: 
         "schema": SCHEMA,
         "versions": {"saliency": "0", "torch": "0"},
         "model": {"name": "model.pt", "labels": ["ham", "spam"], "max_length": 64},
-        "method": {
-            "name": "smoothgrad",
-            "title": "SmoothGrad",
-            "is_random": True,
-            "is_signed": options.get("reduction") == "dot",
-        },
+        "method": method_fields(Maths(reduction=options.get("reduction", "l2"))),
         "input": {"name": "texts.jsonl"},
         "options": {
             "html_rows": 5000,
@@ -111,11 +108,16 @@ def write_run(path: Path, records: list[Record], **changes: Any) -> Path:  # noq
     Args:
         path: The folder; an earlier run in it is replaced.
         records: The records, in input order.
-        changes: Fields of `PageChoice`, `reduction`, or entries of the manifest, by name.
+        changes: Fields of `PageChoice`, `reduction`, `method` (with its parameters), or entries of
+            the manifest, by name.
     """
     page_options = {key: changes.pop(key) for key in PageChoice.__slots__ if key in changes}
     manifest_options = {k: value for k, value in page_options.items() if k != "template_dir"}
     options = {"reduction": changes.pop("reduction", "l2"), **manifest_options}
+    if "method" in changes:
+        method = changes["method"]
+        reduction = options["reduction"] = choose_reduction(method, None)
+        changes["method"] = method_fields(Maths(method, reduction))
     folder = RunFolder(path)
     folder.clear()
     with folder.record_writer() as writer:

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from saliency_cli.records import Encoding, Row
-from saliency_cli.settings import ObjectiveName, PropagationName, ReductionName
+from saliency_cli.settings import BaselineName, ObjectiveName, PropagationName, ReductionName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,6 +83,11 @@ class Method(ABC):
         The record then has the share of them that do.
         """
         return self.is_random
+
+    @property
+    def removed_by(self) -> BaselineName | None:
+        """What a signed score compares a word with, in words of `--baseline`; None if nothing."""
+        return None
 
     @property
     def passes_per_draw(self) -> int:

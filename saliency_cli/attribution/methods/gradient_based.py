@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar
 
 from saliency_cli.attribution.methods.base import Method, Needs
-from saliency_cli.settings import ObjectiveName, PropagationName, ReductionName
+from saliency_cli.settings import BaselineName, ObjectiveName, PropagationName, ReductionName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +18,11 @@ class GradientMethod(Method):
     needs: ClassVar[Needs] = Needs.GRADIENT_PASSES
     default_reduction: ClassVar[ReductionName] = "dot"
     default_propagation: ClassVar[PropagationName | None] = "conservative"
+
+    @property
+    def removed_by(self) -> BaselineName | None:
+        """Zero embeddings: G·E is, to first order, what F falls by without E."""
+        return "zero"
 
     def displacements(self, batch: "DrawBatch") -> "Tensor | None":  # noqa: ARG002
         """Return z [D, L, H] for the draws of a batch, or None where every z is zero.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from saliency_cli.attribution.methods.gradient_based import GradientMethod
 from saliency_cli.attribution.methods.parameters import Baseline, check_baseline
 from saliency_cli.records import Encoding, Row
-from saliency_cli.settings import Option, PropagationName
+from saliency_cli.settings import BaselineName, Option, PropagationName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +41,11 @@ class IntegratedGradients(GradientMethod):
         ),
     ] = 20
     baseline: Baseline = "mask"
+
+    @property
+    def removed_by(self) -> BaselineName | None:
+        """The baseline."""
+        return self.baseline
 
     def __post_init__(self) -> None:
         check_baseline(self.name, self.baseline, allowed=("mask", "pad", "zero"))

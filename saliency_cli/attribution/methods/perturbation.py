@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from saliency_cli.attribution.methods.base import Method, Needs
 from saliency_cli.attribution.methods.parameters import Baseline, Units, check_baseline
 from saliency_cli.records import Encoding, Row
-from saliency_cli.settings import ObjectiveName
+from saliency_cli.settings import BaselineName, ObjectiveName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +32,11 @@ class PerturbationMethod(Method):
 
     units: Units = "tokens"
     baseline: Baseline = "mask"
+
+    @property
+    def removed_by(self) -> BaselineName | None:
+        """The baseline."""
+        return self.baseline
 
     def __post_init__(self) -> None:
         check_baseline(self.name, self.baseline, allowed=("mask", "pad", "delete"))
