@@ -17,9 +17,14 @@ from saliency_cli.settings import (
 )
 
 
-def _default_reductions() -> str:
-    defaults = ((each.default_reduction, name) for name, each in METHODS.items())
-    return ", ".join(f"`{reduction}` of `{name}`" for reduction, name in defaults if reduction)
+def _own_defaults(attribute: str) -> str:
+    """Return which methods have which default of an option that not all methods have."""
+    names: dict[str, list[str]] = {}
+    for name, method in METHODS.items():
+        value = getattr(method, attribute)
+        if value is not None:
+            names.setdefault(value, []).append(name)
+    return "; ".join(f"`{value}` of {', '.join(having)}" for value, having in names.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,12 @@ class MathsChoice:
     panel: ClassVar[str] = "Method"
 
     method: Annotated[
-        str, Option(f"Attribution method: {', '.join(METHODS)}.", choices=tuple(METHODS))
+        str,
+        Option(
+            "How the words of a text are given their shares.",
+            more="([the methods](methods.md))",
+            choices=tuple(METHODS),
+        ),
     ] = "smoothgrad"
     reduction: Annotated[
         ReductionName | None,
@@ -41,7 +51,7 @@ class MathsChoice:
             "embedding, which has a sign; abs-dot, the size of that product; sum, the absolute sum "
             "of its components.",
             more="([the maths](maths.md))",
-            default=f"the method's own: {_default_reductions()}",
+            default=_own_defaults("default_reduction"),
         ),
     ] = None
     propagation: Annotated[
@@ -50,7 +60,7 @@ class MathsChoice:
             "How backward passes run: conservative, so that relevance is neither lost nor added on "
             "its way through normalisations, attention and activations; standard, plain autograd.",
             more="([the maths](maths.md#conservative-propagation))",
-            default="`conservative`, for methods with backward passes",
+            default=_own_defaults("default_propagation"),
         ),
     ] = None
     objective: Annotated[

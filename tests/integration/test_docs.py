@@ -71,7 +71,7 @@ def test_help_tells_every_option(command: str) -> None:
     [
         (settings.ReductionName, REDUCTIONS),
         (settings.ObjectiveName, OBJECTIVES),
-        (settings.BaselineName, BASELINES),
+        (settings.BaselineName, {*BASELINES, "delete"}),
         (settings.DtypeName, {"auto", *DTYPES}),
         (settings.PresetName, PRESETS),
         (settings.EngineName, EXECUTORS),

@@ -4,8 +4,8 @@ To add a method, write its file (copy `gradient.py`, or `smoothgrad.py` if it dr
 add its class to `METHODS`.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from saliency_cli.attribution.methods.base import Method
@@ -40,17 +40,31 @@ METHODS: dict[str, type[Method]] = {
 def method_parameters() -> dict[str, Setting]:
     """Return the parameters of all methods by name, each once.
 
+    Where defaults differ, the option's `default` says which method has which.
+
     Raises:
-        TypeError: Two methods declare a parameter of one name with another type, help or bounds
-            (its default may differ).
+        TypeError: Two methods declare a parameter of one name with another type, help or bounds.
     """
     parameters: dict[str, Setting] = {}
+    defaults: dict[str, dict[object, list[str]]] = {}
     for method in METHODS.values():
         for setting in settings_of(method):
             known = parameters.setdefault(setting.name, setting)
             if (known.option, known.type) != (setting.option, setting.type):
                 raise TypeError(f"methods differ in what their parameter {setting.name} is")
-    return parameters
+            defaults.setdefault(setting.name, {}).setdefault(setting.default, []).append(
+                method.name
+            )
+    return {
+        name: _with_defaults(setting, defaults[name]) if len(defaults[name]) > 1 else setting
+        for name, setting in parameters.items()
+    }
+
+
+def _with_defaults(setting: Setting, defaults: Mapping[object, Sequence[str]]) -> Setting:
+    """Return a setting whose default says which methods have which."""
+    shown = "; ".join(f"`{value}` of {', '.join(names)}" for value, names in defaults.items())
+    return replace(setting, option=replace(setting.option, default=shown))
 
 
 def build_method(name: str, given: Mapping[str, Any]) -> Method:
