@@ -1,6 +1,7 @@
 """Each method against code that nobody here wrote: Captum's, with the same noise, orders, masks."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.maths import choose_propagation, choose_reduction
 from saliency_cli.attribution.methods.allennlp_integrated import AllenNlpIntegrated
+from saliency_cli.attribution.methods.attention import Attention
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.integrated_gradients import (
@@ -290,6 +292,22 @@ def test_lime_is_lime_base(bert: Classifier, units: Any) -> None:  # noqa: ANN40
     assert_scores(ours, per_token)
     assert masks[0].all()
     assert (ours["samples"], ours["evaluations"], ours["flip_rate"]) == (30, 30, None)
+
+
+@pytest.mark.parametrize("variant", ["last-layer", "rollout"])
+def test_attention_is_transformers_own(model: TextModel, variant: Any) -> None:  # noqa: ANN401
+    eager = deepcopy(model.classifier.module)
+    eager.set_attn_implementation("eager")  # type: ignore[operator]
+    layers = eager(input_ids=model.ids, output_attentions=True).attentions
+    expected = layers[-1][0].mean(dim=0)[0]
+    if variant == "rollout":
+        product = torch.eye(model.ids.shape[1])
+        for layer in layers:
+            product = (layer[0].mean(dim=0) + torch.eye(len(product))) / 2 @ product
+        expected = product[0]
+    found = record(model.classifier, Attention(variant=variant), model.text)
+    assert_scores(found, expected)
+    assert (found["errors"], found["evaluations"]) == (None, 1)
 
 
 # AllenNLP Interpret's other two methods, transcribed from their formulae.
