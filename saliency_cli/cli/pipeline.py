@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import explain
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
@@ -160,4 +161,7 @@ def answer(question: Question, console: Console) -> Record:
     unconverged, repeats = int(not outcome.converged), engine.classifier.repeats
     for warning in warnings(counts.summary(), unconverged=unconverged, repeats=repeats):
         console.warn(warning)
+    if question.reduce or question.flip:
+        with console.waiting("searching"):
+            record |= counterfactuals(row, engine, reduce=question.reduce, flip=question.flip)
     return record

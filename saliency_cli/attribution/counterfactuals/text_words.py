@@ -1,0 +1,123 @@
+"""The words of a text that the model reads, and the texts that some of them make."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self, TypeAlias
+
+from saliency_cli.attribution.counterfactuals.predictor import Texts
+from saliency_cli.model.tokenization import PAIR, TEXT
+from saliency_cli.model.word_boundaries import continues_word, is_word_character
+from saliency_cli.records import Encoding, Row
+
+WordSet: TypeAlias = tuple[int, ...]
+"""Numbers of words, in ascending order."""
+
+
+class WordSpan(NamedTuple):
+    """Where a word is: code points [start, end) of the text, or of the pair in segment 1."""
+
+    segment: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextWords:
+    """The words of a row's texts, as pages have them: punctuation is a word by itself.
+
+    Attributes:
+        texts: The row's texts, unchanged.
+        spans: The words that the model reads, in reading order.
+        truncated: Whether the model reads less than the texts.
+    """
+
+    texts: Texts
+    spans: tuple[WordSpan, ...]
+    truncated: bool = False
+
+    @classmethod
+    def of(cls, row: Row, encoding: Encoding) -> Self:
+        """Return the words of a row.
+
+        Args:
+            row: The row.
+            encoding: The tokens that the model reads of it.
+        """
+        texts = (row.text,) if row.pair is None else (row.text, row.pair)
+        return cls(texts, tuple(_word_spans(texts, encoding)), encoding.truncated)
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    @property
+    def all(self) -> WordSet:
+        """All words."""
+        return tuple(range(len(self.spans)))
+
+    def without(self, removed: Iterable[int]) -> WordSet:
+        """Return all words but the removed ones."""
+        gone = set(removed)
+        return tuple(number for number in self.all if number not in gone)
+
+    def in_each_text(self, kept: WordSet) -> bool:
+        """Return whether each text keeps a word: without one it has no token."""
+        return len({self.spans[number].segment for number in kept}) == len(self.texts)
+
+    def read_from(self, segment: int) -> int:
+        """Return the code point of a text from which the model reads it."""
+        starts = (span.start for span in self.spans if span.segment == segment)
+        return next(starts) if self.truncated else 0
+
+    def joined(self, kept: WordSet) -> Texts:
+        """Return the texts that some words make.
+
+        What is between two neighbours stays. In place of removed words there is a space, unless
+        nothing separated them and the rest does not become one word.
+        """
+        if len(kept) == len(self) and not self.truncated:
+            return self.texts
+        segments = range(len(self.texts))
+        return tuple("".join(self._parts(segment, kept)) for segment in segments)
+
+    def _parts(self, segment: int, kept: WordSet) -> Iterator[str]:
+        text, previous = self.texts[segment], None
+        for number in kept:
+            _, start, end = self.spans[number]
+            if self.spans[number].segment != segment:
+                continue
+            if previous is not None:
+                between = text[self.spans[previous].end : start]
+                yield between if number == previous + 1 else self._space(previous, number)
+            yield text[start:end]
+            previous = number
+
+    def _space(self, previous: int, number: int) -> str:
+        """Return what takes the place of the words between two words that stay."""
+        text = self.texts[self.spans[number].segment]
+        gaps = (text[self.spans[n].end : self.spans[n + 1].start] for n in range(previous, number))
+        spaced = any(character.isspace() for gap in gaps for character in gap)
+        before, after = text[self.spans[previous].end - 1], text[self.spans[number].start]
+        return " " if spaced or (is_word_character(before) and is_word_character(after)) else ""
+
+
+def _word_spans(texts: Sequence[str], encoding: Encoding) -> Iterator[WordSpan]:
+    """Yield the words of some texts."""
+    for segment in (TEXT, PAIR)[: len(texts)]:
+        text, first, last = texts[segment], 0, 0
+        for (start, end), own, special in zip(
+            encoding.offsets, encoding.segments, encoding.special, strict=True
+        ):
+            if special or own != segment:
+                continue
+            if last and continues_word(text, start, end, last=last):
+                last = max(last, end)
+                continue
+            yield from _word(segment, text, first, last)
+            first, last = start, end
+        yield from _word(segment, text, first, last)
+
+
+def _word(segment: int, text: str, start: int, end: int) -> Iterator[WordSpan]:
+    """Yield the word [start, end), unless it is white space or nothing."""
+    if text[start:end].strip():
+        yield WordSpan(segment, start, end)
