@@ -34,7 +34,7 @@ PREDICTED = 16
 TOKENIZED = 128
 """Replacements that are tokenized to find as many: half of a vocabulary may be pieces of words."""
 TOKENS_A_POSITION = 8
-"""Replacements of one position among them: the estimate is rough, so other positions must follow."""
+"""Replacements of one position among them, since the estimate is rough and others may do more."""
 VOCABULARY_CHUNK = 8192
 """Tokens of the vocabulary whose estimates are held at once: 16 MB for a text of 512 tokens."""
 
@@ -228,7 +228,7 @@ def _that_tokenize(
     return found[:PREDICTED]
 
 
-def _spelled(tokenizer: Any, new: int) -> str:  # noqa: ANN401 - transformers has no types
+def _spelled(tokenizer: Any, new: int) -> str:  # noqa: ANN401 - it has no types
     """Return a token as it stands in a text, without white space around it."""
     prefix: str = (
         getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) or ""

@@ -35,9 +35,10 @@ def fewest_removed_words(search: WordSearch) -> Found | None:
         found = _weakest(search, _larger(beams, searched, all_pairs=size == 2))
     if not found:
         return None
+    removed = _without_needless(search, _removed(search, found[0]))
     # Sets of two words are all tried before a third is removed, larger ones are not.
-    complete = len(searched) == len(everything)
-    return Found(found[0].kept, smallest=size <= 2 or (size == 3 and complete))
+    tried = 2 if len(searched) == len(everything) else 1
+    return Found(search.words.without(removed), smallest=len(removed) <= tried + 1)
 
 
 def _larger(beams: list[WordSet], searched: list[int], *, all_pairs: bool) -> list[WordSet]:
@@ -51,6 +52,16 @@ def _larger(beams: list[WordSet], searched: list[int], *, all_pairs: bool) -> li
     if all_pairs:
         return [*combinations(searched, 2)]
     return [tuple(sorted((*beam, word))) for beam in beams for word in searched if word not in beam]
+
+
+def _without_needless(search: WordSearch, removed: WordSet) -> WordSet:
+    """Return what is left of removed words after each is put back that is not needed."""
+    while len(removed) > 1:
+        fewer = _weakest(search, [*combinations(removed, len(removed) - 1)])
+        if fewer[0].keeps:
+            break
+        removed = _removed(search, fewer[0])
+    return removed
 
 
 def _weakest(search: WordSearch, sets: list[WordSet]) -> list[Judged]:
