@@ -216,14 +216,17 @@ def _that_tokenize(
 ) -> list[Replaced]:
     """Return the first variants whose text the tokenizer reads as intended."""
     tokenizer = predictor.classifier.tokenizer
-    made = [_written(beam, position, _spelled(tokenizer, new)) for position, new in ranked]
-    encodings = predictor.encode([texts for texts, _ in made]) if made else []
+    written = [
+        (_written(beam, position, _spelled(tokenizer, new)), new) for position, new in ranked
+    ]
+    if not written:
+        return []
+    encodings = predictor.encode([texts for (texts, _), _ in written])
     found = []
-    for (texts, replacement), encoding, (position, new) in zip(
-        made, encodings, ranked, strict=True
-    ):
-        ids = (*beam.encoding.ids[:position], new, *beam.encoding.ids[position + 1 :])
-        if encoding.ids == ids:
+    for ((texts, replacement), new), encoding in zip(written, encodings, strict=True):
+        ids, position = beam.encoding.ids, replacement.position
+        as_intended = encoding.ids == (*ids[:position], new, *ids[position + 1 :])
+        if as_intended and replacement.new.isprintable():
             found.append(Replaced(texts, encoding, (*beam.replacements, replacement)))
     return found[:PREDICTED]
 
@@ -234,7 +237,8 @@ def _spelled(tokenizer: Any, new: int) -> str:  # noqa: ANN401 - it has no types
         getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None) or ""
     )
     spelled: str = tokenizer.decode([new], clean_up_tokenization_spaces=False)
-    return spelled.strip().removeprefix(prefix)
+    # SentencePiece writes ▁ for a space, which a tokenizer without a decoder leaves in place.
+    return spelled.replace("▁", " ").strip().removeprefix(prefix)
 
 
 def _written(beam: Replaced, position: int, new: str) -> tuple[Texts, Replacement]:
