@@ -71,8 +71,9 @@ class TextWords:
     def joined(self, kept: WordSet) -> Texts:
         """Return the texts that some words make.
 
-        What is between two neighbours stays. In place of removed words there is a space, unless
-        nothing separated them and the rest does not become one word.
+        A word is removed with what is between it and the word before, so the tokens of the others
+        stay, also where a token begins with a space. A space stands between two words that would
+        become one.
         """
         if len(kept) == len(self) and not self.truncated:
             return self.texts
@@ -80,24 +81,18 @@ class TextWords:
         return tuple("".join(self._parts(segment, kept)) for segment in segments)
 
     def _parts(self, segment: int, kept: WordSet) -> Iterator[str]:
-        text, previous = self.texts[segment], None
+        """Yield the words of one text that stay, and what is between them."""
+        text, previous = self.texts[segment], ""
         for number in kept:
-            _, start, end = self.spans[number]
-            if self.spans[number].segment != segment:
+            own, start, end = self.spans[number]
+            if own != segment:
                 continue
-            if previous is not None:
-                between = text[self.spans[previous].end : start]
-                yield between if number == previous + 1 else self._space(previous, number)
-            yield text[start:end]
-            previous = number
-
-    def _space(self, previous: int, number: int) -> str:
-        """Return what takes the place of the words between two words that stay."""
-        text = self.texts[self.spans[number].segment]
-        gaps = (text[self.spans[n].end : self.spans[n + 1].start] for n in range(previous, number))
-        spaced = any(character.isspace() for gap in gaps for character in gap)
-        before, after = text[self.spans[previous].end - 1], text[self.spans[number].start]
-        return " " if spaced or (is_word_character(before) and is_word_character(after)) else ""
+            if previous:
+                between = text[self.spans[number - 1].end : start]
+                joins = is_word_character(previous[-1]) and is_word_character(text[start])
+                yield between or (" " if joins else "")
+            previous = text[start:end]
+            yield previous
 
 
 def _word_spans(texts: Sequence[str], encoding: Encoding) -> Iterator[WordSpan]:
