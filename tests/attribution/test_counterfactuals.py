@@ -175,22 +175,36 @@ def test_each_probability_is_that_of_the_text_that_is_reported(
         assert each["words"] == [str(texts[segment])[slice(*span)] for segment, span in places]
 
 
+def labels_with_fewer(
+    classifier: Classifier, text: str, found: Record, *, removed: bool
+) -> set[str]:
+    """Return the labels of the texts with one word less kept, or one word less removed."""
+    row = Row(0, 1, None, text)
+    (encoded,) = encode_rows(classifier.tokenizer, [row], max_length=classifier.max_length)
+    words = TextWords.of(row, encoded.whole)
+    listed = [n for n, span in enumerate(words.spans) if [span.start, span.end] in found["spans"]]
+    fewer = [tuple(n for n in listed if n != one) for one in listed]
+    kept = [words.without(each) if removed else each for each in fewer]
+    texts = [(words.joined(each)[0], None) for each in kept if each]
+    return {each["predicted"] for each in fresh(classifier, texts)}
+
+
 @given(st.lists(st.sampled_from(WORDS), min_size=2, max_size=7).map(" ".join))
 @settings(max_examples=10)
 def test_no_word_less_would_do(bert: Classifier, text: str) -> None:
     answers = ask(bert, text)
-    label, reduction = answers["flip"]["label"], answers["reduction"]
-    (predicted,) = fresh(bert, [(reduction["text"], None)])
-    assert predicted["predicted"] == label
-    kept = reduction["words"]
-    shorter = [" ".join(kept[:n] + kept[n + 1 :]) for n in range(len(kept) if kept[1:] else 0)]
-    assert all(each["predicted"] != label for each in fresh(bert, [(t, None) for t in shorter]))
-    removal = answers["flip"]["removal"]
-    if removal is not None:
-        gone = [text[:first].count(" ") for first, _ in removal["spans"]]
-        left = [[n for n in gone if n != back] for back in gone]
-        longer = [" ".join(w for n, w in enumerate(text.split()) if n not in out) for out in left]
-        assert all(each["predicted"] == label for each in fresh(bert, [(t, None) for t in longer]))
+    label, removal = answers["flip"]["label"], answers["flip"]["removal"]
+    assert answers["reduction"]["predicted"] == label
+    assert label not in labels_with_fewer(bert, text, answers["reduction"], removed=False)
+    assert removal is None or labels_with_fewer(bert, text, removal, removed=True) <= {label}
+
+
+def test_words_that_need_not_be_removed_are_put_back(sample: Classifier) -> None:
+    """The search removes twelve words here, of which one is not needed."""
+    text = "En chikku nange bakra msg kalstiya..then had tea/coffee?"
+    removal = ask(sample, text)["flip"]["removal"]
+    assert len(removal["words"]) > 2
+    assert labels_with_fewer(sample, text, removal, removed=True) == {"ham"}
 
 
 @pytest.mark.parametrize("name", ["bert", "sample"])

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 from unicodedata import category
 
@@ -85,7 +86,7 @@ def test_changes_have_a_style_where_there_is_colour() -> None:
     ],
 )
 def test_a_question_without_an_answer_exits_with_2(
-    tmp_path: Any,
+    tmp_path: Path,
     problem: str | None,
     text: str,
     message: str,
