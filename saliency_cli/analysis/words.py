@@ -11,11 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from saliency_cli.model.word_boundaries import (
-    INNER_PUNCTUATION,
-    continues_word,
-    is_word_character,
-)
 from saliency_cli.records import Record
 from saliency_cli.word_boundaries import INNER_PUNCTUATION, continues_word, is_word_character
 

@@ -1,13 +1,14 @@
 """The words of a text that the model reads, and the texts that some of them make."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias
 
 from saliency_cli.attribution.counterfactuals.predictor import Texts
-from saliency_cli.model.tokenization import PAIR, TEXT
-from saliency_cli.model.word_boundaries import continues_word, is_word_character
+from saliency_cli.attribution.units import unit_numbers
+from saliency_cli.model.passes import NO_UNIT
 from saliency_cli.records import Encoding, Row
+from saliency_cli.word_boundaries import is_word_character
 
 WordSet: TypeAlias = tuple[int, ...]
 """Numbers of words, in ascending order."""
@@ -44,7 +45,7 @@ class TextWords:
             encoding: The tokens that the model reads of it.
         """
         texts = (row.text,) if row.pair is None else (row.text, row.pair)
-        return cls(texts, tuple(_word_spans(texts, encoding)), encoding.truncated)
+        return cls(texts, tuple(_word_spans(row, encoding)), encoding.truncated)
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -95,24 +96,15 @@ class TextWords:
             yield previous
 
 
-def _word_spans(texts: Sequence[str], encoding: Encoding) -> Iterator[WordSpan]:
-    """Yield the words of some texts."""
-    for segment in (TEXT, PAIR)[: len(texts)]:
-        text, first, last = texts[segment], 0, 0
-        for (start, end), own, special in zip(
-            encoding.offsets, encoding.segments, encoding.special, strict=True
-        ):
-            if special or own != segment:
-                continue
-            if last and continues_word(text, start, end, last=last):
-                last = max(last, end)
-                continue
-            yield from _word(segment, text, first, last)
-            first, last = start, end
-        yield from _word(segment, text, first, last)
-
-
-def _word(segment: int, text: str, start: int, end: int) -> Iterator[WordSpan]:
-    """Yield the word [start, end), unless it is white space or nothing."""
-    if text[start:end].strip():
-        yield WordSpan(segment, start, end)
+def _word_spans(row: Row, encoding: Encoding) -> Iterator[WordSpan]:
+    """Yield the words of a row's texts, without those of only white space."""
+    (numbers,) = unit_numbers([row], [encoding], units="words").tolist()
+    spans: dict[int, WordSpan] = {}
+    tokens = zip(numbers, encoding.offsets, encoding.segments, strict=True)
+    for number, (start, end), segment in tokens:
+        if number != NO_UNIT:
+            span = spans.setdefault(number, WordSpan(segment, start, end))
+            spans[number] = span._replace(end=max(span.end, end))
+    for segment, start, end in spans.values():
+        if (row.text, row.pair or "")[segment][start:end].strip():
+            yield WordSpan(segment, start, end)
