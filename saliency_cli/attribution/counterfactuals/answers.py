@@ -92,7 +92,7 @@ def counterfactuals(row: Row, engine: Engine, *, reduce: bool, flip: bool) -> Re
     words = TextWords.of(row, encoded.whole)
     if reduce and len(words) <= len(words.texts):
         raise UsageError("--reduce needs a text of two words or more", "leave out --reduce")
-    questions = {"reduction": reduction} if reduce else {}
+    questions = {"reduction": reduction_fields} if reduce else {}
     if flip:
         questions["flip"] = flip_fields
         classifier = with_token_embedding(classifier, encoded.whole)
@@ -108,6 +108,7 @@ def counterfactuals(row: Row, engine: Engine, *, reduce: bool, flip: bool) -> Re
 def _answer(
     question: Callable[[Subject], Record], words: TextWords, classifier: Classifier, engine: Engine
 ) -> Record:
+    """Return the answer to one question, whose predictor counts the passes of no other."""
     with open_replicas(classifier, engine.replicas) as pool:
         predictor = Predictor(classifier, engine.budget, pool)
         logits = predictor.logits([words.joined(words.all)])
@@ -119,7 +120,7 @@ def _answer(
         return {**subject.fields(), **answer, "evaluations": predictor.evaluations}
 
 
-def reduction(subject: Subject) -> Record:
+def reduction_fields(subject: Subject) -> Record:
     """Return the fewest words that keep the label, and the prediction for them alone."""
     found = fewest_kept_words(WordSearch(subject.words, subject.decision, subject.predictor))
     return _word_fields(subject, found, found.kept)
