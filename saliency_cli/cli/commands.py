@@ -144,6 +144,16 @@ def show(
             more="([how](counterfactuals.md))",
         ),
     ] = False,
+    attention_page: Annotated[
+        Path | None,
+        Option(
+            "Write a page with the attention weights of all heads beside the shaded text.",
+            more="An earlier page of this kind is replaced, and no other file. "
+            "([how to read it](attention.md))",
+            metavar="FILE",
+            default="none",
+        ),
+    ] = None,
 ) -> None:
     """Explain one text, or a pair, and shade it in the terminal."""
     if compute.dtype == "auto":  # one text does not make up for measuring the error of bfloat16
@@ -161,6 +171,6 @@ def show(
     from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
     from saliency_cli.runs.record_lines import record_line  # noqa: PLC0415
 
-    record = answer(question, Console(quiet=console.quiet))
+    record = answer(question, Console(quiet=console.quiet), attention_page=attention_page)
     shown = escape_json(record_line(record)) if as_json else shaded(record)
     write_data([shown.encode()])

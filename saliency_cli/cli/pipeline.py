@@ -2,16 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 from saliency_cli.attribution.counterfactuals.answers import counterfactuals
-from saliency_cli.attribution.engine import explain
+from saliency_cli.attribution.engine import Engine, explain
+from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
+from saliency_cli.model.attentions import text_attentions
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
+from saliency_cli.model.passes import token_batch
 from saliency_cli.progress import Advance
-from saliency_cli.records import BadRow, Record, Row
+from saliency_cli.records import BadRow, Explanation, Record, Row
 from saliency_cli.report import check_templates, render
+from saliency_cli.report.attention_page import Subject, check_attention_file, write_attention_page
 from saliency_cli.runs.finalize import finish
 from saliency_cli.runs.ownership import INDEX
 from saliency_cli.runs.receipts import is_committed, read_receipt
@@ -20,7 +25,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
-from saliency_cli.safe_text import encodable, excerpt, listed
+from saliency_cli.safe_text import encodable, excerpt, listed, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
@@ -133,12 +138,13 @@ def _sum_up(context: RunContext, numbers: range, *, console: Console) -> Summary
     return summary
 
 
-def answer(question: Question, console: Console) -> Record:
+def answer(question: Question, console: Console, *, attention_page: Path | None = None) -> Record:
     """Return the record of one text.
 
     Args:
         question: The text and the options.
         console: Shows progress and warnings.
+        attention_page: A file to write the text's attention weights to, as a page.
 
     Raises:
         SaliencyError: It cannot be done as asked; see the tree in `errors`.
@@ -146,6 +152,8 @@ def answer(question: Question, console: Console) -> Record:
     for name, text in (("TEXT", question.text), ("PAIR", question.pair or "")):
         if not encodable(text):
             raise UsageError(f"{name} is no text: {excerpt(text)} cannot be written as UTF-8")
+    if attention_page is not None:
+        check_attention_file(attention_page)
     with console.waiting("loading the model"):
         engine = build_engine(question)
     for warning in _limitations(engine.classifier):
@@ -161,7 +169,32 @@ def answer(question: Question, console: Console) -> Record:
     unconverged, repeats = int(not outcome.converged), engine.classifier.repeats
     for warning in warnings(counts.summary(), unconverged=unconverged, repeats=repeats):
         console.warn(warning)
-    if question.reduce or question.flip:
-        with console.waiting("searching"):
-            record |= counterfactuals(row, engine, reduce=question.reduce, flip=question.flip)
+    record |= _answers(question, row, engine, console)
+    if attention_page is not None:
+        with console.waiting("writing the attention page"):
+            _write_attention(attention_page, question, outcome, engine)
     return record
+
+
+def _answers(question: Question, row: Row, engine: Engine, console: Console) -> Record:
+    """Return what `--reduce` and `--flip` add to the record; nothing without them."""
+    if not (question.reduce or question.flip):
+        return {}
+    with console.waiting("searching"):
+        return counterfactuals(row, engine, reduce=question.reduce, flip=question.flip)
+
+
+def _write_attention(
+    path: Path, question: Question, explanation: Explanation, engine: Engine
+) -> None:
+    if explanation.windows > 1:
+        raise UsageError(
+            f"--attention-page needs a text that is read at once, not in {explanation.windows} "
+            "windows",
+            "leave out --stride",
+        )
+    classifier, maths = engine.classifier, engine.maths
+    (attention,) = text_attentions(classifier, token_batch([explanation.encoding], classifier))
+    name = visible(question.model.checkpoint.absolute().name)
+    subject = Subject(name, maths.method.title, signed=is_signed(maths))
+    write_attention_page(path, explanation.record(), attention, subject)

@@ -1,6 +1,5 @@
 """The files of a report: which rows go on which page, and what the templates are given."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import Any
 from jinja2 import Environment
 
 from saliency_cli.analysis.findings import Findings, collect_findings, linked_rows
-from saliency_cli.atomic_files import open_atomic, output_errors
+from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
-from saliency_cli.runs.ownership import INDEX, PAGES, sealing_line
+from saliency_cli.runs.ownership import INDEX, PAGES
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
 
@@ -63,22 +62,7 @@ class Site:
             OutputError: the file cannot be written.
         """
         chunks = self.env.get_template(template).generate({**self.context, **context})
-        with open_atomic(self.folder.path / name) as stream:
-            for chunk in _sealed(chunks, script=name.endswith(".js")):
-                with output_errors(self.folder.path / name):
-                    stream.write(chunk)
-
-
-def _sealed(chunks: Iterator[str], *, script: bool) -> Iterator[str]:
-    """Yield a page's chunks, and a last line with their SHA-256.
-
-    A later run or report replaces only pages that are as they were written.
-    """
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk.encode())
-        yield chunk
-    yield sealing_line(digest.hexdigest(), script=script)
+        write_sealed(self.folder.path / name, chunks)
 
 
 def page_name(number: int) -> str:

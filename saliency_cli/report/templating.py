@@ -78,11 +78,26 @@ def environment(overrides: Path | None = None) -> Environment:
     env.filters |= {"name": name_text, "value": value_text}
     env.globals |= {"limits_of_page": {"labels": LABELS_KEPT}}
     env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}
-    for kind, names in (("style", STYLES), ("script", SCRIPTS)):
-        source = "".join(_source(env, name) for name in names)
-        env.globals[kind] = source
-        env.globals[f"{kind}_hash"] = _csp_hash(source)
+    env.globals |= inline_sources(env, styles=STYLES, scripts=SCRIPTS)
     return env
+
+
+def inline_sources(
+    env: Environment, *, styles: tuple[str, ...], scripts: tuple[str, ...]
+) -> dict[str, str]:
+    """Return `style` and `script`, which pages have inline, and the hashes that allow them.
+
+    Args:
+        env: the environment of the templates.
+        styles: the style sheets' names, in the order in which they are joined.
+        scripts: the scripts' names likewise.
+
+    Raises:
+        TemplateError: one is missing.
+    """
+    sources = {"style": styles, "script": scripts}
+    joined = {kind: "".join(_source(env, n) for n in names) for kind, names in sources.items()}
+    return {**joined, **{f"{kind}_hash": _csp_hash(text) for kind, text in joined.items()}}
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def sealing_line(sha256: str, *, script: bool) -> str:
     return f"\n{start} written by saliency; SHA-256 of the above: {sha256} {end}\n"
 
 
-def _is_sealed(path: Path) -> bool:
+def is_sealed(path: Path) -> bool:
     """Whether a page is as it was written: its last line has the SHA-256 of the rest."""
     with path.open("rb") as stream:
         size = stream.seek(0, os.SEEK_END)
@@ -218,7 +218,7 @@ class Ownership:
         if _is_empty(path):
             return kind.may_be_empty or is_temporary
         if kind.is_sealed and not is_temporary:
-            return _is_sealed(path)
+            return is_sealed(path)
         return kind.proof(path) and (not whole or is_temporary or self._is_proved_whole(name))
 
     def _is_proved_whole(self, file: str) -> bool:

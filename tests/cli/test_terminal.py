@@ -30,6 +30,7 @@ from saliency_cli.settings import Compute, ModelChoice
 from tests.support.models import save_bert
 from tests.support.paths import ROOT, SAMPLE
 from tests.support.runs import pair_record, read_records, record, varied
+from tests.support.user_modules import write_user_module
 
 MODEL = SAMPLE / "model.pt"
 TEXT = "Free entry: call 0800 now to win a prize!"
@@ -62,6 +63,29 @@ def test_json_is_the_record_that_explain_writes(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["explain", str(MODEL), str(texts), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert json.loads(show(TEXT, "--json").stdout) == read_records(out)[0]
+
+
+def test_the_attention_page_is_written_beside_the_record(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    shown = show(TEXT, "--json", "--attention-page", page).stdout
+    assert shown == show(TEXT, "--json", "--attention-page", page, "--quiet").stdout
+    assert shown == show(TEXT, "--json").stdout
+    assert "Attention from “[CLS]”" in page.read_text(encoding="utf-8")
+
+
+def test_an_attention_page_that_cannot_be_written_ends_with_code_2(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    module = write_user_module(tmp_path / "own")
+    refusals = [
+        ([str(MODEL), TEXT * 20, "--stride", "8", "--max-length", "32"], "read at once"),
+        ([*module.arguments[:1], TEXT, *module.arguments[1:]], "no attention weights"),
+    ]
+    for arguments, message in refusals:
+        command = ["show", *arguments, "--attention-page", str(page)]
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 2, result.output
+        assert message in " ".join(result.stderr.split())
+        assert not page.exists()
 
 
 def test_show_takes_float32_where_auto_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:

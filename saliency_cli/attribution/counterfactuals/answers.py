@@ -25,7 +25,7 @@ from saliency_cli.settings import TargetChoice
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class AskedText:
     """The text that is asked about.
 
     Attributes:
@@ -106,7 +106,10 @@ def counterfactuals(row: Row, engine: Engine, *, reduce: bool, flip: bool) -> Re
 
 
 def _answer(
-    question: Callable[[Subject], Record], words: TextWords, classifier: Classifier, engine: Engine
+    question: Callable[[AskedText], Record],
+    words: TextWords,
+    classifier: Classifier,
+    engine: Engine,
 ) -> Record:
     """Return the answer to one question, whose predictor counts the passes of no other."""
     with open_replicas(classifier, engine.replicas) as pool:
@@ -115,50 +118,50 @@ def _answer(
         (prediction,) = predict(logits, labels=classifier.labels, head=classifier.head)
         choice = engine.maths.target if classifier.head == "multi-label" else TargetChoice()
         target = choose_targets(prediction, None, choice=choice, head=classifier.head)[0]
-        subject = Subject(words, Decision.of(target, logits[0], classifier.head), predictor)
-        answer = question(subject)
-        return {**subject.fields(), **answer, "evaluations": predictor.evaluations}
+        asked = AskedText(words, Decision.of(target, logits[0], classifier.head), predictor)
+        answer = question(asked)
+        return {**asked.fields(), **answer, "evaluations": predictor.evaluations}
 
 
-def reduction_fields(subject: Subject) -> Record:
+def reduction_fields(asked: AskedText) -> Record:
     """Return the fewest words that keep the label, and the prediction for them alone."""
-    found = fewest_kept_words(WordSearch(subject.words, subject.decision, subject.predictor))
-    return _word_fields(subject, found, found.kept)
+    found = fewest_kept_words(WordSearch(asked.words, asked.decision, asked.predictor))
+    return _word_fields(asked, found, found.kept)
 
 
-def flip_fields(subject: Subject) -> Record:
+def flip_fields(asked: AskedText) -> Record:
     """Return the fewest words removed, and the fewest tokens replaced, that change the label."""
-    search = WordSearch(subject.words, subject.decision, subject.predictor)
+    search = WordSearch(asked.words, asked.decision, asked.predictor)
     removal = fewest_removed_words(search)
-    (encoding,) = subject.predictor.encode([subject.read])
-    start = Replaced(subject.read, encoding)
-    replacement = fewest_replaced_tokens(start, subject.decision, subject.predictor)
+    (encoding,) = asked.predictor.encode([asked.read])
+    start = Replaced(asked.read, encoding)
+    replacement = fewest_replaced_tokens(start, asked.decision, asked.predictor)
     return {
-        "removal": removal and _word_fields(subject, removal, subject.words.without(removal.kept)),
-        "replacement": replacement and _replacement_fields(subject, start, replacement),
+        "removal": removal and _word_fields(asked, removal, asked.words.without(removal.kept)),
+        "replacement": replacement and _replacement_fields(asked, start, replacement),
     }
 
 
-def _word_fields(subject: Subject, found: Found, shown: WordSet) -> Record:
+def _word_fields(asked: AskedText, found: Found, shown: WordSet) -> Record:
     """Return a variant that some words were removed from.
 
     Args:
-        subject: The text.
+        asked: The text.
         found: The words that stay.
         shown: The words that the fields list.
     """
-    words = subject.words
+    words = asked.words
     spans = [words.spans[number] for number in shown]
     return {
-        **subject.predicted(words.joined(found.kept)),
+        **asked.predicted(words.joined(found.kept)),
         "words": [words.texts[segment][start:end] for segment, start, end in spans],
-        **subject.spans(spans),
+        **asked.spans(spans),
         "total": len(words),
         "smallest": found.smallest,
     }
 
 
-def _replacement_fields(subject: Subject, start: Replaced, replaced: Replaced) -> Record:
+def _replacement_fields(asked: AskedText, start: Replaced, replaced: Replaced) -> Record:
     """Return a variant with replaced tokens: what stood there, what stands there, and where."""
     old, new, places = [], [], []
     for position, text in sorted(replaced.replacements):
@@ -166,7 +169,7 @@ def _replacement_fields(subject: Subject, start: Replaced, replaced: Replaced) -
         first, last = start.encoding.offsets[position]
         old.append(start.texts[segment][first:last])
         new.append(text)
-        shift = subject.words.read_from(segment)
+        shift = asked.words.read_from(segment)
         places.append((segment, first + shift, last + shift))
-    fields = {"old": old, "new": new, **subject.spans(places)}
-    return {**subject.predicted(replaced.texts), **fields}
+    fields = {"old": old, "new": new, **asked.spans(places)}
+    return {**asked.predicted(replaced.texts), **fields}
