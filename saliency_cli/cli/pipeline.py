@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.console import Console, warnings
@@ -168,10 +169,19 @@ def answer(question: Question, console: Console, *, attention_page: Path | None 
     unconverged, repeats = int(not outcome.converged), engine.classifier.repeats
     for warning in warnings(counts.summary(), unconverged=unconverged, repeats=repeats):
         console.warn(warning)
+    record |= _answers(question, row, engine, console)
     if attention_page is not None:
         with console.waiting("writing the attention page"):
             _write_attention(attention_page, question, outcome, engine)
     return record
+
+
+def _answers(question: Question, row: Row, engine: Engine, console: Console) -> Record:
+    """Return what `--reduce` and `--flip` add to the record; nothing without them."""
+    if not (question.reduce or question.flip):
+        return {}
+    with console.waiting("searching"):
+        return counterfactuals(row, engine, reduce=question.reduce, flip=question.flip)
 
 
 def _write_attention(

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from saliency_cli.analysis.words import Piece, strongest_words, whole_words
+from saliency_cli.cli.counterfactual_view import counterfactual_lines
 from saliency_cli.records import Record
 from saliency_cli.report.palette import shade
 from saliency_cli.safe_text import visible
@@ -58,7 +59,7 @@ def shaded(record: Record, console: Console | None = None) -> str:
 
 
 def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
-    """Yield the prediction; then for each target the text, its leading words, its reliability."""
+    """Yield the prediction; for each target text, leading words and reliability; then answers."""
     yield _prediction(record)
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     for target in targets:
@@ -71,6 +72,7 @@ def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
         yield Text()
         yield from _table(strongest_words(target, limit=MAX_WORDS))
         yield Text(_reliability(target), style="dim")
+    yield from counterfactual_lines(record, colour=colour)
 
 
 def _prediction(record: Record) -> Text:
