@@ -28,7 +28,7 @@ MANIFEST_SHAPE: dict[str, Shape] = {
     "versions": {"saliency": (str,)},
     "model": {"name": (str,), "labels": (list,)},
     "method": {"name": (str,), "title": (str,), "is_random": (bool,), "is_signed": (bool,)}
-    | {"has_flip_rate": (bool,), "removed_by": (str, NoneType)},
+    | {"has_flip_rate": (bool,), "is_complete": (bool,), "removed_by": (str, NoneType)},
     "input": {"name": (str,)},
     "options": {
         "html_rows": (int,),

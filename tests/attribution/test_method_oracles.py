@@ -7,16 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from captum import attr
 from captum._utils.models.model import Model
-from captum.attr import (
-    FeatureAblation,
-    InputXGradient,
-    IntegratedGradients,
-    LimeBase,
-    NoiseTunnel,
-    Saliency,
-    ShapleyValueSampling,
-)
 from torch import Tensor
 
 from saliency_cli.attribution.engine import explain
@@ -25,9 +17,7 @@ from saliency_cli.attribution.methods.allennlp_integrated import AllenNlpIntegra
 from saliency_cli.attribution.methods.attention import Attention
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
-from saliency_cli.attribution.methods.integrated_gradients import (
-    IntegratedGradients as OurIntegratedGradients,
-)
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.lime import RIDGE, SHARPNESS, Lime
 from saliency_cli.attribution.methods.occlusion import Occlusion
 from saliency_cli.attribution.methods.shapley import Shapley
@@ -104,7 +94,7 @@ def model(request: pytest.FixtureRequest, bert: Classifier) -> TextModel:
 
 
 def test_gradient_is_saliency(model: TextModel) -> None:
-    found = Saliency(model.of_embeddings).attribute(
+    found = attr.Saliency(model.of_embeddings).attribute(
         model.embeddings(model.ids), target=model.target, abs=False
     )[0]
     assert_scores(
@@ -113,7 +103,7 @@ def test_gradient_is_saliency(model: TextModel) -> None:
 
 
 def test_gradient_with_dot_is_input_x_gradient(model: TextModel) -> None:
-    found = InputXGradient(model.of_embeddings).attribute(
+    found = attr.InputXGradient(model.of_embeddings).attribute(
         model.embeddings(model.ids), target=model.target
     )[0]
     assert_scores(record(model.classifier, Gradient(), model.text), found.sum(dim=-1))
@@ -125,14 +115,14 @@ def test_integrated_gradients(model: TextModel, baseline: Any) -> None:  # noqa:
     if baseline == "zero":
         start = model.embeddings(model.ids).detach().clone()
         start[:, 1:-1] = 0
-    found = IntegratedGradients(model.of_embeddings).attribute(
+    found = attr.IntegratedGradients(model.of_embeddings).attribute(
         model.embeddings(model.ids),
         baselines=start,
         target=model.target,
         n_steps=20,
         method="riemann_middle",
     )[0]
-    method = OurIntegratedGradients(baseline=baseline)
+    method = IntegratedGradients(baseline=baseline)
     ours = record(model.classifier, method, model.text)
     assert_scores(ours, found.sum(dim=-1))
     assert (ours["errors"], ours["evaluations"]) == (None, 60)
@@ -154,7 +144,7 @@ def test_squares_are_noise_tunnels(
     noise = method.displacements(draws_of(clean, range(6)))
     # NoiseTunnel draws its noise by torch.normal.
     monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: noise)
-    found = NoiseTunnel(Saliency(model.of_embeddings)).attribute(
+    found = attr.NoiseTunnel(attr.Saliency(model.of_embeddings)).attribute(
         model.embeddings(model.ids).detach(),
         nt_type=kind,
         nt_samples=6,
@@ -168,7 +158,7 @@ def test_squares_are_noise_tunnels(
 
 
 def test_occlusion_is_feature_ablation(model: TextModel) -> None:
-    found = FeatureAblation(model.of_ids).attribute(
+    found = attr.FeatureAblation(model.of_ids).attribute(
         model.ids, baselines=model.baseline_ids, target=model.target
     )[0]
     ours = record(model.classifier, Occlusion(), model.text)
@@ -179,7 +169,7 @@ def test_occlusion_is_feature_ablation(model: TextModel) -> None:
 def test_occlusion_of_words_is_feature_ablation_of_groups(bert: Classifier) -> None:
     model = TextModel(bert, "call xyz now")  # xyz is three tokens
     groups = torch.tensor([[0, 1, 2, 2, 2, 3, 4]])
-    found = FeatureAblation(model.of_ids).attribute(
+    found = attr.FeatureAblation(model.of_ids).attribute(
         model.ids, baselines=model.baseline_ids, target=model.target, feature_mask=groups
     )[0]
     ours = record(bert, Occlusion(units="words"), model.text)
@@ -212,7 +202,7 @@ def orders(model: TextModel, method: Shapley) -> list[Tensor]:
 def test_shapley_is_shapley_value_sampling(model: TextModel) -> None:
     method = Shapley(samples=4)
     drawn = orders(model, method)
-    captum = ShapleyValueSampling(model.of_ids)
+    captum = attr.ShapleyValueSampling(model.of_ids)
 
     def generator(_features: int, _samples: int) -> Iterator[tuple[int, ...]]:
         for order in drawn:
@@ -276,7 +266,7 @@ def test_lime_is_lime_base(bert: Classifier, units: Any) -> None:  # noqa: ANN40
         weight: Tensor = (-SHARPNESS * (1 - share.sqrt()) ** 2).exp()
         return weight
 
-    lime = LimeBase(
+    lime = attr.LimeBase(
         model.of_ids,
         interpretable_model=Ridge(),
         similarity_func=similarity,
