@@ -87,6 +87,10 @@ class Console:
             Text.assemble(("warning: ", "bold yellow"), message_line(message)), soft_wrap=True
         )
 
+    def note(self, message: str) -> None:
+        """Print in one line what the user might not expect, but need not mend."""
+        self._rich.print(Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True)
+
     def closing(self, summary: Summary, *, report: str) -> None:
         """Print the closing table of a run.
 

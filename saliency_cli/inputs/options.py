@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from saliency_cli.inputs.dialect import parse_delimiter, parse_encoding
 from saliency_cli.inputs.formats import FORMATS, STDIN_FORMAT, known_suffixes
 from saliency_cli.settings import Effect, Option
 
@@ -67,6 +68,26 @@ class TextsChoice:
             choices=tuple(FORMATS),
             flag="--input-format",
             default=f"from the suffix; `-` is `{STDIN_FORMAT}`",
+        ),
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Option(
+            "The character between two cells of CSV and TSV; tab for a tab.",
+            metavar="CHAR",
+            default="found in the header: a comma, a semicolon, a tab or \\|",
+            parse=parse_delimiter,
+            effect=Effect.RESOLVED,
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Option(
+            "Encoding of TEXTS, as Python names it: utf-8, cp1252, mac-roman.",
+            metavar="NAME",
+            default="UTF-8; of CSV and TSV Windows-1252 where the first lines can be nothing else",
+            parse=parse_encoding,
+            effect=Effect.RESOLVED,
         ),
     ] = None
     columns: Columns = Columns()

@@ -6,16 +6,17 @@ that cannot be read at all, or that lacks a chosen column, is an error.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.arriving_stream import matches_copy
 from saliency_cli.inputs.byte_source import Input, changed_error, is_regular_file, open_input
+from saliency_cli.inputs.dialect import Dialect
 from saliency_cli.inputs.file_identity import FileIdentity
 from saliency_cli.inputs.formats import choose_format
-from saliency_cli.inputs.formats.delimited import other_separator
-from saliency_cli.inputs.formats.interface import RowReader, no_rows_error
+from saliency_cli.inputs.formats.interface import RowReader, Wanted, no_rows_error
 from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.row_builder import build_row
 from saliency_cli.records import BadRow, Row, RowPosition
@@ -23,7 +24,8 @@ from saliency_cli.safe_text import listed, visible
 
 LISTED_COLUMNS = 30
 """Maximum number of columns that an error message lists."""
-_SEPARATOR_HINTS = {",": "add --input-format csv", "\t": "add --input-format tsv"}
+_USUAL_NAMES = {"text": "text", "pair": None, "label": "label", "id": "id"}
+"""The parts of a row, and the columns that they are read from where none is chosen."""
 
 
 class Source:
@@ -33,17 +35,21 @@ class Source:
     or by `all_rows`.
 
     Attributes:
+        found: What was found in the input and not asked for, in one line; None if nothing was.
         count: The number of rows up to the limit, known once `positions` is exhausted.
     """
 
     def __init__(
         self, data: Input, reader: RowReader, choice: TextsChoice, *, is_copy: bool
     ) -> None:
+        columns = _found_columns(reader.columns, choice.columns, data.name)
+        notes = [*reader.notes, *_renamed(choice.columns, columns)]
+        self.found = f"{visible(data.name)} is read {', '.join(notes)}" if notes else None
         self._is_copy = is_copy
         self.count: int | None = None
         self._input = data
         self._reader = reader
-        self._choice = choice
+        self._choice = replace(choice, columns=columns)
         # A stream with a limit is not read to its end, which may never come.
         self._may_be_endless = choice.limit is not None and not is_regular_file(choice.path)
 
@@ -51,6 +57,11 @@ class Source:
     def name(self) -> str:
         """The file's name without its folder, "-" for standard input."""
         return self._input.name
+
+    @property
+    def dialect(self) -> Dialect:
+        """The encoding and the delimiter that the rows are read in."""
+        return self._reader.dialect
 
     @property
     def size(self) -> int | None:
@@ -147,7 +158,7 @@ class Source:
 
 @contextmanager
 def open_texts(choice: TextsChoice, *, spooled: Path | None = None) -> Iterator[Source]:
-    """Open the input, and check that its first rows have the chosen columns.
+    """Open the input, and find its encoding, its delimiter and the chosen columns.
 
     Args:
         choice: The input's path, format, columns and limit.
@@ -157,24 +168,47 @@ def open_texts(choice: TextsChoice, *, spooled: Path | None = None) -> Iterator[
         UsageError: The input does not exist, is not text, has no row or lacks a chosen column.
     """
     text_format = choose_format(choice.path, choice.format)
+    asked = Dialect(choice.encoding, choice.delimiter)
     with open_input(choice.path, spooled=spooled) as data:
-        reader = text_format.open(data)
-        _check_columns(reader.columns, choice=choice.columns, name=data.name)
+        reader = text_format.open(data, Wanted(asked, choice.columns.text, choice.limit))
         yield Source(data, reader, choice, is_copy=spooled is not None)
 
 
-def _check_columns(columns: Sequence[str], *, choice: Columns, name: str) -> None:
-    """Raise UsageError if a chosen column is not among those of the input, if they are known."""
-    if not columns:
-        return
-    for column in (choice.text, choice.pair, choice.label, choice.id):
-        if column is None or column in columns:
-            continue
-        message = f"{visible(name)} has no column '{visible(column)}'"
-        separator = other_separator(columns, wanted=column)
-        if separator is None:
-            raise UsageError(message, "its columns are " + listed(columns, most=LISTED_COLUMNS))
-        raise UsageError(
-            f"{message}: the header's cells are separated by '{visible(separator)}'",
-            _SEPARATOR_HINTS.get(separator, "save it with commas, or with tabs as .tsv"),
-        )
+def _found_columns(columns: Sequence[str], chosen: Columns, name: str) -> Columns:
+    """Return the chosen columns, and the usual ones where none is chosen, as the input has them.
+
+    Raises:
+        UsageError: A chosen column is not among those of the input, if they are known.
+    """
+    found = {part: getattr(chosen, part) for part in _USUAL_NAMES}
+    for part, usual in _USUAL_NAMES.items():
+        wanted = usual if found[part] is None else found[part]
+        spelled = None if wanted is None else _as_spelled(wanted, columns)
+        if spelled is None and columns and found[part] is not None:
+            raise UsageError(
+                f"{visible(name)} has no column '{visible(found[part])}'",
+                "its columns are " + listed(columns, most=LISTED_COLUMNS),
+            )
+        found[part] = found[part] if spelled is None else spelled
+    return Columns(**found)
+
+
+def _as_spelled(wanted: str, columns: Sequence[str]) -> str | None:
+    """Return the column of a name, or the only one that differs from it in case and blanks."""
+    if wanted in columns:
+        return wanted
+    similar = [each for each in columns if _folded(each) == _folded(wanted)]
+    return similar[0] if len(similar) == 1 else None
+
+
+def _folded(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _renamed(chosen: Columns, found: Columns) -> Iterator[str]:
+    """Yield a note for each column that has another name than the one looked for."""
+    for part, usual in _USUAL_NAMES.items():
+        wanted = usual if getattr(chosen, part) is None else getattr(chosen, part)
+        name = getattr(found, part)
+        if name != wanted and wanted is not None and name is not None:
+            yield f"its column '{visible(name)}' as {visible(wanted)}"

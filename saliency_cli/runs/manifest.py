@@ -37,6 +37,8 @@ _RECORDED = (Effect.NUMBERS, Effect.PAGES)
 _PAGE_OPTIONS = {each.name for each in settings_of(Request) if each.option.effect is Effect.PAGES}
 _OPTIONS_AT_TOP = ("seed", "device", "dtype", "attention", "batch_tokens", "propagation")
 """Keys of the manifest's top level that are named like the option that decides them."""
+_OPTIONS_BELOW = ("max_length", "embedding_layer", "encoding", "delimiter")
+"""Keys of `model` and `input` that are."""
 
 
 def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def describe(request: Request, engine: Engine, source: Source) -> dict[str, Any]
         "versions": _versions(),
         "model": _model(request, classifier),
         "method": method_fields(request.maths),
-        "input": {"name": visible(source.name)},
+        "input": {"name": visible(source.name), **source.dialect._asdict()},
         "options": options,
         "seed": options.get("seed"),
         "device": classifier.device.type,
@@ -250,7 +252,7 @@ def _spelled(key: KeyPath) -> str:
     """Return what a user calls a value of the manifest: an option where there is one."""
     kind, last = key[0], key[-1]
     option = f"--{last.replace('_', '-')}"
-    if kind in {"options", *_OPTIONS_AT_TOP} or last in {"max_length", "embedding_layer"}:
+    if kind in {"options", *_OPTIONS_AT_TOP} or last in _OPTIONS_BELOW:
         return option
     names = {"input": "the input's name", "shards": "--shard-rows"}
     names |= {"versions": f"the version of {last}", "model": f"the model's {_words(last)}"}

@@ -15,8 +15,9 @@ import pytest
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Input
 from saliency_cli.inputs.byte_streams import FileCursor
+from saliency_cli.inputs.dialect import Dialect
 from saliency_cli.inputs.formats import FORMATS
-from saliency_cli.inputs.formats.interface import ParsedRow, RowReader
+from saliency_cli.inputs.formats.interface import ParsedRow, RowReader, Wanted
 from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import BadRow, Row, RowPosition
@@ -26,6 +27,9 @@ MAGIC = b"COLS"
 
 class ColumnReader:
     """Reads rows by number from columns that are in memory."""
+
+    dialect = Dialect()
+    notes = ()
 
     def __init__(self, columns: dict[str, list[Any]]) -> None:
         self._columns = columns
@@ -57,7 +61,7 @@ class ColumnFormat:
 
     suffixes = (".cols",)
 
-    def open(self, data: Input) -> RowReader:
+    def open(self, data: Input, _wanted: Wanted) -> RowReader:
         if not data.seekable:
             raise UsageError(f"{data.name}: columns are read from a file, not from a stream")
         raw = data.cursor()

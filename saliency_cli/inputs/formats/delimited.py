@@ -5,8 +5,7 @@ A malformed quote costs only the line on which its row begins; reading continues
 
 import csv
 from collections import deque
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.formats.line_reader import (
@@ -28,11 +27,9 @@ def delimited_format(suffix: str, delimiter: str) -> LineFormat:
 
     Args:
         suffix: The file name suffix, with its dot.
-        delimiter: The one character between two fields.
+        delimiter: The usual character between two fields.
     """
-    return LineFormat(
-        (suffix,), partial(group_rows, delimiter=delimiter), parse_fields, read_header
-    )
+    return LineFormat((suffix,), group_rows, parse_fields, read_header, delimiter)
 
 
 def read_header(row: LineGroup, name: str) -> list[str]:
@@ -79,19 +76,7 @@ def parse_fields(row: LineGroup, header: Header) -> Parsed:
     return values, None
 
 
-def other_separator(columns: Sequence[str], *, wanted: str) -> str | None:
-    """Return the character that separates the cells of a header read as one cell, or None.
-
-    Args:
-        columns: The names that were read.
-        wanted: The column that was looked for: one of the cells.
-    """
-    if len(columns) != 1:
-        return None
-    return next((each for each in ",;\t|" if wanted in columns[0].split(each)), None)
-
-
-def group_rows(lines: Iterator[LineGroup], *, delimiter: str) -> Iterator[LineGroup]:
+def group_rows(lines: Iterator[LineGroup], delimiter: str) -> Iterator[LineGroup]:
     """Yield rows with their fields, or with a problem if they are malformed.
 
     Args:

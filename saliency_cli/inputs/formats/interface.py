@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Input
+from saliency_cli.inputs.dialect import Dialect
 from saliency_cli.records import RowPosition
 from saliency_cli.safe_text import visible
 
@@ -32,6 +33,20 @@ class ParsedRow(NamedTuple):
     size: int
 
 
+class Wanted(NamedTuple):
+    """What was asked of an input.
+
+    Attributes:
+        dialect: The encoding and the delimiter, None where they are to be found.
+        column: The column of the text.
+        limit: Maximum number of rows that will be read, or None for all.
+    """
+
+    dialect: Dialect = Dialect()
+    column: str = "text"
+    limit: int | None = None
+
+
 class RowReader(Protocol):
     """Reads the rows of one open input.
 
@@ -42,6 +57,14 @@ class RowReader(Protocol):
     @property
     def columns(self) -> Sequence[str]:
         """The names of the columns that the header or the first rows have; empty if unknown."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The encoding and the delimiter that the rows are read in."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What was found in the input and not asked for, as in "separated by ;"."""
 
     def positions(
         self, every: int, *, limit: int | None, spool: Path | None
@@ -68,11 +91,15 @@ class Format(Protocol):
     def suffixes(self) -> tuple[str, ...]:
         """The file name suffixes by which the format is recognised, in lower case."""
 
-    def open(self, data: Input) -> RowReader:
+    def open(self, data: Input, wanted: Wanted) -> RowReader:
         """Look at the start of an input and return a reader of its rows.
 
+        Args:
+            data: The open input.
+            wanted: What was asked of it.
+
         Raises:
-            UsageError: The input is not of this format, or has no row.
+            UsageError: The input is not of this format, has no row, or an option does not fit it.
         """
 
 

@@ -17,7 +17,7 @@ WHITESPACE = b" \t\r\n"
 """What JSON allows between tokens (RFC 8259, section 2); a line of nothing else is blank."""
 
 
-def drop_blank_lines(lines: Iterator[LineGroup]) -> Iterator[LineGroup]:
+def drop_blank_lines(lines: Iterator[LineGroup], _delimiter: str = "") -> Iterator[LineGroup]:
     """Yield the lines that are not blank."""
     for line in lines:
         if line.data.strip(WHITESPACE) or line.problem is not None:

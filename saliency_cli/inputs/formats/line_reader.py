@@ -5,19 +5,32 @@ A row's position is the offset and the number of its first line.
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Chunks, Input
-from saliency_cli.inputs.formats.interface import ParsedRow, no_rows_error
+from saliency_cli.inputs.dialect import (
+    UTF8,
+    WINDOWS_1252,
+    Dialect,
+    as_utf8,
+    decoding_problem,
+    find_delimiter,
+    find_encoding,
+    separator_line,
+)
+from saliency_cli.inputs.formats.interface import ParsedRow, Wanted, no_rows_error
 from saliency_cli.inputs.line_splitter import LineGroup, split_lines
 from saliency_cli.records import RowPosition
 from saliency_cli.safe_text import visible
 
 SAMPLE_ROWS = 100
 """Rows looked at for the names of the columns (not every JSON object needs to have all of them)."""
+FIRST_LINES = 1000
+"""Lines in which the encoding is looked for, no more than `--limit` needs: a resumed run reads the
+copy of a stream, which ends there, and must find the same."""
 START = RowPosition(0, 0, 1)
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -32,41 +45,55 @@ class LineFormat:
 
     Attributes:
         suffixes: The file name suffixes by which it is recognised.
-        group_lines: Groups lines into rows and drops blank ones. A row must follow from its own
-            bytes and those after it, so that reading can start at any row.
+        group_lines: Groups lines into rows, given the delimiter, and drops blank ones. A row must
+            follow from its own bytes and those after it, so that reading can start at any row.
         parse: Returns the values of a row, given the header.
         read_header: Returns the column names in the first row, given the input's name; None for a
             format without a header row. Raises UsageError if the header cannot be used.
+        delimiter: The usual delimiter; None for a format that has none.
     """
 
     suffixes: tuple[str, ...]
-    group_lines: Callable[[Iterator[LineGroup]], Iterator[LineGroup]]
+    group_lines: Callable[[Iterator[LineGroup], str], Iterator[LineGroup]]
     parse: Callable[[LineGroup, Header], Parsed]
     read_header: Callable[[LineGroup, str], list[str]] | None = None
+    delimiter: str | None = None
 
-    def open(self, data: Input) -> "LineReader":
+    def open(self, data: Input, wanted: Wanted) -> "LineReader":
         """Look at the first rows of an input and return a reader of all of its rows.
 
+        Args:
+            data: The open input.
+            wanted: What was asked of it.
+
         Raises:
-            UsageError: The input is not text, has no row or an unusable header.
+            UsageError: The input is not text, has no row or an unusable header, or a delimiter was
+                given for a format that has none.
         """
-        return LineReader(data, self)
+        if self.delimiter is None and wanted.dialect.delimiter is not None:
+            raise UsageError("--delimiter fits csv and tsv alone", "leave it out")
+        return LineReader(data, self, wanted)
 
 
 class LineReader:
     """A `RowReader` over the bytes of an input.
 
     Attributes:
+        dialect: The encoding and the delimiter.
+        notes: What was found and not asked for.
         columns: The names of the columns in the first `SAMPLE_ROWS` rows, in their order.
     """
 
-    def __init__(self, data: Input, line_format: LineFormat) -> None:
+    def __init__(self, data: Input, line_format: LineFormat, wanted: Wanted) -> None:
         self._data = data
         self._format = line_format
+        self.dialect = Dialect(wanted.dialect.encoding or UTF8, line_format.delimiter)
+        self.notes: list[str] = []
         self._header: Header = None
+        self._rows_before = 0  # the first row of texts: the header, and Excel's line `sep=;`
         self._open_rows: Iterator[LineGroup] = iter(())
         self._next_ordinal: int | None = None  # of the first row in `_open_rows`
-        self.columns = self._read_head()
+        self.columns = self._read_head(wanted)
 
     def positions(
         self, every: int, *, limit: int | None, spool: Path | None
@@ -98,14 +125,20 @@ class LineReader:
         """Yield all rows from the start."""
         return map(self._parsed, self._all_groups())
 
-    def _read_head(self) -> list[str]:
-        """Read the header and the first rows, and return the names of their columns."""
+    def _read_head(self, wanted: Wanted) -> list[str]:
+        """Find the dialect in the first lines, and return the columns of the first rows."""
         chunks = self._data.read_head()
         _check_encoding(chunks, self._data.name)
-        rows = self._groups(chunks, START)
+        lines = split_lines(chunks, offset=0, line=1)
+        if self._format.delimiter is not None:
+            first_lines = [*islice(lines, min(FIRST_LINES, (wanted.limit or FIRST_LINES) + 1))]
+            self._find_dialect(first_lines, wanted)
+            lines = chain(first_lines, lines)
+        rows = self._grouped(lines)
         in_header: dict[str, Any] = {}
         if self._format.read_header is not None:
-            first = next(rows, None)
+            first = next(islice(rows, self._rows_before, None), None)
+            self._rows_before += 1
             if first is None:
                 raise no_rows_error(self._data.name)
             self._header = self._format.read_header(first, self._data.name)
@@ -115,12 +148,29 @@ class LineReader:
             raise no_rows_error(self._data.name)
         return list(dict.fromkeys(column for values in (in_header, *sample) for column in values))
 
+    def _find_dialect(self, lines: list[LineGroup], wanted: Wanted) -> None:
+        """Set the dialect to what was asked for, else to what the first lines have."""
+        usual = self._format.delimiter or ""
+        filled = [line for line in lines if line.data.strip(b"\r\n")]
+        named = separator_line(filled[0]) if filled else None
+        self._rows_before = 0 if named is None else 1
+        header = filled[self._rows_before :][:1]
+        found = Dialect(
+            find_encoding(lines),
+            named
+            or (find_delimiter(header[0], usual=usual, column=wanted.column) if header else usual),
+        )
+        self.dialect = Dialect(*(a or b for a, b in zip(wanted.dialect, found, strict=True)))
+        if found.encoding == WINDOWS_1252 and wanted.dialect.encoding is None:
+            self.notes.append("as Windows-1252")
+        if found.delimiter != usual and wanted.dialect.delimiter is None:
+            shown = {"\t": "tabs"}.get(found.delimiter or "", visible(found.delimiter or ""))
+            self.notes.append(f"separated by {shown}")
+
     def _all_groups(self, spool: Path | None = None) -> Iterator[LineGroup]:
-        """Return all rows without parsing them; the header row is left out."""
+        """Return all rows without parsing them; those before the first text are left out."""
         rows = self._groups(self._data.read_all(spool), START)
-        if self._header is not None:
-            next(rows, None)
-        return rows
+        return islice(rows, self._rows_before, None)
 
     def _go_to(self, position: RowPosition) -> None:
         """Let `_open_rows` begin at a position.
@@ -136,11 +186,14 @@ class LineReader:
         self._next_ordinal = position.ordinal
 
     def _groups(self, chunks: Chunks, position: RowPosition) -> Iterator[LineGroup]:
-        lines = split_lines(chunks, offset=position.offset, line=position.line)
-        return self._format.group_lines(lines)
+        return self._grouped(split_lines(chunks, offset=position.offset, line=position.line))
+
+    def _grouped(self, lines: Iterator[LineGroup]) -> Iterator[LineGroup]:
+        encoding, delimiter = self.dialect
+        return self._format.group_lines(as_utf8(lines, encoding or UTF8), delimiter or "")
 
     def _parsed(self, row: LineGroup) -> ParsedRow:
-        problem = row.problem or _decoding_problem(row.data)
+        problem = row.problem or decoding_problem(row.data, self.dialect.encoding or UTF8)
         values: dict[str, Any] = {}
         if problem is None:
             values, problem = self._format.parse(row, self._header)
@@ -154,19 +207,9 @@ def _check_encoding(chunks: Chunks, name: str) -> None:
         raise UsageError(f"{visible(name)} is not a readable gzip file: {chunks.read_error}")
     if start.startswith(UTF16_MARKS):
         raise UsageError(
-            f"{visible(name)} is UTF-16, but only UTF-8 is supported", "save it as UTF-8"
+            f"{visible(name)} is UTF-16, in which rows cannot be found",
+            "save it as UTF-8: iconv -f UTF-16 -t UTF-8 OLD > NEW",
         )
-
-
-def _decoding_problem(data: bytes) -> str | None:
-    """Return where the bytes of a row are not UTF-8, or None if they are."""
-    if data.isascii():
-        return None
-    try:
-        data.decode()
-    except UnicodeDecodeError as error:
-        return f"not UTF-8 at byte {error.start + 1} of the row"
-    return None
 
 
 def first_duplicate(names: Iterable[str]) -> str | None:
