@@ -3,6 +3,7 @@
 A record is a row's line in `records/`; docs/records.md describes it. L tokens in a text.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ SCHEMA = 2
 
 Record: TypeAlias = dict[str, Any]
 """One line of `records/`, as JSON reads it."""
+_INDEX = re.compile(r"(?:LABEL_)?(?P<number>[0-9]{1,9})(?:\.0+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,10 @@ class Explanation:
 
 
 def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
-    """Return the label that `gold` names, by name or by index; else `gold` itself.
+    """Return the label that `gold` names; else `gold` itself.
+
+    It names a label by its name, by the only one that differs in case and surrounding blanks, or by
+    an index: `1`, `1.0` as data frames write it, or `LABEL_1`.
 
     Args:
         gold: A gold label as it was given, or None.
@@ -265,9 +270,20 @@ def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
     """
     if gold is None or gold in labels:
         return gold
-    if gold.isdecimal() and gold.isascii() and int(gold[:9]) < len(labels) and len(gold) < 10:
-        return labels[int(gold)]
-    return gold
+    similar = [label for label in labels if _folded(label) == _folded(gold)]
+    if len(similar) == 1:
+        return similar[0]
+    index = _INDEX.fullmatch(gold.strip())
+    if index is None:
+        return gold
+    if index["number"] in labels:
+        return index["number"]
+    number = int(index["number"])
+    return labels[number] if number < len(labels) and not similar else gold
+
+
+def _folded(label: str) -> str:
+    return label.strip().casefold()
 
 
 def _rounded(value: float) -> float:

@@ -14,6 +14,7 @@ from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
+from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
 from saliency_cli.analysis.word_shares import row_stats
 from saliency_cli.analysis.word_statistics import WordCounts
 
@@ -27,6 +28,7 @@ def _collectors(labels: tuple[str, ...]) -> dict[str, Finding]:
         "predictions": PredictionCounts(labels),
         "words": WordCounts(),
         "notable": NotableRowCollector(),
+        "unknown_gold": UnknownGoldCounts(),
     }
 
 

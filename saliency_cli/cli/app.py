@@ -87,12 +87,19 @@ def explain(
             default="none",
         ),
     ] = None,
+    allow_unknown_gold: Annotated[
+        bool,
+        Option(
+            "Let a gate on the accuracy pass although the model does not have some gold labels.",
+            default="such a gate fails",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, Option("Print the run's summary as one JSON object on stdout.", flag="--json")
     ] = False,
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
-    gates = parse_gates(fail_on or ())
+    gates = parse_gates(fail_on or (), partly=allow_unknown_gold)
     request = Request(
         model=with_preset_layer(model, method.preset),
         texts=texts,

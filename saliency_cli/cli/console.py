@@ -166,8 +166,8 @@ def warnings(summary: Summary, *, unconverged: int, repeats: bool) -> Iterator[s
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line of the closing table."""
     yield "rows", f"{summary.rows} ({summary.ok} explained, {summary.quarantined} quarantined)"
-    if summary.accuracy is not None:
-        yield "accuracy", f"{summary.accuracy:.1%}"
+    if summary.accuracy_text is not None:
+        yield "accuracy", summary.accuracy_text
     if summary.ok:
         yield "special-token share", f"{summary.special_share:.1%}"
     if summary.flip_rate is not None:

@@ -26,11 +26,13 @@ class Gate:
         name: The number of the summary that is compared.
         sign: "<" fails a run whose number is below the bound, ">" one whose number is above it.
         bound: The bound; a number equal to it passes.
+        partly: Whether the accuracy may leave out rows whose gold label the model does not have.
     """
 
     name: str
     sign: Sign
     bound: float
+    partly: bool = False
 
     def failure(self, summary: Summary) -> str | None:
         """Return why a run fails the gate, or None if it passes.
@@ -41,6 +43,12 @@ class Gate:
         value: float | None = getattr(summary, self.name)
         if value is None:
             return f"{self.name} could not be measured, and must not be {self}"
+        if self.name == "accuracy" and summary.gold_unknown and not self.partly:
+            return (
+                f"accuracy covers {summary.gold_known} of {summary.gold_rows} rows with a gold "
+                f"label: {summary.gold_unknown} have labels that the model does not have "
+                "(--allow-unknown-gold)"
+            )
         failed = value < self.bound if self.sign == "<" else value > self.bound
         return f"{self.name} is {value:g}, and must not be {self}" if failed else None
 
@@ -48,16 +56,20 @@ class Gate:
         return f"{self.sign} {self.bound:g}"
 
 
-def parse_gates(expressions: Iterable[str]) -> tuple[Gate, ...]:
+def parse_gates(expressions: Iterable[str], *, partly: bool = False) -> tuple[Gate, ...]:
     """Return the gates that `--fail-on` was given as: a name of the summary, < or >, a number.
 
+    Args:
+        expressions: What was given.
+        partly: Whether the accuracy may leave out rows whose gold label the model does not have.
+
     Raises:
-        UsageError: an expression has another form, or a name that the summary does not have.
+        UsageError: An expression has another form, or a name that the summary does not have.
     """
-    return tuple(map(_parse, expressions))
+    return tuple(_parse(each, partly=partly) for each in expressions)
 
 
-def _parse(expression: str) -> Gate:
+def _parse(expression: str, *, partly: bool) -> Gate:
     match = _EXPRESSION.fullmatch(expression)
     bound = None if match is None else _finite_number(match["bound"])
     if match is None or bound is None:
@@ -70,7 +82,7 @@ def _parse(expression: str) -> Gate:
             f"--fail-on {excerpt(expression)}: the summary has no such name",
             f"use one of {', '.join(NAMES)}",
         )
-    return Gate(match["name"], cast("Sign", match["sign"]), bound)
+    return Gate(match["name"], cast("Sign", match["sign"]), bound, partly)
 
 
 def _finite_number(text: str) -> float | None:

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
+from saliency_cli.analysis.findings import Findings
+from saliency_cli.analysis.unknown_gold import UnknownGold
 from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
@@ -30,6 +33,9 @@ from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
 from saliency_cli.workers.launchers import open_launcher
+
+UNKNOWN_NAMED = 3
+"""Gold labels that the model does not have and that a warning names."""
 
 
 def run(request: Request, console: Console) -> Summary:
@@ -73,12 +79,26 @@ def run(request: Request, console: Console) -> Summary:
         summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()
-        render(folder, output.pages)
-    repeats = context.engine.classifier.repeats
-    for warning in warnings(summary, unconverged=unconverged, repeats=repeats):
+        findings = render(folder, output.pages)
+    for warning in (
+        *_unknown_gold(summary, findings),
+        *warnings(summary, unconverged=unconverged, repeats=context.engine.classifier.repeats),
+    ):
         console.warn(warning)
     console.closing(summary, report=str(folder.path / INDEX))
     return summary
+
+
+def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:
+    """Yield a warning if the model does not have some gold labels, with the commonest of them."""
+    if summary.gold_unknown:
+        counts = cast("UnknownGold", findings["unknown_gold"]).labels
+        named = [f"{excerpt(label)} ({count})" for label, count in counts[:UNKNOWN_NAMED]]
+        shown = ", ".join(named + ["…"] * (len(counts) > UNKNOWN_NAMED))
+        yield (
+            f"{summary.gold_unknown} of {summary.gold_rows} rows with a gold label have one that "
+            f"the model does not have, and the accuracy leaves them out: {shown}"
+        )
 
 
 def _limitations(classifier: Classifier) -> Iterator[str]:

@@ -43,7 +43,7 @@ def escape_property(text: str) -> str:
 def _overview(run: FinishedRun) -> str:
     """Return the run's counts and its accuracy, if that is known, in one line."""
     summary = run.summary
-    accuracy = "" if summary.accuracy is None else f", accuracy {summary.accuracy:.1%}"
+    accuracy = "" if summary.accuracy is None else f", accuracy {summary.accuracy_text}"
     return f"{summary.rows} rows, {summary.quarantined} quarantined{accuracy}"
 
 

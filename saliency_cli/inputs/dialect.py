@@ -12,7 +12,8 @@ from saliency_cli.safe_text import excerpt
 
 UTF8, WINDOWS_1252 = "utf-8", "cp1252"
 NAMED_DELIMITERS = {"tab": "\t", r"\t": "\t"}
-_CANDIDATES = ",;\t|"
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""What separates the fields of the files that people have, with what a note calls it."""
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"])"?', re.IGNORECASE)
 _ASCII = bytes(range(128))
 
@@ -92,7 +93,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
 def separator_line(line: LineGroup) -> str | None:
     """Return the delimiter that Excel's line `sep=;` names, or None if the line is another one."""
     found = _SEPARATOR_LINE.fullmatch(line.text.rstrip("\r\n"))
-    return None if found is None else found.group(1)
+    return None if found is None else str(found[1])
 
 
 def find_delimiter(header: LineGroup, *, usual: str, column: str) -> str:
@@ -105,10 +106,10 @@ def find_delimiter(header: LineGroup, *, usual: str, column: str) -> str:
         usual: The delimiter of the format.
         column: The name of the column that is looked for; upper and lower case do not matter.
     """
-    candidates = [usual, *_CANDIDATES.replace(usual, "")]
-    cells = {each: _cells(header.text, each) for each in candidates}
-    having = [each for each in candidates if column.strip().casefold() in cells[each]]
-    return having[0] if having else max(candidates, key=lambda each: len(cells[each]))
+    cells = {each: _cells(header.text, each) for each in (usual, *DELIMITERS)}
+    having = [each for each in cells if column.strip().casefold() in cells[each]]
+    most = max(cells, key=lambda each: len(cells[each]))
+    return having[0] if having else most
 
 
 def _cells(text: str, delimiter: str) -> list[str]:

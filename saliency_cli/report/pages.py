@@ -75,8 +75,8 @@ def part_name(number: int) -> str:
     return f"index-{number:04d}.js"
 
 
-def render(folder: RunFolder, choice: PageChoice) -> None:
-    """Write the pages of a finished run from its manifest and its records.
+def render(folder: RunFolder, choice: PageChoice) -> Findings:
+    """Write the pages of a finished run from its manifest and its records; return its findings.
 
     Up to 500 rows are on index.html itself, and with `--single-file` all are. Otherwise index.html
     has the summary, the search, and links to the pages of rows.
@@ -101,6 +101,8 @@ def render(folder: RunFolder, choice: PageChoice) -> None:
             site.write(INDEX, "index.html.j2", rows=map(row_view, lines), pages=(), index_parts=0)
         else:
             _write_pages(site, lines)
+    findings: Findings = site.context["findings"]
+    return findings
 
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:

@@ -39,7 +39,7 @@ MANIFEST_SHAPE: dict[str, Shape] = {
 }
 COUNTS_SHAPE: Shape = {
     **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
-    **dict.fromkeys(("rows", "ok", "quarantined", "truncated"), (int,)),
+    **dict.fromkeys(("rows", "ok", "quarantined", "truncated", "gold_rows", "gold_known"), (int,)),
 }
 SHARDS_SHAPE: Shape = {"rows": (int,), "offsets": (list,), "lines": (list,)}
 _QUARANTINED: Shape = {

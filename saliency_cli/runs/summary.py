@@ -17,8 +17,9 @@ class Summary:
         rows: Number of input rows, `ok` plus `quarantined`.
         ok: Number of explained rows.
         quarantined: Number of rows that could not be read or explained.
-        accuracy: Share of correct predictions among rows whose gold label is one of the model's;
-            None if there is no such row.
+        gold_rows: Number of rows with a predicted label that have a gold label.
+        gold_known: Number of those whose gold label is one of the model's.
+        accuracy: Share of correct predictions among the `gold_known` rows; None if there is none.
         mean_probability: Mean probability of the predicted label; None if no row has one.
         flip_rate: Mean share of noisy passes that predict another label than the clean pass; None
             for a method that has none.
@@ -32,6 +33,8 @@ class Summary:
     rows: int
     ok: int
     quarantined: int
+    gold_rows: int
+    gold_known: int
     accuracy: float | None
     mean_probability: float | None
     flip_rate: float | None
@@ -44,6 +47,19 @@ class Summary:
         """0, or 4 if rows are quarantined."""
         return 4 if self.quarantined else 0
 
+    @property
+    def gold_unknown(self) -> int:
+        """Number of rows whose gold label is none of the model's."""
+        return self.gold_rows - self.gold_known
+
+    @property
+    def accuracy_text(self) -> str | None:
+        """The accuracy in percent, and the rows that it covers if it does not cover all."""
+        if self.accuracy is None:
+            return None
+        covers = f" of {self.gold_known} of {self.gold_rows} rows with a gold label"
+        return f"{self.accuracy:.1%}{covers if self.gold_unknown else ''}"
+
 
 @dataclass(slots=True)
 class SummaryCounts:
@@ -51,8 +67,9 @@ class SummaryCounts:
 
     Attributes:
         labels: The labels of the model.
-        gold_known: Number of rows with a predicted label whose gold label is one of the model's.
-        correct: How many of those are predicted correctly.
+        gold_rows: Number of rows with a predicted label that have a gold label.
+        gold_known: Number of those whose gold label is one of the model's.
+        correct: How many of the last are predicted correctly.
         with_probability: Number of rows whose prediction has a probability.
         probability: Sum of the probabilities of the predicted labels; `flip_rate`, `special_share`
             and `samples` are sums over the explained rows, too.
@@ -63,6 +80,7 @@ class SummaryCounts:
     labels: tuple[str, ...]
     ok: int = 0
     quarantined: int = 0
+    gold_rows: int = 0
     gold_known: int = 0
     correct: int = 0
     truncated: int = 0
@@ -105,8 +123,9 @@ class SummaryCounts:
         self.with_probability += record["probability"] is not None
         self.probability += record["probability"] or 0.0
         self.special_share += record["special_share"]
-        if record["predicted"] is not None and record["gold"] in self.labels:
-            self.gold_known += 1
+        if record["predicted"] is not None and record["gold"] is not None:
+            self.gold_rows += 1
+            self.gold_known += record["gold"] in self.labels
             self.correct += record["gold"] == record["predicted"]
 
     def summary(self) -> Summary:
@@ -115,6 +134,8 @@ class SummaryCounts:
             rows=self.rows,
             ok=self.ok,
             quarantined=self.quarantined,
+            gold_rows=self.gold_rows,
+            gold_known=self.gold_known,
             accuracy=_mean(self.correct, self.gold_known),
             mean_probability=_mean(self.probability, self.with_probability),
             flip_rate=_mean(self.flip_rate, self.noisy),

@@ -19,6 +19,8 @@ SUMMARY = Summary(
     rows=20,
     ok=19,
     quarantined=1,
+    gold_rows=19,
+    gold_known=19,
     accuracy=0.9,
     mean_probability=0.95,
     flip_rate=0.01,
@@ -53,6 +55,17 @@ def test_gate_fails_only_beyond_its_bound(value: float, bound: float) -> None:
 def test_failure_message_has_name_value_and_bound() -> None:
     failure = Gate("accuracy", "<", 0.95).failure(SUMMARY)
     assert failure == "accuracy is 0.9, and must not be < 0.95"
+
+
+def test_accuracy_over_a_part_of_the_gold_labels_fails_unless_that_is_allowed() -> None:
+    partial = replace(SUMMARY, accuracy=1.0, gold_rows=10, gold_known=2)
+    ((strict,), (partly,)) = (parse_gates(["accuracy<0.9"], partly=each) for each in (False, True))
+    assert strict.failure(partial) == (
+        "accuracy covers 2 of 10 rows with a gold label: 8 have labels that the model does not "
+        "have (--allow-unknown-gold)"
+    )
+    assert partly.failure(partial) is None
+    assert strict.failure(replace(partial, gold_known=10)) is None
 
 
 @pytest.mark.parametrize("sign", ["<", ">"])

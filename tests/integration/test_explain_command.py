@@ -127,14 +127,38 @@ def test_columns_may_have_other_names(tmp_path: Path, twelve_records: list[Recor
     assert records(tmp_path / "report", MODEL, path, *names) == twelve_records
 
 
-def test_gold_label_may_be_an_index_or_unknown(tmp_path: Path, write_jsonl) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
-    golds = [1, "1", "spam", "eggs", 7, None, 1.5]
-    path = write_jsonl(*({"text": "free prize", "label": gold} for gold in golds))
+def test_gold_labels_are_matched_and_unknown_ones_are_named(tmp_path: Path, write_jsonl) -> None:  # type: ignore[no-untyped-def] # noqa: ANN001
+    known = [1, "1", "spam", " Spam", "SPAM", 1.0, "label_1"]
+    unknown = ["eggs", "eggs", "eggs", "<b>", "<b>", "3.5", "4"]
+    texts = write_jsonl(*({"text": "free prize", "label": each} for each in (*known, *unknown, "")))
     out = tmp_path / "report"
-    explained = records(out, MODEL, path)
-    assert [record["gold"] for record in explained] == ["spam"] * 3 + ["eggs", "7", None, "1.5"]
-    counts = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["counts"]
-    assert counts["accuracy"] == (1.0 if explained[0]["predicted"] == "spam" else 0.0)
+    result = explain(MODEL, texts, "--out", out, "--json", "--fail-on", "accuracy<0.9", code=1)
+    assert [record["gold"] for record in read_records(out)] == ["spam"] * 7 + [*unknown, None]
+    summary = json.loads(result.stdout)
+    assert [summary[name] for name in ("gold_rows", "gold_known", "accuracy")] == [14, 7, 1.0]
+    assert "7 of 14 rows with a gold label have one that" in result.stderr
+    assert "leaves them out: eggs (3), <b> (2), 3.5 (1), …\n" in result.stderr
+    assert "failed: accuracy covers 7 of 14 rows with a gold label: 7 have" in result.stderr
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "of the 7 of 14 rows whose gold label the model has" in page
+    assert "<bdi>&lt;b&gt;</bdi>" in page
+    gate = ("--fail-on", "accuracy<0.9", "--allow-unknown-gold", "--overwrite")
+    assert "failed" not in explain(MODEL, texts, "--out", out, *gate).stderr
+
+
+def test_what_is_found_in_a_file_is_said_recorded_and_compared(tmp_path: Path) -> None:
+    texts, out = tmp_path / "texts.csv", tmp_path / "report"
+    texts.write_bytes("Text;label\r\nfree café;spam\r\n".encode("cp1252"))
+    found = "texts.csv is read as Windows-1252, separated by semicolons, its column 'Text' as text"
+    assert f"note: {found}\n" in explain(MODEL, texts, "--out", out).stderr
+    recorded = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["input"]
+    assert recorded == {"name": "texts.csv", "encoding": "cp1252", "delimiter": ";"}
+    (record,) = read_records(out)
+    assert (record["text"], record["gold"]) == ("free café", "spam")
+    given = ("--encoding", "windows-1252", "--delimiter", ";", "--text-column", "Text")
+    assert "note:" not in explain(MODEL, texts, "--out", out, "--overwrite", *given).stderr
+    other = explain(MODEL, texts, "--out", out, "--resume", "--encoding", "mac-roman", code=2)
+    assert "--encoding was cp1252, and is mac-roman" in other.stderr
 
 
 def test_folder_and_state_dict_give_the_same_records(tmp_path: Path, bert_folder: Path) -> None:

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Chunks, Input
 from saliency_cli.inputs.dialect import (
+    DELIMITERS,
     UTF8,
-    WINDOWS_1252,
     Dialect,
     as_utf8,
     decoding_problem,
@@ -150,22 +150,21 @@ class LineReader:
 
     def _find_dialect(self, lines: list[LineGroup], wanted: Wanted) -> None:
         """Set the dialect to what was asked for, else to what the first lines have."""
-        usual = self._format.delimiter or ""
-        filled = [line for line in lines if line.data.strip(b"\r\n")]
-        named = separator_line(filled[0]) if filled else None
-        self._rows_before = 0 if named is None else 1
-        header = filled[self._rows_before :][:1]
-        found = Dialect(
-            find_encoding(lines),
-            named
-            or (find_delimiter(header[0], usual=usual, column=wanted.column) if header else usual),
-        )
-        self.dialect = Dialect(*(a or b for a, b in zip(wanted.dialect, found, strict=True)))
-        if found.encoding == WINDOWS_1252 and wanted.dialect.encoding is None:
+        asked, usual = wanted.dialect, self.dialect.delimiter or ""
+        encoding = asked.encoding or find_encoding(lines)
+        filled = (line for line in as_utf8(lines, encoding) if line.data.strip(b"\r\n"))
+        header = next(filled, None)
+        delimiter = None if header is None else separator_line(header)
+        if delimiter is not None:
+            self._rows_before = 1
+        elif header is not None:
+            delimiter = find_delimiter(header, usual=usual, column=wanted.column)
+        delimiter = asked.delimiter or delimiter or usual
+        self.dialect = Dialect(encoding, delimiter)
+        if encoding not in {UTF8, asked.encoding}:
             self.notes.append("as Windows-1252")
-        if found.delimiter != usual and wanted.dialect.delimiter is None:
-            shown = {"\t": "tabs"}.get(found.delimiter or "", visible(found.delimiter or ""))
-            self.notes.append(f"separated by {shown}")
+        if delimiter not in {usual, asked.delimiter}:
+            self.notes.append(f"separated by {DELIMITERS.get(delimiter, visible(delimiter))}")
 
     def _all_groups(self, spool: Path | None = None) -> Iterator[LineGroup]:
         """Return all rows without parsing them; those before the first text are left out."""
