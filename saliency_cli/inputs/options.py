@@ -55,7 +55,8 @@ class TextsChoice:
     path: Annotated[
         str,
         Option(
-            f"A {' '.join(known_suffixes())} file, each also .gz, or - for standard input.",
+            f"A {' '.join(known_suffixes())} file, those of text also .gz, or - for "
+            "standard input.",
             flag="TEXTS",
             argument=True,
             effect=Effect.RESOLVED,

@@ -58,7 +58,7 @@ def _as_string(value: object) -> str | None:
     """Return an id or label as a string, JSON unless it is one already; None if it is empty."""
     if value is None or value == "":
         return None
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
 def _json_type(value: object) -> str:

@@ -125,7 +125,7 @@ _SETTINGS: dict[str, Any] = {
         "padding_blind": True,
         "parameters": 942210,
     },
-    "input": {"name": "texts.jsonl"},
+    "input": {"name": "texts.jsonl", "encoding": "utf-8", "delimiter": None},
     "seed": 0,
     "device": "cpu",
     "dtype": "float32",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from saliency_cli.analysis.quarantine import reason_kind
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import cut_name
 from saliency_cli.report.row_view import RowView, script_safe_json, searchable_text
@@ -27,7 +28,7 @@ class Entry:
         error: the largest standard error of a token.
         predicted: the predicted label, as the page shows it; `gold` and `lead` likewise.
         lead: the leading word.
-        reason: why the row is quarantined.
+        reason: the kind of reason why the row is quarantined.
         exact: field -> its value in the record, for those of `predicted`, `gold`, `lead`, `id` and
             `reason` that the page shows in another way; None if there is none.
         flags: words that a search finds the row by, separated by spaces.
@@ -85,7 +86,7 @@ def _quarantined_entry(record: Record) -> Entry:
         ordinal=record["ordinal"],
         flags="quarantined",
         text=searchable_text(f"{record['reason']}\n{record['excerpt']}"),
-        **_shown_and_exact({"id": record["id"], "reason": record["reason"]}),
+        **_shown_and_exact({"id": record["id"], "reason": reason_kind(record["reason"])}),
     )
 
 

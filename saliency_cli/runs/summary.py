@@ -57,7 +57,7 @@ class Summary:
         """The accuracy in percent, and the rows that it covers if it does not cover all."""
         if self.accuracy is None:
             return None
-        covers = f" of {self.gold_known} of {self.gold_rows} rows with a gold label"
+        covers = f" over {self.gold_known} of {self.gold_rows} rows with a gold label"
         return f"{self.accuracy:.1%}{covers if self.gold_unknown else ''}"
 
 

@@ -16,7 +16,7 @@ from saliency_cli.analysis.confusion import MATRIX_LABELS, PredictionCounts, Pre
 from saliency_cli.analysis.finding import Finding
 from saliency_cli.analysis.findings import collect_findings
 from saliency_cli.analysis.notable_rows import ROWS_LISTED, NotableRowCollector, NotableRows
-from saliency_cli.analysis.quarantine import MAX_REASONS, QuarantineReasons
+from saliency_cli.analysis.quarantine import MAX_REASONS, QuarantineReasons, reason_kind
 from saliency_cli.analysis.word_shares import row_stats, word_shares
 from saliency_cli.analysis.word_statistics import (
     WordCounts,
@@ -282,15 +282,32 @@ def test_the_most_pronounced_rows_are_listed_and_all_are_counted(rates: list[flo
     assert [row.ordinal for each in fragile for row in each.rows] == order
 
 
-def test_quarantined_rows_are_grouped_by_reason() -> None:
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("not UTF-8 at byte 14 of the row; try another", "not UTF-8; try another"),
+        ("not JSON: Expecting value at character 1", "not JSON: Expecting value"),
+        ("13 fields where the header has 2", "other than the header’s 2 fields"),
+        ("not readable: the key 'it's' stands twice", "not readable: a key stands twice"),
+        ("the model fails: torch.Error: at byte 3: no", "the model fails: torch.Error"),
+        ("the line is longer than 8 MiB", "the line is longer than 8 MiB"),
+    ],
+)
+def test_the_kind_of_a_reason_has_nothing_of_its_row(reason: str, kind: str) -> None:
+    assert reason_kind(reason) == kind
+
+
+def test_quarantined_rows_are_grouped_by_kind_of_reason() -> None:
     records = [bad_record(n) for n in range(8)]
-    records += [bad_record(n) | {"reason": f"reason {n}"} for n in range(8, 8 + MAX_REASONS)]
+    records += [bad_record(n) | {"reason": f"not JSON: at character {n}"} for n in range(8, 15)]
+    records += [bad_record(n) | {"reason": f"reason {n}"} for n in range(15, 14 + MAX_REASONS)]
     reasons = QuarantineReasons()
     for each in records:
         reasons.add(each)
     counts = reasons.result().reasons
     assert (counts[0].reason, counts[0].count) == ("text is missing", 8)
     assert counts[0].rows == (0, 1, 2, 3, 4)
+    assert (counts[1].reason, counts[1].count) == ("not JSON:", 7)
     assert len(counts) == MAX_REASONS + 1
     assert sum(each.count for each in counts) == len(records)
     assert {each.reason: each.count for each in counts}[None] == 1

@@ -105,7 +105,7 @@ def test_the_example_has_every_finding_and_the_keys_of_a_run(
     assert [record_problem(json.loads(line)) for line in lines] == [None] * len(lines)
     run = write_run(tmp_path / "run", [json.loads(line) for line in lines])
     page = (run / "index.html").read_text(encoding="utf-8")
-    for finding in ("outcomes", "suspects", "words", "first", "quarantined"):
+    for finding in ("outcomes", "suspects", "words", "first", "unknown-gold", "quarantined"):
         assert f'id="{finding}"' in page
     for kind in LIMITS:
         assert f'id="first-{kind}"' in page

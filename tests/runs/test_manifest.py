@@ -168,9 +168,10 @@ CHANGES: dict[str, Change] = {
     "attention": with_value("compute", "attention", value="eager"),
     "batch_tokens": with_value("compute", "batch_tokens", value=300),
     "texts": other_input,
+    "encoding": with_value("texts", "encoding", value="cp1252"),
     "shard_rows": with_value("sharding", "shard_rows", value=3),
 }
-ELSEWHERE = {"base_model", "device", "gpus_per_worker", "workers"}
+ELSEWHERE = {"base_model", "delimiter", "device", "gpus_per_worker", "workers"}
 """Settings that the tests below change without a second description."""
 
 
@@ -204,6 +205,15 @@ def test_what_an_option_leads_to_is_compared(home: Path, name: str) -> None:
     assert differences(before, described(request)) == []
     after = described(CHANGES[name](home, request))
     assert differences(before, after), name
+
+
+def test_the_delimiter_is_compared(home: Path) -> None:
+    (home / "texts.jsonl").write_text("text\nfree call\n", encoding="utf-8")
+    request = changed(request_in(home), ("texts", "format"), "csv")
+    before, after = (
+        described(changed(request, ("texts", "delimiter"), each)) for each in (None, ";")
+    )
+    assert differences(before, after) == ["--delimiter was ,, and is ;"]
 
 
 def test_another_input_of_the_same_name_is_refused(home: Path) -> None:

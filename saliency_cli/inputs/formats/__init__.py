@@ -9,14 +9,18 @@ from pathlib import Path
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN
 from saliency_cli.inputs.formats.delimited import delimited_format
+from saliency_cli.inputs.formats.excel_file import ExcelFormat
 from saliency_cli.inputs.formats.interface import Format
 from saliency_cli.inputs.formats.json_lines import JSON_LINES
+from saliency_cli.inputs.formats.parquet_file import ParquetFormat
 from saliency_cli.safe_text import visible
 
 FORMATS: dict[str, Format] = {
     "csv": delimited_format(".csv", ","),
     "tsv": delimited_format(".tsv", "\t"),
     "jsonl": JSON_LINES,
+    "parquet": ParquetFormat(),
+    "xlsx": ExcelFormat(),
 }
 STDIN_FORMAT = "jsonl"
 
@@ -47,5 +51,5 @@ def choose_format(path: str, name: str | None) -> Format:
     suffixes = " ".join(known_suffixes())
     raise UsageError(
         f"{visible(path)}: the suffix is not that of a known format",
-        f"use one of the suffixes {suffixes}, each also with .gz, or add --input-format",
+        f"use one of the suffixes {suffixes}, those of text also with .gz, or add --input-format",
     )
