@@ -119,7 +119,7 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 
 def as_utf8(lines: Iterable[LineGroup], encoding: str) -> Iterator[LineGroup]:
-    """Yield the lines with their bytes in UTF-8; offsets and sizes stay those of the input.
+    """Return the lines with their bytes in UTF-8; offsets and sizes stay those of the input.
 
     A byte that the encoding does not have becomes a lone surrogate, which is no UTF-8.
 
@@ -128,11 +128,12 @@ def as_utf8(lines: Iterable[LineGroup], encoding: str) -> Iterator[LineGroup]:
         encoding: Their encoding.
     """
     if encoding == UTF8:
-        yield from lines
-        return
-    for line in lines:
-        text = line.data.decode(encoding, "surrogateescape")
-        yield line._replace(data=text.encode("utf-8", "surrogatepass"))
+        return iter(lines)
+    return (line._replace(data=_recoded(line.data, encoding)) for line in lines)
+
+
+def _recoded(data: bytes, encoding: str) -> bytes:
+    return data.decode(encoding, "surrogateescape").encode("utf-8", "surrogatepass")
 
 
 def decoding_problem(data: bytes, encoding: str) -> str | None:

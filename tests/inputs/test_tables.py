@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from saliency_cli.errors import UsageError
+from saliency_cli.inputs.formats import excel_file
 from saliency_cli.inputs.options import Columns, TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.records import BadRow, Row
@@ -96,7 +97,7 @@ def test_rows_of_a_workbook_keep_the_numbers_that_excel_shows(tmp_path: Path) ->
     )
     path = write_excel(tmp_path / "a.xlsx", *rows, more_sheets=2)
     said, found = read(path)
-    assert said == "a.xlsx is read by its first sheet 'Sheet' of 3, its column 'LABEL' as label"
+    assert said == "a.xlsx is read from its first sheet 'Sheet' of 3, its column 'LABEL' as label"
     assert found[:2] == [Row(0, 3, None, "free call", "1"), Row(1, 5, None, "now", "ham")]
     assert [(row.line, row.reason) for row in found if isinstance(row, BadRow)] == [
         (6, "text is a number, not a string"),
@@ -130,6 +131,12 @@ def files(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any]]]:
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
     for message, path, choice in files(tmp_path):
         assert refusal(path, **choice).message.startswith(message)
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    path = write_excel(tmp_path / "a.xlsx", ("text",), ("free call",))
+    with patch.object(excel_file, "MAX_PART_BYTES", 100):
+        assert "bytes unpacked" in refusal(path).message
 
 
 @pytest.mark.parametrize("form", ["parquet", "xlsx"])

@@ -5,7 +5,9 @@ import warnings
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
+from zipfile import ZipFile
 
+from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Input
 from saliency_cli.inputs.formats.delimited import read_header
 from saliency_cli.inputs.formats.interface import Wanted, no_rows_error
@@ -17,9 +19,12 @@ from saliency_cli.inputs.formats.tables import (
     unreadable,
 )
 from saliency_cli.inputs.line_splitter import LineGroup
-from saliency_cli.safe_text import excerpt
+from saliency_cli.safe_text import excerpt, visible
 
 KIND = ".xlsx"
+MAX_PART_BYTES = 512 << 20
+"""Unpacked bytes of a part that openpyxl reads at once: shared texts, styles. Sheets are read row by
+row. A file of a megabyte may unpack to a thousand times as much."""
 
 
 class ExcelFormat:
@@ -55,7 +60,7 @@ class ExcelFormat:
             [name for name in header if name.strip()],
             rows,
             lines=lambda: (row.line for row in rows(0)),
-            notes=[f"by its first sheet '{title}' of {len(sheets)}"] if len(sheets) > 1 else (),
+            notes=[f"from its first sheet '{title}' of {len(sheets)}"] if len(sheets) > 1 else (),
         )
 
 
@@ -68,12 +73,26 @@ def _sheets(data: Input) -> list[Any]:
     warnings.filterwarnings("ignore", module="openpyxl")
     try:
         file = io.BufferedReader(data.cursor())
+        _check_sizes(file, data.name)
         sheets = load_workbook(file, read_only=True, data_only=True).worksheets
+    except UsageError:
+        raise
     except Exception as error:  # noqa: BLE001 - of zip, XML and openpyxl, of no common class
         raise unreadable(data.name, error, kind=KIND) from None
     if not sheets:
         raise no_rows_error(data.name)
     return list(sheets)
+
+
+def _check_sizes(file: io.BufferedReader, name: str) -> None:
+    """Raise UsageError if a part that is read at once is too large; zipfile reads no more of it."""
+    for part in ZipFile(file).infolist():
+        is_sheet = part.filename.startswith("xl/worksheets/")
+        if part.file_size > MAX_PART_BYTES and not is_sheet:
+            raise UsageError(
+                f"{visible(name)}: {excerpt(part.filename)} has {part.file_size:,} bytes unpacked",
+                "save it as .csv",
+            )
 
 
 def _filled_rows(sheet: Any, name: str) -> Iterator[tuple[int, tuple[Any, ...]]]:  # noqa: ANN401

@@ -47,7 +47,8 @@ class ParquetFormat:
                 data.name, kind=KIND, package="pyarrow", extra="parquet"
             ) from None
         try:
-            # Without `pre_buffer` no thread reads ahead: workers are forked from this process.
+            # Without `pre_buffer` no thread reads ahead: workers are forked from this process. The
+            # thread of pyarrow's allocator (jemalloc) survives a fork.
             file = parquet.ParquetFile(io.BufferedReader(data.cursor()), pre_buffer=False)
         except Exception as error:  # noqa: BLE001 - pyarrow's errors have no common class
             raise unreadable(data.name, error, kind=KIND) from None
