@@ -9,6 +9,7 @@ from zipfile import ZipFile
 
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import Input
+from saliency_cli.inputs.byte_streams import FileCursor
 from saliency_cli.inputs.formats.delimited import read_header
 from saliency_cli.inputs.formats.interface import Wanted, no_rows_error
 from saliency_cli.inputs.formats.tables import (
@@ -23,8 +24,8 @@ from saliency_cli.safe_text import excerpt, visible
 
 KIND = ".xlsx"
 MAX_PART_BYTES = 512 << 20
-"""Unpacked bytes of a part that openpyxl reads at once: shared texts, styles. Sheets are read row by
-row. A file of a megabyte may unpack to a thousand times as much."""
+"""Unpacked bytes of a part that openpyxl reads at once: shared texts, styles. A file may unpack to
+a thousand times its size. Sheets are read row by row."""
 
 
 class ExcelFormat:
@@ -84,7 +85,7 @@ def _sheets(data: Input) -> list[Any]:
     return list(sheets)
 
 
-def _check_sizes(file: io.BufferedReader, name: str) -> None:
+def _check_sizes(file: "io.BufferedReader[FileCursor]", name: str) -> None:
     """Raise UsageError if a part that is read at once is too large; zipfile reads no more of it."""
     for part in ZipFile(file).infolist():
         is_sheet = part.filename.startswith("xl/worksheets/")
