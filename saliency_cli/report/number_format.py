@@ -51,6 +51,23 @@ def score_text(score: float, error: float | None, *, remark: str = "") -> str:
     return f"{100 * score:z.1f} % ± {rounded}{remark}\n{digits}".replace("-", MINUS)
 
 
+def figure_text(mean: float, error: float) -> str:
+    """Return a mean with its standard error: 0.62 ± 0.03, or with more digits if it is small.
+
+    Args:
+        mean: the mean.
+        error: its standard error.
+    """
+    digits = next((digits for digits in (2, 3, 4) if error >= 10.0**-digits), 2)
+    spread = f"{error:.{digits}f}" if not error or error >= 0.0001 else "<0.0001"
+    return f"{mean:z.{digits}f} ± {spread}".replace("-", MINUS)
+
+
+def count_text(mean: float) -> str:
+    """Return a mean of counts: with three digits below a thousand, else whole and grouped."""
+    return f"{mean:.3g}" if mean < 999.5 else f"{mean:,.0f}"
+
+
 def grouped(number: int) -> str:
     """Return a count with a comma between thousands: 12,345."""
     return f"{number:,}"
