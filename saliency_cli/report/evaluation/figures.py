@@ -160,21 +160,16 @@ def _cells(figures: Sequence[Figure], letters: Mapping[str, str]) -> tuple[Cell,
     known = [each for each in figures if each["mean"] is not None]
     low = min([0.0, *(each["mean"] - each["se"] for each in known)])
     high = max([1.0, *(each["mean"] + each["se"] for each in known)])
-
     scale = Axis(low, high, first=0, last=100)
+    return tuple(
+        Cell("–", note=letters.get(each.get("reason", ""), ""))
+        if each["mean"] is None
+        else Cell(figure_text(each["mean"], each["se"]), _bar(each["mean"], each["se"], scale))
+        for each in figures
+    )
 
-    def cell(each: Figure) -> Cell:
-        if each["mean"] is None:
-            return Cell("–", note=letters.get(each.get("reason", ""), ""))
-        mean, error = each["mean"], each["se"]
-        ends = scale.at(min(mean, 0)), scale.at(max(mean, 0))
-        bar = Bar(
-            scale.at(0),
-            ends[0],
-            round(ends[1] - ends[0], 2),
-            scale.at(mean - error),
-            scale.at(mean + error),
-        )
-        return Cell(figure_text(mean, error), bar)
 
-    return tuple(map(cell, figures))
+def _bar(mean: float, error: float, scale: Axis) -> Bar:
+    start, end = scale.at(min(mean, 0)), scale.at(max(mean, 0))
+    low, high = scale.at(mean - error), scale.at(mean + error)
+    return Bar(scale.at(0), start, round(end - start, 2), low, high)
