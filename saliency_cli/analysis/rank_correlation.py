@@ -1,6 +1,5 @@
 """Spearman's rank correlation."""
 
-import torch
 from torch import Tensor
 
 
@@ -10,14 +9,14 @@ def rank_correlations(values: Tensor) -> Tensor:
     Args:
         values: What is ranked, [M, L].
     """
-    ranks = torch.stack([_ranks(row) for row in values])
+    ranks = _ranks(values)
     centred = ranks - ranks.mean(dim=1, keepdim=True)
     squares = centred.square().sum(dim=1)
     return (centred @ centred.T) / (squares[:, None] * squares).sqrt()
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """Return the rank of each value; equal values have the mean of their ranks."""
-    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    ranks: Tensor = counts.cumsum(0) - (counts - 1) / 2
-    return ranks.double()[inverse]
+    """Return the rank of each value of a row; equal values have the mean of their ranks."""
+    below = (values[:, :, None] > values[:, None]).sum(dim=2)
+    equal = (values[:, :, None] == values[:, None]).sum(dim=2)
+    return (below + (equal - 1) / 2).double()

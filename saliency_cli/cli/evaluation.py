@@ -1,7 +1,7 @@
 """One whole evaluation: draw the sample, run every method over it, measure, write the result."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -19,6 +19,7 @@ from saliency_cli.evaluation.table import table_lines
 from saliency_cli.evaluation.variants import Variant
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.progress import Advance
+from saliency_cli.report.evaluation import write_evaluation_page
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine
@@ -110,9 +111,12 @@ def run_evaluation(request: EvaluationRequest, *, quiet: bool) -> tuple[Result, 
         _run_method(request, variant, texts, folder=folder, quiet=quiet)
         for variant in request.variants
     ]
-    result = _measure(request, metrics, texts, folder=folder, console=console)
+    runs = {each.name: MethodRun.open(folder.run(each)) for each in request.variants}
+    result = _measure(request, metrics, texts, runs, folder=folder, console=console)
     with console.waiting("writing the result"):
         folder.write_result(result)
+        records = {name: each.records for name, each in runs.items()}
+        write_evaluation_page(folder.page, result, records)
     console.lines([*table_lines(result, metrics), "", *result["verdict"]])
     return result, max(summary.exit_code for summary in summaries)
 
@@ -140,13 +144,13 @@ def _measure(
     request: EvaluationRequest,
     metrics: Sequence[Metric],
     texts: TextsChoice,
+    runs: Mapping[str, MethodRun],
     *,
     folder: EvaluationFolder,
     console: Console,
 ) -> Result:
     with console.waiting("loading the model"):
         engine = _measuring_engine(request, texts)
-    runs = {each.name: MethodRun.open(folder.run(each)) for each in request.variants}
     opened = open_subject(runs, request.variants, engine=engine, texts=texts, choice=request.choice)
     work = len(metrics) * len(runs)
     with opened as subject, console.progress("measuring", rows=work) as advance:
@@ -175,7 +179,7 @@ def _measuring_engine(request: EvaluationRequest, texts: TextsChoice) -> Engine:
     return build_engine(replace(request_of_one, compute=compute))
 
 
-def _settings(request: EvaluationRequest, runs: dict[str, MethodRun]) -> dict[str, object]:
+def _settings(request: EvaluationRequest, runs: Mapping[str, MethodRun]) -> dict[str, object]:
     """Return the options of an evaluation, as `evaluation.json` shows them."""
     manifests = {name: each.run.manifest for name, each in runs.items()}
     first = next(iter(manifests.values()))

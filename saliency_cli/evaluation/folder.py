@@ -4,6 +4,7 @@ DIR/sample.jsonl           the texts that every method explained
 DIR/methods/NAME/          the run of each method, as `saliency explain` writes it
 DIR/metrics/*.json         what was measured, by metric and method, with a seal; `--resume` reads it
 DIR/evaluation.json        the result
+DIR/index.html             its page
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from saliency_cli.errors import UsageError
 from saliency_cli.evaluation.metrics.interface import Values
 from saliency_cli.evaluation.sample import SAMPLE, SAMPLE_START
 from saliency_cli.evaluation.variants import Variant
+from saliency_cli.report.evaluation.page import MARK
+from saliency_cli.report.page_files import is_page
 from saliency_cli.safe_text import listed, visible
 
 RESULT = "evaluation.json"
@@ -66,6 +69,11 @@ class EvaluationFolder:
     def sample(self) -> Path:
         """Path of the sample."""
         return self.path / SAMPLE
+
+    @property
+    def page(self) -> Path:
+        """Path of the page."""
+        return self.path / PAGE
 
     def run(self, variant: Variant) -> Path:
         """Return the folder of a method's run."""
@@ -116,6 +124,8 @@ def _is_ours(entry: Path) -> bool:
     if entry.is_dir():
         return entry.name in _FOLDERS
     name = entry.name.removesuffix(TEMPORARY_SUFFIX)
+    if entry.name == PAGE:
+        return is_page(entry, mark=MARK)
     start = _STARTS.get(name)
     if start is None:
         return False

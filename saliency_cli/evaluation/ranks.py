@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+
+from saliency_cli.analysis.rank_correlation import rank_correlations
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float:
@@ -13,18 +14,8 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float:
         first: One score a token.
         second: The scores that it is compared with.
     """
-    ranks = torch.stack([_ranks(first), _ranks(second)])
-    centred = ranks - ranks.mean(dim=1, keepdim=True)
-    scale = centred.square().sum(dim=1).prod().sqrt()
-    return float((centred[0] * centred[1]).sum() / scale) if scale > 0 else 0.0
-
-
-def _ranks(scores: Sequence[float]) -> Tensor:
-    """Return the rank of each score; equal ones share the mean of their ranks."""
-    values = torch.tensor(scores, dtype=torch.float64)
-    below = (values[:, None] > values).sum(dim=1)
-    equal = (values[:, None] == values).sum(dim=1)
-    return (below + (equal - 1) / 2).double()
+    values = torch.tensor([first, second], dtype=torch.float64)
+    return float(rank_correlations(values)[0, 1].nan_to_num())
 
 
 def overlap(first: Sequence[float], second: Sequence[float], *, most: int = 5) -> float:

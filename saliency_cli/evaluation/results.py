@@ -6,6 +6,7 @@ from typing import Any
 
 from saliency_cli.evaluation.bootstrap import UNKNOWN, seven_digits
 from saliency_cli.evaluation.measuring import REFERENCE, Measured, MethodRun
+from saliency_cli.evaluation.metrics.erasure import SHARES
 from saliency_cli.evaluation.metrics.interface import Metric
 from saliency_cli.evaluation.verdict import verdict
 
@@ -61,6 +62,7 @@ def build_result(
             for metric in metrics
             if metric.has_curves
         },
+        "shares": list(SHARES),
         "metrics": described,
         "settings": dict(settings),
         "verdict": verdict(methods),

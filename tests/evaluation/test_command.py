@@ -52,6 +52,7 @@ def test_the_exact_methods_lead_and_random_scores_are_the_floor(finished: Path) 
     assert result["agreement"]["gradient"]["occlusion:baseline=delete"]["spearman"]["mean"] > 0.99
     assert "gradient" in result["verdict"][0]
     assert len(result["curves"]["comprehensiveness"]["references"]["best"]["mask"]["logit"]) == 5
+    assert result["verdict"][0] in (finished / "index.html").read_text()
 
 
 def test_every_method_has_a_run_over_an_even_sample(finished: Path) -> None:
@@ -68,6 +69,7 @@ def test_every_method_has_a_run_over_an_even_sample(finished: Path) -> None:
 def test_a_resumed_evaluation_has_the_same_bytes(bag: Bag, folder: Path, lost: str) -> None:
     before = json.loads((folder / "evaluation.json").read_text())
     kept = {path: path.read_bytes() for path in (folder / "metrics").glob("*.*.json")}
+    kept[folder / "index.html"] = (folder / "index.html").read_bytes()
     if lost.startswith("methods"):
         shutil.rmtree(folder / lost)
     else:
@@ -111,7 +113,12 @@ def test_what_cannot_be_done_is_one_line(
 
 
 def test_a_folder_with_other_files_is_refused(bag: Bag, tmp_path: Path) -> None:
-    for name, content in (("thesis.txt", "words"), ("evaluation.json", '{"mine": 1}')):
+    files = {
+        "thesis.txt": "words",
+        "evaluation.json": '{"mine": 1}',
+        "index.html": "<!doctype html>",
+    }
+    for name, content in files.items():
         folder = tmp_path / name
         folder.mkdir()
         (folder / name).write_text(content)
