@@ -29,6 +29,12 @@ OUTSIDE = """
 }).length
 """
 
+CUT = """
+() => [...document.querySelectorAll(".scroll")]
+  .filter((each) => each.scrollWidth > each.clientWidth + 1).length
+"""
+"""Counts what is wider than the window; on paper nothing can be scrolled."""
+
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,6 +67,9 @@ def test_axe_finds_no_violation_and_labels_are_apart_in_any_window(
         page.set_viewport_size({"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") == width
         assert page.evaluate(OVERLAPS) == page.evaluate(OUTSIDE) == 0
+    page.set_viewport_size({"width": 720, "height": 800})
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT) == 0
 
 
 def test_each_text_is_shaded_by_every_method_and_has_one_tab_stop(

@@ -11,6 +11,7 @@ from saliency_cli.report.evaluation.chart_geometry import LINE, Axis, Box, place
 from saliency_cli.report.evaluation.charts import SCATTER, curve_charts, scatter
 from saliency_cli.report.evaluation.examples import agreement, disputed_examples
 from saliency_cli.report.evaluation.figures import figure_table, ranked_methods
+from saliency_cli.report.evaluation.planted import planted_shortcuts
 from saliency_cli.report.number_format import figure_text
 from tests.support.evaluation_pages import (
     FLOOR,
@@ -49,7 +50,7 @@ def test_methods_are_ordered_by_comprehensiveness_those_without_it_last() -> Non
 def test_each_figure_has_its_error_and_each_dash_its_reason() -> None:
     table = figure_table(result(), ranked_methods(result()))
     cells = [cell for column in table.columns for cell in column.cells]
-    assert len(cells) == 3 * len(NAMES)
+    assert len(cells) == 4 * len(NAMES)
     for cell in cells:
         if cell.bar is None:
             assert cell.text == "–"
@@ -104,6 +105,13 @@ def test_texts_with_the_least_agreement_are_shown_without_the_floor() -> None:
         FLOOR,
         HOSTILE_METHOD,
     ]
+
+
+def test_planted_shortcuts_are_told_in_texts() -> None:
+    shortcuts = planted_shortcuts(result(), ranked_methods(result()))
+    assert [each.kind for each in shortcuts] == ["token", "order"]  # `pair` was not learned
+    told = [(each.method.name, each.found, each.explained) for each in shortcuts[0].findings]
+    assert told == [(SIGNED, 48, 50), (UNSIGNED, 38, 50), (FLOOR, 18, 50), (HOSTILE_METHOD, 28, 50)]
 
 
 def test_a_method_that_puts_all_tokens_level_agrees_with_none() -> None:

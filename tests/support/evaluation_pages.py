@@ -43,6 +43,7 @@ def result(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
             ("agreement", None),
             ("comprehensiveness", "higher"),
             ("mosaic", "higher"),
+            ("planted", "higher"),
             ("randomisation", "lower"),
         )
     }
@@ -79,7 +80,21 @@ def _figures(name: str, place: int) -> dict[str, Any]:
         "comprehensiveness": figure((0.7, 0.4, None, -0.01)[place], reason=HOSTILE),
         "mosaic": figure(halves, 0.004, reason="its scores have no sign"),
         "randomisation": figure(-0.1),
+        "planted": {**figure(0.96), "kinds": {kind: _found(place) for kind in ("order", "token")}},
         "evaluations": (13.5, 30, 3, 0)[place],
+    }
+
+
+def _found(place: int) -> dict[str, Any]:
+    return {
+        "words": ["zap", "yew"],
+        "label": HOSTILE_LABEL,
+        "texts": 48,
+        "accuracy_with": 1.0,
+        "accuracy_without": 0.9375,
+        "explained": 50,
+        "first": figure(0.96 - place / 5),
+        "mrr": figure(0.98 - place / 5),
     }
 
 

@@ -13,6 +13,7 @@ from saliency_cli.report.evaluation.charts import (
 )
 from saliency_cli.report.evaluation.examples import Records, disputed_examples
 from saliency_cli.report.evaluation.figures import figure_table, ranked_methods
+from saliency_cli.report.evaluation.planted import planted_shortcuts
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.templating import environment, inline_sources
@@ -47,6 +48,7 @@ def write_evaluation_page(path: Path, result: Mapping[str, Any], records: Record
         "curves": [*curve_charts(result, methods, result["shares"])],
         "chart_width": WIDTH,
         "labels_from": LABELS_FROM,
+        "shortcuts": planted_shortcuts(result, methods),
         "matrix": agreement_matrix(result["agreement"], methods),
         "examples": disputed_examples(methods, records),
         "legend": legend(signed=any(method.signed for method in methods)),
