@@ -11,7 +11,7 @@ ERROR_STEPS = (1e-5, 1e-4, 1e-3)
 SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f" for digits in (7, 6, 5, 4))
 
 SMALLEST_ERROR = 0.0005
-"""A percentage with one decimal would show a smaller error as none."""
+"""A percentage with one decimal, or a number with three, would show a smaller error as none."""
 
 MINUS = "−"
 
@@ -52,14 +52,14 @@ def score_text(score: float, error: float | None, *, remark: str = "") -> str:
 
 
 def figure_text(mean: float, error: float) -> str:
-    """Return a mean with its standard error: 0.62 ± 0.03, or with more digits if it is small.
+    """Return a mean with its standard error: 0.62 ± 0.03, with three digits if that is small.
 
     Args:
         mean: the mean.
         error: its standard error.
     """
-    digits = next((digits for digits in (2, 3, 4) if error >= 10.0**-digits), 2)
-    spread = f"{error:.{digits}f}" if not error or error >= 0.0001 else "<0.0001"
+    digits = 2 if error >= 0.01 or not error else 3
+    spread = f"{error:.{digits}f}" if error >= SMALLEST_ERROR or not error else "<0.001"
     return f"{mean:z.{digits}f} ± {spread}".replace("-", MINUS)
 
 
