@@ -18,7 +18,7 @@ class Stability(Metric):
 
     name: ClassVar[str] = "stability"
     title: ClassVar[str] = "rank correlation between two seeds"
-    source: ClassVar[str] = "Alvarez-Melis and Jaakkola 2018"
+    source: ClassVar[str] = "Bansal et al. 2020"
     pitfall: ClassVar[str] = "A method that is stable may be wrong every time in the same way."
 
     def measure(self, subject: Subject, name: str, reference: Values) -> Values:  # noqa: ARG002
