@@ -15,14 +15,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from captum.attr import (
-    FeatureAblation,
-    IntegratedGradients,
-    LimeBase,
-    NoiseTunnel,
-    Saliency,
-    ShapleyValueSampling,
-)
+from captum import attr
 from contenders import token_ids
 from reporting import (
     SAMPLE,
@@ -39,9 +32,7 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths, choose_reduction
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
-from saliency_cli.attribution.methods.integrated_gradients import (
-    IntegratedGradients as OurIntegratedGradients,
-)
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.lime import Lime
 from saliency_cli.attribution.methods.occlusion import Occlusion
 from saliency_cli.attribution.methods.shapley import Shapley
@@ -105,13 +96,13 @@ class TextModel:
 
 def saliency(model: TextModel, _size: int) -> Callable[[Tensor, int], object]:
     """Return Captum's `Saliency`."""
-    captum = Saliency(model.of_embeddings)
+    captum = attr.Saliency(model.of_embeddings)
     return lambda ids, target: captum.attribute(model.embed(ids), target=target, abs=False)
 
 
 def integrated(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
     """Return Captum's `IntegratedGradients` by the midpoint rule."""
-    captum = IntegratedGradients(model.of_embeddings)
+    captum = attr.IntegratedGradients(model.of_embeddings)
     return lambda ids, target: captum.attribute(
         model.embed(ids),
         baselines=model.embed(model.baseline(ids)),
@@ -126,7 +117,7 @@ def tunnel(kind: str) -> Callable[[TextModel, int], Callable[[Tensor, int], obje
     """Return Captum's `NoiseTunnel` of a kind."""
 
     def build(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
-        captum = NoiseTunnel(Saliency(model.of_embeddings))
+        captum = attr.NoiseTunnel(attr.Saliency(model.of_embeddings))
         return lambda ids, target: captum.attribute(
             model.embed(ids),
             nt_type=kind,
@@ -142,7 +133,7 @@ def tunnel(kind: str) -> Callable[[TextModel, int], Callable[[Tensor, int], obje
 
 def ablation(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
     """Return Captum's `FeatureAblation` of the text's tokens."""
-    captum = FeatureAblation(model.of_ids)
+    captum = attr.FeatureAblation(model.of_ids)
     return lambda ids, target: captum.attribute(
         ids,
         baselines=model.baseline(ids),
@@ -154,7 +145,7 @@ def ablation(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
 
 def shapley(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
     """Return Captum's `ShapleyValueSampling`."""
-    captum = ShapleyValueSampling(model.of_ids)
+    captum = attr.ShapleyValueSampling(model.of_ids)
     return lambda ids, target: captum.attribute(
         ids,
         baselines=model.baseline(ids),
@@ -185,7 +176,7 @@ def lime(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
             return torch.zeros(1)
 
     def attribute(ids: Tensor, target: int) -> object:
-        captum = LimeBase(
+        captum = attr.LimeBase(
             model.of_ids,
             interpretable_model=Nothing(),
             similarity_func=lambda *_args, **_kwargs: torch.tensor(1.0),
@@ -205,7 +196,7 @@ def lime(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
 
 METHODS: dict[str, tuple[Method, Callable[[TextModel, int], Callable[[Tensor, int], object]]]] = {
     "gradient": (Gradient(), saliency),
-    "integrated-gradients": (OurIntegratedGradients(steps=STEPS), integrated),
+    "integrated-gradients": (IntegratedGradients(steps=STEPS), integrated),
     "smoothgrad-squared": (SmoothGradSquared(samples=SAMPLES), tunnel("smoothgrad_sq")),
     "vargrad": (VarGrad(samples=SAMPLES), tunnel("vargrad")),
     "occlusion": (Occlusion(), ablation),

@@ -132,7 +132,9 @@ def standard_errors(
     size = sizes(scores, lengths=lengths) ** 2
     expected = size * _mean_over_tokens(torch.nan_to_num(variance / size), lengths)
     moderated = (freedom * variance + PRIOR * expected) / (freedom + PRIOR)
-    return small_sample_factor(freedom + PRIOR) * moderated.sqrt()
+    errors = small_sample_factor(freedom + PRIOR) * moderated.sqrt()
+    # A token that no draw gives a score, as special tokens of perturbed texts, has no error either.
+    return errors.masked_fill((leave_one_out == 0).all(dim=-2) & (scores == 0), 0)
 
 
 def sizes(scores: Tensor, *, lengths: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from saliency_cli.attribution.model_checks import (
     count_logits,
     embeddings_block,
     has_deterministic_kernels,
+    is_rounding,
     with_layer,
 )
 from saliency_cli.attribution.propagation_check import with_propagation
@@ -242,8 +243,12 @@ def _allow_nondeterministic_kernels(classifier: Classifier) -> Classifier:
 def _at_embeddings_block(classifier: Classifier) -> Classifier:
     block = embeddings_block(classifier)
     if block is None:
+        # GPT-2 normalises the sum of its embeddings only later, so that `sum` is rounding anywhere.
+        vanishes = is_rounding(classifier, reduction="sum", objective="loss")
         raise UsageError(
             "--preset allennlp: this model has no embeddings block to add noise to",
-            "name a layer with --embedding-layer",
+            "choose --preset allennlp-gradient"
+            if vanishes
+            else f"add --embedding-layer {classifier.embedding_name}",
         )
     return with_layer(classifier, block)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.methods.base import Needs
 from saliency_cli.attribution.model_checks import embedding_width, plain_scores
 from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints.build import attention_implementation
@@ -33,37 +34,52 @@ def apply_precision(classifier: Classifier, compute: Compute, maths: Maths) -> C
     Raises:
         UsageError: The model has no such attention.
     """
-    dtype = _choose_dtype(classifier, compute)
+    dtype = _choose_dtype(classifier, compute, maths)
     if dtype == classifier.dtype:
-        return _with_attention(classifier, compute)
+        return _with_attention(classifier, compute, maths)
     in_float32 = plain_scores(classifier, maths) if compute.dtype_error is None else []
     backend = choose_matmul_backend(classifier.device, dtype)
     module = classifier.module.to(dtype)
     classifier = replace(classifier, module=module, dtype=dtype, matmul_backend=backend)
-    classifier = _with_attention(classifier, compute)
+    classifier = _with_attention(classifier, compute, maths)
     dtype_error = compute.dtype_error
     if dtype_error is None:
         dtype_error = _relative_change(plain_scores(classifier, maths), in_float32)
     return replace(classifier, dtype_error=dtype_error)
 
 
-def _choose_dtype(classifier: Classifier, compute: Compute) -> torch.dtype:
-    """Return the format of `--dtype`; "auto" is bfloat16 where it makes device and model faster."""
+def _choose_dtype(classifier: Classifier, compute: Compute, maths: Maths) -> torch.dtype:
+    """Return the format of `--dtype`; "auto" is bfloat16 where it makes device and model faster.
+
+    Methods without gradients take float32: they compare outputs of the model that differ little,
+    and bfloat16 has three digits.
+    """
     if compute.dtype != "auto":
         return DTYPES[compute.dtype]
+    if maths.method.needs is not Needs.GRADIENT_PASSES:
+        return torch.float32
     if has_fast_bfloat16(classifier.device) and embedding_width(classifier) >= BFLOAT16_MIN_WIDTH:
         return torch.bfloat16
     return torch.float32
 
 
-def _with_attention(classifier: Classifier, compute: Compute) -> Classifier:
+def _with_attention(classifier: Classifier, compute: Compute, maths: Maths) -> Classifier:
     """Return the classifier with the attention of `--attention`; "auto" keeps the model's own.
 
-    One exception: in bfloat16 on a CPU, "auto" is eager. There the backward pass of the fused
-    attention is slower than the rest of the model together (eager attention made a 6-layer model
-    1.8 times as fast, AMD EPYC).
+    Two exceptions: a method may need the weights, which eager attention alone gives; and in
+    bfloat16 on a CPU, "auto" is eager, since the backward pass of the fused attention is slower
+    there than the rest of the model together (eager attention made a 6-layer model 1.8 times as
+    fast, AMD EPYC).
+
+    Raises:
+        UsageError: The model has no such attention, or the method needs another.
     """
     name = compute.attention
+    if maths.method.needs_eager_attention:
+        if name not in {"auto", "eager"}:
+            option = f"--method {maths.method.name}"
+            raise UsageError(f"{option} needs --attention eager", "leave out --attention")
+        name = "eager"
     if name == "auto":
         if classifier.dtype != torch.bfloat16 or classifier.device.type != "cpu":
             return classifier

@@ -140,6 +140,20 @@ def show(
     as_json: Annotated[
         bool, Option("Print the record on stdout, as explain writes it.", flag="--json")
     ] = False,
+    reduce: Annotated[
+        bool,
+        Option(
+            "Find the fewest words of TEXT with which the predicted label stays.",
+            more="([how](counterfactuals.md))",
+        ),
+    ] = False,
+    flip: Annotated[
+        bool,
+        Option(
+            "Find the fewest words to remove, and tokens to replace, until the label changes.",
+            more="([how](counterfactuals.md))",
+        ),
+    ] = False,
     attention_page: Annotated[
         Path | None,
         Option(
@@ -160,6 +174,8 @@ def show(
         maths=choose_maths(method, target, parameters.values),
         text=text,
         pair=pair,
+        reduce=reduce,
+        flip=flip,
     )
     from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
     from saliency_cli.cli.terminal import shaded  # noqa: PLC0415

@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.attentions import text_attentions
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
 from saliency_cli.model.passes import token_batch
 from saliency_cli.progress import Advance
-from saliency_cli.records import BadRow, Explanation, Record, Row
+from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
 from saliency_cli.report.attention_page import Subject, check_attention_file, write_attention_page
 from saliency_cli.runs.finalize import finish
@@ -168,10 +170,19 @@ def answer(question: Question, console: Console, *, attention_page: Path | None 
     unconverged, repeats = int(not outcome.converged), engine.classifier.repeats
     for warning in warnings(counts.summary(), unconverged=unconverged, repeats=repeats):
         console.warn(warning)
+    record |= _answers(question, row, engine, console)
     if attention_page is not None:
         with console.waiting("writing the attention page"):
             _write_attention(attention_page, question, outcome, engine)
     return record
+
+
+def _answers(question: Question, row: Row, engine: Engine, console: Console) -> Record:
+    """Return what `--reduce` and `--flip` add to the record; nothing without them."""
+    if not (question.reduce or question.flip):
+        return {}
+    with console.waiting("searching"):
+        return counterfactuals(row, engine, reduce=question.reduce, flip=question.flip)
 
 
 def _write_attention(

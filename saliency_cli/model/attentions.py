@@ -46,8 +46,8 @@ class TextAttention:
 def text_attentions(classifier: Classifier, tokens: TokenBatch) -> list[TextAttention]:
     """Return the attention weights of each text of a batch, without its padding.
 
-    The attention is eager during this call, since fused kernels give no weights. The models of a
-    module share it, so no other thread may run a pass meanwhile.
+    The attention is eager during this call, since fused kernels give no weights. Replicas of a
+    module share that setting: unless it is eager anyway, no other thread may run a pass meanwhile.
 
     Args:
         classifier: The model.
@@ -149,16 +149,18 @@ def _eager_attention(module: nn.Module) -> Iterator[None]:
     # There is no public name for it.
     before = [each.config._attn_implementation for each in models]  # noqa: SLF001
     try:
-        for each in models:
-            each.set_attn_implementation("eager")
+        for each, name in zip(models, before, strict=True):
+            if name != "eager":
+                each.set_attn_implementation("eager")
         yield
     finally:
         for each, name in zip(models, before, strict=True):
-            each.set_attn_implementation(name)
+            if name != "eager":
+                each.set_attn_implementation(name)
 
 
 def _refused(module: nn.Module) -> UsageError:
     return UsageError(
         f"{type(module).__name__} gives no attention weights that its logits follow from",
-        "leave out --attention-page",
+        "leave out --attention-page, or choose another --method",
     )

@@ -108,6 +108,7 @@ _METHOD = {
     "title": "SmoothGrad",
     "is_random": True,
     "has_flip_rate": True,
+    "is_complete": True,
     "removed_by": "zero",
 }
 _SETTINGS: dict[str, Any] = {

@@ -17,7 +17,7 @@ from saliency_cli import __version__
 from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.base import Method
-from saliency_cli.attribution.reduction import is_signed
+from saliency_cli.attribution.reduction import is_signed, promises_completeness
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source
 from saliency_cli.model.classifier import Classifier
@@ -276,6 +276,7 @@ def method_fields(maths: Maths) -> dict[str, Any]:
         "is_random": method.is_random,
         "is_signed": is_signed(maths),
         "has_flip_rate": method.has_flip_rate,
+        "is_complete": promises_completeness(maths),
         "removed_by": method.removed_by,
     }
 

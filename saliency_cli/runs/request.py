@@ -30,10 +30,22 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One text, or pair, to be explained by `saliency show`."""
+    """One text, or pair, to be explained by `saliency show`.
+
+    Attributes:
+        model: The model.
+        compute: What the passes run on.
+        maths: What is computed.
+        text: The text.
+        pair: The second text of a pair, or None.
+        reduce: Whether the fewest words that keep the label are searched.
+        flip: Whether the fewest changes that change the label are searched.
+    """
 
     model: ModelChoice
     compute: Compute
     maths: Maths
     text: str
     pair: str | None = None
+    reduce: bool = False
+    flip: bool = False

@@ -158,6 +158,7 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         maths.target, objective=maths.objective, labels=classifier.labels, head=classifier.head
     )
     check_reduction(classifier, maths)
+    maths.method.check(classifier)
     tokens = choose_batch_tokens(
         request.compute, classifier.device, classifier.module, share=device_share
     )

@@ -281,6 +281,10 @@ def test_every_method_gives_a_text_the_same_scores_in_any_batch(
 ) -> None:
     classifier = load_model(name)
     for method in ALL:
+        if method.name == "attention" and name == "XLNet":  # it returns copies of its weights
+            with pytest.raises(UsageError, match="gives no attention weights"):
+                method.check(classifier)
+            continue
         reduction = choose_reduction(method, None) and "l2"  # `dot` is rounding on some of them
         run = partial(engine, classifier, method=method, reduction=reduction)
         alone = [scored(run(), [text])[0] for text in TEXTS[::2]]

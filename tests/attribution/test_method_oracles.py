@@ -1,41 +1,34 @@
 """Each method against code that nobody here wrote: Captum's, with the same noise, orders, masks."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from captum import attr
 from captum._utils.models.model import Model
-from captum.attr import (
-    FeatureAblation,
-    InputXGradient,
-    IntegratedGradients,
-    LimeBase,
-    NoiseTunnel,
-    Saliency,
-    ShapleyValueSampling,
-)
 from torch import Tensor
 
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.maths import choose_propagation, choose_reduction
 from saliency_cli.attribution.methods.allennlp_integrated import AllenNlpIntegrated
+from saliency_cli.attribution.methods.attention import Attention
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
-from saliency_cli.attribution.methods.integrated_gradients import (
-    IntegratedGradients as OurIntegratedGradients,
-)
+from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.lime import RIDGE, SHARPNESS, Lime
 from saliency_cli.attribution.methods.occlusion import Occlusion
 from saliency_cli.attribution.methods.shapley import Shapley
 from saliency_cli.attribution.methods.smoothgrad_squared import SmoothGradSquared
 from saliency_cli.attribution.methods.vargrad import VarGrad
 from saliency_cli.attribution.rounds import prepared_passes
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import CleanPasses
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Explanation, Record, Row
+from saliency_cli.records import Record, Row
 from tests.support.attribution import clean_texts, draws_of, engine
 from tests.support.models import TEXTS
 
@@ -102,7 +95,7 @@ def model(request: pytest.FixtureRequest, bert: Classifier) -> TextModel:
 
 
 def test_gradient_is_saliency(model: TextModel) -> None:
-    found = Saliency(model.of_embeddings).attribute(
+    found = attr.Saliency(model.of_embeddings).attribute(
         model.embeddings(model.ids), target=model.target, abs=False
     )[0]
     assert_scores(
@@ -111,7 +104,7 @@ def test_gradient_is_saliency(model: TextModel) -> None:
 
 
 def test_gradient_with_dot_is_input_x_gradient(model: TextModel) -> None:
-    found = InputXGradient(model.of_embeddings).attribute(
+    found = attr.InputXGradient(model.of_embeddings).attribute(
         model.embeddings(model.ids), target=model.target
     )[0]
     assert_scores(record(model.classifier, Gradient(), model.text), found.sum(dim=-1))
@@ -123,14 +116,14 @@ def test_integrated_gradients(model: TextModel, baseline: Any) -> None:  # noqa:
     if baseline == "zero":
         start = model.embeddings(model.ids).detach().clone()
         start[:, 1:-1] = 0
-    found = IntegratedGradients(model.of_embeddings).attribute(
+    found = attr.IntegratedGradients(model.of_embeddings).attribute(
         model.embeddings(model.ids),
         baselines=start,
         target=model.target,
         n_steps=20,
         method="riemann_middle",
     )[0]
-    method = OurIntegratedGradients(baseline=baseline)
+    method = IntegratedGradients(baseline=baseline)
     ours = record(model.classifier, method, model.text)
     assert_scores(ours, found.sum(dim=-1))
     assert (ours["errors"], ours["evaluations"]) == (None, 60)
@@ -152,7 +145,7 @@ def test_squares_are_noise_tunnels(
     noise = method.displacements(draws_of(clean, range(6)))
     # NoiseTunnel draws its noise by torch.normal.
     monkeypatch.setattr(torch, "normal", lambda _mean, _stdev: noise)
-    found = NoiseTunnel(Saliency(model.of_embeddings)).attribute(
+    found = attr.NoiseTunnel(attr.Saliency(model.of_embeddings)).attribute(
         model.embeddings(model.ids).detach(),
         nt_type=kind,
         nt_samples=6,
@@ -166,7 +159,7 @@ def test_squares_are_noise_tunnels(
 
 
 def test_occlusion_is_feature_ablation(model: TextModel) -> None:
-    found = FeatureAblation(model.of_ids).attribute(
+    found = attr.FeatureAblation(model.of_ids).attribute(
         model.ids, baselines=model.baseline_ids, target=model.target
     )[0]
     ours = record(model.classifier, Occlusion(), model.text)
@@ -177,7 +170,7 @@ def test_occlusion_is_feature_ablation(model: TextModel) -> None:
 def test_occlusion_of_words_is_feature_ablation_of_groups(bert: Classifier) -> None:
     model = TextModel(bert, "call xyz now")  # xyz is three tokens
     groups = torch.tensor([[0, 1, 2, 2, 2, 3, 4]])
-    found = FeatureAblation(model.of_ids).attribute(
+    found = attr.FeatureAblation(model.of_ids).attribute(
         model.ids, baselines=model.baseline_ids, target=model.target, feature_mask=groups
     )[0]
     ours = record(bert, Occlusion(units="words"), model.text)
@@ -210,7 +203,7 @@ def orders(model: TextModel, method: Shapley) -> list[Tensor]:
 def test_shapley_is_shapley_value_sampling(model: TextModel) -> None:
     method = Shapley(samples=4)
     drawn = orders(model, method)
-    captum = ShapleyValueSampling(model.of_ids)
+    captum = attr.ShapleyValueSampling(model.of_ids)
 
     def generator(_features: int, _samples: int) -> Iterator[tuple[int, ...]]:
         for order in drawn:
@@ -274,7 +267,7 @@ def test_lime_is_lime_base(bert: Classifier, units: Any) -> None:  # noqa: ANN40
         weight: Tensor = (-SHARPNESS * (1 - share.sqrt()) ** 2).exp()
         return weight
 
-    lime = LimeBase(
+    lime = attr.LimeBase(
         model.of_ids,
         interpretable_model=Ridge(),
         similarity_func=similarity,
@@ -290,6 +283,22 @@ def test_lime_is_lime_base(bert: Classifier, units: Any) -> None:  # noqa: ANN40
     assert_scores(ours, per_token)
     assert masks[0].all()
     assert (ours["samples"], ours["evaluations"], ours["flip_rate"]) == (30, 30, None)
+
+
+@pytest.mark.parametrize("variant", ["last-layer", "rollout"])
+def test_attention_is_transformers_own(model: TextModel, variant: Any) -> None:  # noqa: ANN401
+    eager = deepcopy(model.classifier.module)
+    eager.set_attn_implementation("eager")  # type: ignore[operator]
+    layers = eager(input_ids=model.ids, output_attentions=True).attentions
+    expected = layers[-1][0].mean(dim=0)[0]
+    if variant == "rollout":
+        product = torch.eye(model.ids.shape[1])
+        for layer in layers:
+            product = (layer[0].mean(dim=0) + torch.eye(len(product))) / 2 @ product
+        expected = product[0]
+    found = record(model.classifier, Attention(variant=variant), model.text)
+    assert_scores(found, expected)
+    assert (found["errors"], found["evaluations"]) == (None, 1)
 
 
 # AllenNLP Interpret's other two methods, transcribed from their formulae.

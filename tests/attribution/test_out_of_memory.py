@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from saliency_cli.attribution import baselines, scores
+from saliency_cli.attribution import rounds, scores
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.methods.parameters import SampleCount
 from saliency_cli.attribution.parts import Parts
@@ -218,5 +218,5 @@ def clean_room(monkeypatch: pytest.MonkeyPatch, passes: int) -> list[int]:
             raise torch.OutOfMemoryError("CUDA")
         return clean_passes(classifier, texts)
 
-    monkeypatch.setattr(baselines, "clean_passes", limited)
+    monkeypatch.setattr(rounds, "clean_passes", limited)
     return tried

@@ -460,7 +460,7 @@ def test_a_layer_that_is_no_embedding_is_refused_by_its_name(shell: Shell) -> No
 
 def test_the_preset_needs_a_block_of_embedding_layers(shell: Shell) -> None:
     model = save_gpt2(shell.home / "gpt2")
-    assert "--embedding-layer" in shell.refused(USAGE, "--preset", "allennlp", model=model)
+    assert "--preset allennlp-gradient" in shell.refused(USAGE, "--preset", "allennlp", model=model)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saliency_cli.analysis.words import Piece, group_by_word, pieces
+from saliency_cli.attribution.methods.attention import Attention
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.occlusion import Occlusion
@@ -59,6 +60,7 @@ METHODS = [
     (Shapley(), lambda each: {**each, "flip_rate": None} if each["status"] == "ok" else each),
     (VarGrad(), lambda each: each),
     (RandomScores(), without_noise),
+    (Attention(), without_noise),
 ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from saliency_cli.attribution.methods.attention import Attention
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
         Occlusion,
         Lime,
         Shapley,
+        Attention,
         RandomScores,
     )
 }

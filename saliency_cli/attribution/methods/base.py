@@ -54,6 +54,8 @@ class Method(ABC):
             method without backward passes.
         is_signed: Whether scores of a method without reductions have a sign. With a reduction, that
             decides (`attribution.reduction`).
+        needs_eager_attention: Whether the model must compute attention by its definition, as only
+            then it gives the weights.
         has_objective: Whether scores depend on F.
         is_complete: Whether signed raw scores add up to F(x) − F(B), with B the method's baseline.
         most_blocks: Sums of draws kept for a part of a text, from which errors are estimated; with
@@ -67,6 +69,7 @@ class Method(ABC):
     default_reduction: ClassVar[ReductionName | None] = None
     default_propagation: ClassVar[PropagationName | None] = None
     is_signed: ClassVar[bool] = False
+    needs_eager_attention: ClassVar[bool] = False
     has_objective: ClassVar[bool] = True
     is_complete: ClassVar[bool] = False
     most_blocks: ClassVar[int] = 32
@@ -111,6 +114,9 @@ class Method(ABC):
         None for a method whose number of draws is fixed beforehand.
         """
         return None
+
+    def check(self, classifier: "Classifier") -> None:  # noqa: B027 - most have nothing to check
+        """Raise UsageError if the model does not have what the method needs."""
 
     @abstractmethod
     def total_draws(self, made: int, *, converged: bool) -> int:
