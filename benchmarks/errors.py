@@ -16,9 +16,10 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.parameters import parse_samples
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.explanations import Attribution, Explanation
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
-from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.records import Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import Compute, DtypeName, ModelChoice, OutputChoice

@@ -23,13 +23,14 @@ from saliency_cli.attribution.methods.gradient import Gradient
 from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import clean_passes, token_batch
 from saliency_cli.model.perturbation import mask_id
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Encoding, Explanation, Row
+from saliency_cli.records import Encoding, Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import Compute, ModelChoice, OutputChoice

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from saliency_cli.records import Attribution, Encoding, Explanation, Prediction
+from saliency_cli.explanations import Attribution, Explanation, Prediction
+from saliency_cli.records import Encoding
 
 
 def explain_with_equal_scores(

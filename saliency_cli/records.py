@@ -1,6 +1,6 @@
-"""The dataclasses that travel between packages: Row -> Encoding -> Explanation -> record.
+"""The dataclasses that travel between packages: a row of the input, and its tokens.
 
-A record is a row's line in `records/`; docs/records.md describes it. L tokens in a text.
+`explanations` has what follows from them. L tokens in a text.
 """
 
 from dataclasses import dataclass
@@ -128,134 +128,6 @@ class Encoded:
     windows: tuple[Window, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the model predicts for the clean text.
-
-    Attributes:
-        labels: The model's labels.
-        probabilities: One for each label, in their order; none of a regression.
-        predicted: Index of the predicted label; None of a regression.
-        value: The output of a regression; None otherwise.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: tuple[float, ...]
-    predicted: int | None
-    value: float | None = None
-
-    def fields(self) -> Record:
-        """Return the prediction's fields of the record."""
-        probabilities = _all_rounded(self.probabilities)
-        index = self.predicted
-        fields: Record = {
-            "predicted": None if index is None else self.labels[index],
-            "probability": None if index is None else probabilities[index],
-            "probabilities": dict(zip(self.labels, probabilities, strict=False)),
-        }
-        return fields if self.value is None else {**fields, "value": _rounded(self.value)}
-
-
-@dataclass(frozen=True, slots=True)
-class Attribution:
-    """One score a token for one target.
-
-    Attributes:
-        scores: Shares of the text's total, L numbers whose absolute values sum to 1.
-        errors: Their standard errors; None without at least two random draws.
-        samples: Random passes made; None for a method that draws nothing at random.
-        flip_rate: Share of the random passes that predict another label; None likewise.
-        evaluations: Forward passes made, the clean pass not counted; a forward pass with its
-            backward pass counts 3.
-        converged: Whether the errors are within the tolerance of `--samples auto`.
-        completeness: The sum of the raw scores and F(x) − F(baseline), of a method that promises
-            that they are equal; else None.
-    """
-
-    scores: tuple[float, ...]
-    errors: tuple[float, ...] | None
-    samples: int | None
-    flip_rate: float | None
-    evaluations: int
-    converged: bool = True
-    completeness: tuple[float, float] | None = None
-
-    def fields(self, target: str, *, special: tuple[bool, ...]) -> Record:
-        """Return the target's fields of the record.
-
-        Args:
-            target: The target's name.
-            special: Whether a token is special, for each token.
-        """
-        scores = _all_rounded(self.scores)
-        shares = zip(map(abs, scores), special, strict=True)
-        fields: Record = {
-            "target": target,
-            "scores": scores,
-            "errors": None if self.errors is None else _all_rounded(self.errors),
-            "special_share": _rounded(sum(share for share, is_special in shares if is_special)),
-            "samples": self.samples,
-            "flip_rate": None if self.flip_rate is None else _rounded(self.flip_rate),
-            "evaluations": self.evaluations,
-        }
-        if self.completeness is not None:
-            total, difference = map(_rounded, self.completeness)
-            gap = _rounded(total - difference)
-            fields["completeness"] = {"sum": total, "difference": difference, "gap": gap}
-        return fields
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A row with its prediction and, for each target, the scores of its tokens."""
-
-    row: Row
-    encoding: Encoding
-    prediction: Prediction
-    attributions: dict[str, Attribution]
-    windows: int = 1
-
-    @property
-    def attribution(self) -> Attribution:
-        """The attribution of the first target, which the record shows first."""
-        return next(iter(self.attributions.values()))
-
-    @property
-    def converged(self) -> bool:
-        """Whether the errors of every target are within the tolerance."""
-        return all(attribution.converged for attribution in self.attributions.values())
-
-    def record(self) -> Record:
-        """Return the row's record; floats keep the seven digits that float32 has.
-
-        `segments` is there for pairs only, `others` for several targets, `value` for a regression.
-        """
-        special = self.encoding.special
-        first, *others = (
-            attribution.fields(target, special=special)
-            for target, attribution in self.attributions.items()
-        )
-        record = {
-            "schema": SCHEMA,
-            "status": "ok",
-            "ordinal": self.row.ordinal,
-            "id": self.row.id,
-            "text": self.row.text,
-            "pair": self.row.pair,
-            "gold": match_label(self.row.gold, self.prediction.labels),
-            "tokens": list(self.encoding.tokens),
-            "offsets": [list(offset) for offset in self.encoding.offsets],
-            "special": list(special),
-            "truncated": self.encoding.truncated,
-            "windows": self.windows,
-            **self.prediction.fields(),
-            **first,
-        }
-        if self.row.pair is not None:
-            record["segments"] = list(self.encoding.segments)
-        return {**record, "others": others} if others else record
-
-
 def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
     """Return the label that `gold` names, by name or by index; else `gold` itself.
 
@@ -268,12 +140,3 @@ def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
     if gold.isdecimal() and gold.isascii() and int(gold[:9]) < len(labels) and len(gold) < 10:
         return labels[int(gold)]
     return gold
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.7g}")
-
-
-def _all_rounded(values: tuple[float, ...]) -> list[float]:
-    """Return numbers with seven digits; one format for all of them takes a third of the time."""
-    return [*map(float, ("%.7g " * len(values) % values).split())]

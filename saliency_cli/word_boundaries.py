@@ -1,4 +1,4 @@
-"""The rule for which tokens of a text belong to one word."""
+"""The rules for which tokens of a text belong to one word, and which words are the same."""
 
 import re
 import unicodedata
@@ -12,6 +12,10 @@ _UNSPACED_SCRIPT = re.compile(
 
 INNER_PUNCTUATION = "'’_\u200c\u200d"
 """Characters that join letters inside a word, but are not part of the word at its ends."""
+
+
+KEY_LENGTH = 64
+"""Maximum number of characters of a word's key: bounds the memory that an endless word takes."""
 
 
 def continues_word(text: str, start: int, end: int, *, last: int) -> bool:
@@ -39,3 +43,10 @@ def is_word_character(character: str) -> bool:
     if character.isalnum():
         return not _UNSPACED_SCRIPT.match(character)
     return character in INNER_PUNCTUATION or unicodedata.category(character).startswith("M")
+
+
+@lru_cache(maxsize=1 << 14)
+def word_key(text: str) -> str:
+    """Return a word in normal form: NFC, case-folded, no apostrophes around it, cut to a limit."""
+    key = text if text.isascii() else unicodedata.normalize("NFC", text)
+    return (key.strip(INNER_PUNCTUATION) or key)[:KEY_LENGTH].casefold()

@@ -14,6 +14,7 @@ LAYERS = (
     (
         "errors",
         "records",
+        "explanations",
         "settings",
         "progress",
         "safe_text",

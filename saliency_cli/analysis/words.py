@@ -5,17 +5,12 @@ over many texts use `Word`s: they leave out gaps and special tokens, and have a 
 for every spelling of a word. Both follow one rule for which tokens belong to a word (`words`).
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.records import Record
-from saliency_cli.word_boundaries import INNER_PUNCTUATION, continues_word, is_word_character
-
-KEY_LENGTH = 64
-"""Maximum number of characters of a word's key: bounds the memory that an endless word takes."""
+from saliency_cli.word_boundaries import continues_word, is_word_character, word_key
 
 
 class Piece(NamedTuple):
@@ -212,10 +207,3 @@ def _word_spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
         current, first, last, total = segment, start, end, score
     if current >= 0:
         yield current, first, last, total
-
-
-@lru_cache(maxsize=1 << 14)
-def word_key(text: str) -> str:
-    """Return a word in normal form: NFC, case-folded, no apostrophes around it, cut to a limit."""
-    key = text if text.isascii() else unicodedata.normalize("NFC", text)
-    return (key.strip(INNER_PUNCTUATION) or key)[:KEY_LENGTH].casefold()

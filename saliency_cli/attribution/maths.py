@@ -72,6 +72,16 @@ class MathsChoice:
             default="`logit`",
         ),
     ] = None
+    check_words: Annotated[
+        int,
+        Option(
+            "Run the model again without each of the K strongest words of a text.",
+            more="([what the records have](records.md))",
+            metavar="K",
+            minimum=0,
+            maximum=100,
+        ),
+    ] = 1
     preset: Annotated[
         PresetName | None,
         Option(
@@ -96,6 +106,7 @@ class Maths:
             operation without a rule: `Classifier.propagation` is what its passes follow.
         objective: A key of `model.objectives.OBJECTIVES`: what F is.
         target: Which label F is about.
+        check_words: How many of a text's strongest words are checked by leaving them out.
     """
 
     method: Method = SmoothGrad()
@@ -103,6 +114,7 @@ class Maths:
     propagation: PropagationName | None = "conservative"
     objective: ObjectiveName = "logit"
     target: TargetChoice = TargetChoice()
+    check_words: int = 0
 
 
 def choose_reduction(method: Method, given: ReductionName | None) -> ReductionName | None:

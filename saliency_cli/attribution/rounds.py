@@ -4,8 +4,8 @@ What a round returns follows from its texts, or parts, and the budget alone, and
 nothing that it is given. So it can run in any thread, and again with fewer tokens in a batch.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import torch
@@ -17,6 +17,7 @@ from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.parts import Parts
 from saliency_cli.attribution.scores import Scores, compute_scores
 from saliency_cli.attribution.text_state import ActiveText, EncodedRow, PartKey, PartResult
+from saliency_cli.explanations import WordCheck
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Targets, choose_targets, predict
 from saliency_cli.model.passes import CleanPasses, check_width, clean_passes, token_batch
@@ -51,12 +52,14 @@ class RoundResult:
         results: The parts that are finished, each with its result.
         unfinished: The parts that need more draws, or None.
         next_total: Draws of each unfinished part after the next round.
+        checks: The checks of texts, by the ordinal of their row (`attribution.word_checks`).
     """
 
     active: Sequence[ActiveText]
     results: Sequence[tuple[PartKey, PartResult]]
     unfinished: PartBatch | None = None
     next_total: int = 0
+    checks: Mapping[int, tuple[WordCheck, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

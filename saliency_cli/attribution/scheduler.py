@@ -6,7 +6,8 @@ Its interface is `Scheduler(engine, pool).outcomes(texts)`.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from saliency_cli.attribution.batching import Budget
@@ -26,6 +27,8 @@ from saliency_cli.attribution.text_state import (
     finish,
     quarantined,
 )
+from saliency_cli.attribution.word_checks import CheckedText, CheckRound, strongest_words
+from saliency_cli.explanations import Explanation, WordCheck
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.memory import is_out_of_memory
 from saliency_cli.records import Row
@@ -33,7 +36,7 @@ from saliency_cli.records import Row
 if TYPE_CHECKING:
     from saliency_cli.attribution.engine import Engine
 
-Round: TypeAlias = FirstRound | LaterRound
+Round: TypeAlias = FirstRound | LaterRound | CheckRound
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,47 @@ class Scheduler:
         """
         for wave in self._waves(texts):
             rounds: list[Round] = [FirstRound(tuple(batch)) for batch in wave]
+            explained: list[tuple[ActiveText, Explanation]] = []
             while rounds:
                 unfinished: list[tuple[PartBatch, int]] = []
-                yield from self._run(rounds, unfinished)
+                for found in self._run(rounds, unfinished):
+                    if not isinstance(found, ActiveText):
+                        yield found
+                        continue
+                    outcome = self._finish(found)
+                    if self._engine.maths.check_words and isinstance(outcome, Explanation):
+                        explained.append((found, outcome))
+                    else:
+                        yield found.text.row, outcome
                 rounds = [*self._next_rounds(unfinished)]
+            yield from self._checked(explained)
+
+    def _checked(
+        self, explained: Sequence[tuple[ActiveText, Explanation]]
+    ) -> Iterator[tuple[Row, Outcome]]:
+        """Yield explained texts with the checks of their strongest words."""
+        most = self._engine.maths.check_words
+        texts = [
+            CheckedText(
+                active.text,
+                explanation,
+                active.targets[0],
+                tuple(strongest_words(explanation, most=most)),
+            )
+            for active, explanation in explained
+        ]
+        texts.sort(key=lambda text: (-text.length, text.text.row.ordinal))
+        queue = deque(text for text in texts if text.words)
+        rounds = [CheckRound(tuple(batch)) for batch in iter(partial(self._take, queue), [])]
+        checks: dict[int, tuple[WordCheck, ...]] = {}
+        for found in self._run(rounds, [], checks):
+            assert not isinstance(found, ActiveText)  # noqa: S101 - texts are active no more
+        for text in texts:
+            row = text.text.row
+            yield row, replace(text.explanation, checks=checks.get(row.ordinal, ()))
+
+    def _take(self, queue: deque[CheckedText]) -> list[CheckedText]:
+        return self._budget.take(queue)
 
     def _waves(self, texts: Sequence[EncodedRow]) -> Iterator[list[list[EncodedRow]]]:
         """Yield the batches of texts in groups whose sums fit into memory together."""
@@ -113,9 +153,18 @@ class Scheduler:
             yield LaterRound(batch.select([each.number for each in taken]), total)
 
     def _run(
-        self, rounds: Iterable[Round], unfinished: list[tuple[PartBatch, int]]
-    ) -> Iterator[tuple[Row, Outcome]]:
-        """Run rounds; yield the rows that are explained, and list the parts that are not."""
+        self,
+        rounds: Iterable[Round],
+        unfinished: list[tuple[PartBatch, int]],
+        checks: dict[int, tuple[WordCheck, ...]] | None = None,
+    ) -> Iterator[ActiveText | tuple[Row, Outcome]]:
+        """Run rounds; yield texts that are complete, and the rows that are quarantined.
+
+        Args:
+            rounds: The rounds.
+            unfinished: Gets the parts that need more draws.
+            checks: Gets the checks of words, by the ordinal of their row.
+        """
         waiting = iter(rounds)
         while True:
             while len(self._submitted) < self._ahead and (each := next(waiting, None)):
@@ -126,19 +175,19 @@ class Scheduler:
                 if not isinstance(found, RoundResult):
                     yield found
                     continue
-                yield from self._finished(found)
+                yield from self._complete(found)
+                if checks is not None:
+                    checks.update(found.checks)
                 if found.unfinished is not None:
                     unfinished.append((found.unfinished, found.next_total))
 
-    def _finished(self, found: RoundResult) -> Iterator[tuple[Row, Outcome]]:
+    def _complete(self, found: RoundResult) -> Iterator[ActiveText]:
         """Add the results of a round to their texts; yield the texts that are complete."""
-        for active in found.active:
-            if not active.targets:
-                yield active.text.row, self._finish(active)
+        yield from (active for active in found.active if not active.targets)
         for key, result in found.results:
             key.active.results[key.target, key.window] = result
             if key.active.complete:
-                yield key.active.text.row, self._finish(key.active)
+                yield key.active
 
     def _finish(self, active: ActiveText) -> Outcome:
         engine = self._engine

@@ -12,9 +12,10 @@ from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.reduction import with_dtype_error
 from saliency_cli.attribution.row_failures import stand_in
 from saliency_cli.attribution.windows import merge
+from saliency_cli.explanations import Attribution, Explanation, Prediction
 from saliency_cli.model.heads import GOLD, Target
 from saliency_cli.model.tokenization import PAIR, TEXT, count_text_tokens
-from saliency_cli.records import Attribution, BadRow, Encoded, Explanation, Prediction, Row
+from saliency_cli.records import BadRow, Encoded, Row
 from saliency_cli.safe_text import excerpt
 
 Outcome: TypeAlias = Explanation | BadRow

@@ -60,7 +60,8 @@ def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[
         UsageError: An option does not fit the method, or the preset fixes it.
     """
     if choice.preset is not None:
-        return replace(_preset_maths(choice.preset, choice, parameters), target=target)
+        maths = _preset_maths(choice.preset, choice, parameters)
+        return replace(maths, target=target, check_words=choice.check_words)
     method = build_method(choice.method, parameters)
     return Maths(
         method,
@@ -68,6 +69,7 @@ def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[
         propagation=choose_propagation(method, choice.propagation),
         objective=choose_objective(method, choice.objective),
         target=target,
+        check_words=choice.check_words,
     )
 
 

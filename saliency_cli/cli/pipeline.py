@@ -9,12 +9,13 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.attentions import text_attentions
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
 from saliency_cli.model.passes import token_batch
 from saliency_cli.progress import Advance
-from saliency_cli.records import BadRow, Explanation, Record, Row
+from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
 from saliency_cli.report.attention_page import Subject, check_attention_file, write_attention_page
 from saliency_cli.runs.finalize import finish

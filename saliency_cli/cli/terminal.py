@@ -6,6 +6,7 @@ from unicodedata import east_asian_width
 from rich.console import Console
 from rich.text import Text
 
+from saliency_cli.analysis.word_checks import check_views
 from saliency_cli.analysis.words import Piece, strongest_words, whole_words
 from saliency_cli.cli.counterfactual_view import counterfactual_lines
 from saliency_cli.records import Record
@@ -71,8 +72,18 @@ def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
             yield _shaded_text(whole_words(target, segment=1), colour=colour)
         yield Text()
         yield from _table(strongest_words(target, limit=MAX_WORDS))
+        if target is record:
+            yield from _checks(record)
         yield Text(_reliability(target), style="dim")
     yield from counterfactual_lines(record, colour=colour)
+
+
+def _checks(record: Record) -> Iterator[Text]:
+    """Yield a line for each word that was left out: the target without it."""
+    for check in check_views(record):
+        output = f"{check.output:.3f}" if check.label is not None else f"{check.output:g}"
+        label = "" if check.label is None else f"{visible(check.label)} "
+        yield Text(f"  without {visible(check.word)}: {label}{output}, {check.effect}")
 
 
 def _prediction(record: Record) -> Text:

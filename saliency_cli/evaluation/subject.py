@@ -4,7 +4,7 @@ Shapes: T texts, N lines (a line is a text without some tokens), C labels.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Subject:
         engine: The model and how it is run; its maths are of no meaning.
         passes: Forward passes over the texts.
         choice: The options of the evaluation.
+        memory: What a metric keeps between methods and does not store, by the metric's name.
     """
 
     rows: Sequence[Row]
@@ -46,6 +47,7 @@ class Subject:
     engine: Engine
     passes: Passes
     choice: EvaluationChoice
+    memory: dict[str, Any] = field(default_factory=dict)
 
     def text_scores(self, name: str, text: int) -> list[float]:
         """Return a method's scores of the tokens that are not special.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from saliency_cli.analysis.word_checks import CheckView, check_views
 from saliency_cli.analysis.words import Piece, strongest_words
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
@@ -33,13 +34,18 @@ def leading_words(record: Record, *, signed: bool, most: int = 3) -> str:
     """Return the words with the largest shares of the explanation, with their shares.
 
     With signs it says for which label they speak: "I 22.2% for ham; 0709 32.2% against it". A share
-    within its standard error is undecided.
+    within its standard error is undecided. What leaving out the strongest words does follows.
 
     Args:
         record: The record of an explained row.
         signed: Whether the sign of a score says for or against the target.
         most: The maximum number of words.
     """
+    return "; ".join(filter(None, (_words(record, signed=signed, most=most), _checks(record))))
+
+
+def _words(record: Record, *, signed: bool, most: int) -> str:
+    """Return the words with the largest shares, with the label that they speak for."""
     words = strongest_words(record, limit=most)
     if not signed:
         return _listed(words)
@@ -50,6 +56,23 @@ def leading_words(record: Record, *, signed: bool, most: int = 3) -> str:
         ("undecided", undecided),
     )
     return "; ".join(f"{_listed(found)} {name}" for name, found in sides if found)
+
+
+def _checks(record: Record) -> str:
+    """Return what leaving out the strongest words does, or nothing without checks.
+
+    "without 0709: ham 99.9%, up 13.1 points: it spoke against".
+    """
+    return "; ".join(
+        f"without {_shortened(check.word)}: {_output(check)}, {check.effect}"
+        for check in check_views(record)
+    )
+
+
+def _output(check: CheckView) -> str:
+    if check.label is None:
+        return f"{check.output:g}"
+    return f"{_shortened(check.label)} {check.output:.1%}"
 
 
 def _listed(words: Sequence[Piece]) -> str:

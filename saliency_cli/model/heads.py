@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from saliency_cli.errors import UsageError
-from saliency_cli.records import Prediction, match_label
+from saliency_cli.explanations import Prediction
+from saliency_cli.records import match_label
 from saliency_cli.safe_text import listed, visible
 from saliency_cli.settings import HeadName, ObjectiveName, TargetChoice
 

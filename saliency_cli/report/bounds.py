@@ -108,6 +108,10 @@ def _cut_value(value: Any) -> Any:  # noqa: ANN401 - any value of a record
     return cut_name(value) if isinstance(value, str) else value
 
 
+LEFT_OUT = {"text", "pair", "others", "checks"}
+"""Fields of a long record that a page holds in another way, or, as the spans of checks, not."""
+
+
 def _cut_record(record: Record) -> Record:
     """Return the start of each text of a record, with the tokens that begin there."""
     others = record.get("others", [])[: CUT_TARGETS - 1]
@@ -121,7 +125,7 @@ def _cut_record(record: Record) -> Record:
     offsets = [[min(edge, limits[segments[at]]) for edge in record["offsets"][at]] for at in kept]
     names = {"tokens", "special", *({"segments"} & record.keys())}
     result = {
-        **_cut_values({name: record[name] for name in record.keys() - {"text", "pair", "others"}}),
+        **_cut_values({name: record[name] for name in record.keys() - LEFT_OUT}),
         **_cut_values({name: [record[name][at] for at in kept] for name in names}),
         **_cut_scores(record, kept),
         "text": record["text"][: limits[0]],

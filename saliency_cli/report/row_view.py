@@ -7,14 +7,16 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from saliency_cli.analysis.correctness import prediction_is_correct
+from saliency_cli.analysis.word_checks import CheckView, check_views
 from saliency_cli.analysis.word_shares import Shares, leading_word, row_stats
-from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces, word_key
+from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import NOTHING_OMITTED, Omitted, bounded
 from saliency_cli.report.number_format import score_text, visible_text
 from saliency_cli.report.palette import is_undecided, shade
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import visible
+from saliency_cli.word_boundaries import word_key
 
 LABELS_SHOWN = 5
 """Labels whose probabilities are shown beside a row."""
@@ -74,6 +76,7 @@ class RowView:
         correct: whether the prediction is correct; None without a known gold label.
         lead: the leading word of the whole text, for the first target.
         error: the largest standard error of a token of the whole text; None without errors.
+        checks: what leaving out the strongest words does.
         omitted: how much of the row is only in the records.
     """
 
@@ -84,6 +87,7 @@ class RowView:
     correct: bool | None = None
     lead: Lead | None = None
     error: float | None = None
+    checks: tuple[CheckView, ...] = ()
     omitted: Omitted = NOTHING_OMITTED
 
 
@@ -108,6 +112,7 @@ def row_view(line: str) -> RowView:
         correct=prediction_is_correct(whole),
         lead=shadings[0].lead if not omitted.tokens else _whole_lead(whole),
         error=max(whole["errors"], default=None) if whole["errors"] else None,
+        checks=tuple(check_views(whole)),
         omitted=omitted,
     )
 

@@ -121,7 +121,7 @@ _KINDS = (
     _Kind(re.compile(r"manifest\.json"), _begins('{\n  "attention": ')),
     _Kind(
         re.compile(r"records/part-\d{5,}\.jsonl"),
-        _begins('{"errors":', '{"excerpt":'),
+        _begins('{"checks":', '{"completeness":', '{"errors":', '{"excerpt":'),
         needs_manifest=True,
     ),
     _Kind(

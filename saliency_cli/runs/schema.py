@@ -59,6 +59,12 @@ _TARGET: Shape = {
     "evaluations": (int,),
 }
 _COMPLETENESS: Shape = {"sum": _NUMBER, "difference": _NUMBER, "gap": _NUMBER}
+_CHECK: Shape = {
+    "word": (str,),
+    "spans": (list,),
+    "probability": (*_NUMBER, NoneType),
+    "by": (str,),
+}
 _OK: Shape = {
     "ordinal": (int,),
     "id": (str, NoneType),
@@ -156,10 +162,24 @@ def record_problem(record: Any) -> str | None:  # noqa: ANN401 - any JSON value
     others = record.get("others", [])
     if type(others) is not list or any(type(other) is not dict for other in others):
         return "others is damaged"
-    return _tokens_problem(record) or next(
-        filter(None, (_target_problem(each, len(record["tokens"])) for each in (record, *others))),
-        None,
+    return (
+        _tokens_problem(record)
+        or _checks_problem(record.get("checks", []))
+        or next(
+            filter(
+                None, (_target_problem(each, len(record["tokens"])) for each in (record, *others))
+            ),
+            None,
+        )
     )
+
+
+def _checks_problem(checks: object) -> str | None:
+    """Return what is wrong with the checks of a record's words, or None."""
+    if type(checks) is not list or any(type(check) is not dict for check in checks):
+        return "checks is damaged"
+    problems = (_shape_problem(check, _CHECK, prefix="checks.") for check in checks)
+    return next(filter(None, problems), None)
 
 
 def _has_valid_prediction(record: Record) -> bool:

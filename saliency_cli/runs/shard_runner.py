@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 from saliency_cli import signals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.text_state import quarantined
+from saliency_cli.explanations import Explanation
 from saliency_cli.inputs.byte_source import changed_error
 from saliency_cli.inputs.text_source import Source
-from saliency_cli.records import BadRow, Explanation, Row
+from saliency_cli.records import BadRow, Row
 from saliency_cli.runs.crash_journal import (
     crash_limit_error,
     crash_limit_reached,

@@ -24,10 +24,11 @@ from saliency_cli.attribution.methods.shapley import Shapley
 from saliency_cli.attribution.methods.smoothgrad_squared import SmoothGradSquared
 from saliency_cli.attribution.methods.vargrad import VarGrad
 from saliency_cli.attribution.rounds import prepared_passes
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import CleanPasses
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Explanation, Record, Row
+from saliency_cli.records import Record, Row
 from tests.support.attribution import clean_texts, draws_of, engine
 from tests.support.models import TEXTS
 

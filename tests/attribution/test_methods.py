@@ -26,8 +26,9 @@ from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.choices import choose_maths
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.records import Explanation, Record, Row
+from saliency_cli.records import Record, Row
 from saliency_cli.settings import Option, ReductionName, TargetChoice
 from tests.support.attribution import engine
 from tests.support.models import TEXTS

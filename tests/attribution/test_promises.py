@@ -21,9 +21,10 @@ from saliency_cli.attribution.model_checks import check_forward, with_layer
 from saliency_cli.attribution.reduction import REDUCTIONS, normalised
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.choices import PRESETS
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import CleanPasses
-from saliency_cli.records import Explanation, Row
+from saliency_cli.records import Row
 from saliency_cli.settings import Compute, ModelChoice, TargetChoice
 from tests.support.attribution import clean_texts, displacements, draws_of, engine, scored
 from tests.support.models import TEXTS, WORDS

@@ -17,9 +17,10 @@ from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.choices import choose_maths
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.conservative import conservative_propagation
-from saliency_cli.records import Explanation, Record, Row
+from saliency_cli.records import Record, Row
 from saliency_cli.settings import Compute, ModelChoice, TargetChoice
 from tests.support.attribution import PLAIN, engine, scored
 from tests.support.models import TEXTS, save_bert

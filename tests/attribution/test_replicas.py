@@ -14,10 +14,11 @@ import torch
 from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.replicas import open_replicas, replica
 from saliency_cli.errors import Interrupted
+from saliency_cli.explanations import Explanation
 from saliency_cli.model import passes
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import Gradients, gradient_passes
-from saliency_cli.records import Explanation, Row
+from saliency_cli.records import Row
 from tests.support.attribution import engine, scored
 from tests.support.models import TEXTS, WORDS
 

@@ -16,8 +16,9 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.row_failures import find_failing, guarded
 from saliency_cli.attribution.text_state import quarantined
 from saliency_cli.errors import Interrupted
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.records import BadRow, Explanation, Row
+from saliency_cli.records import BadRow, Row
 from tests.support.attribution import engine
 from tests.support.models import WORDS, wordpiece
 

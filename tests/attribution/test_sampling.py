@@ -20,8 +20,9 @@ from saliency_cli.attribution.reduction import (
 )
 from saliency_cli.cli.choices import PRESETS, choose_maths
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Attribution, Explanation
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.records import Row
 from saliency_cli.settings import TargetChoice
 from tests.support.attribution import engine
 from tests.support.models import TEXTS

@@ -14,10 +14,11 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.windows import merge
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import clean_passes, token_batch
 from saliency_cli.model.tokenization import encode, encode_rows
-from saliency_cli.records import BadRow, Encoded, Encoding, Explanation, Record, Row, Window
+from saliency_cli.records import BadRow, Encoded, Encoding, Record, Row, Window
 from saliency_cli.settings import Compute
 from tests.support.attribution import engine
 from tests.support.models import TEXTS, WORDS

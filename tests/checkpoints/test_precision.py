@@ -12,8 +12,9 @@ from saliency_cli.attribution.engine import explain
 from saliency_cli.attribution.reduction import sizes
 from saliency_cli.checkpoints import load, precision
 from saliency_cli.errors import UsageError
+from saliency_cli.explanations import Attribution, Explanation
 from saliency_cli.model.devices import BFLOAT16_MIN_WIDTH
-from saliency_cli.records import Attribution, Explanation, Row
+from saliency_cli.records import Row
 from saliency_cli.settings import AttentionName, Compute, DtypeName, ModelChoice
 from tests.support.attribution import PLAIN, engine
 from tests.support.models import TEXTS, save_bert, wordpiece

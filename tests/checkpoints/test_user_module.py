@@ -20,10 +20,11 @@ from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.app import app
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.passes import read_logits
-from saliency_cli.records import Explanation, Row
+from saliency_cli.records import Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.settings import Compute, ModelChoice, OutputChoice

@@ -15,6 +15,7 @@ from saliency_cli.attribution.maths import Maths
 from saliency_cli.checkpoints import load
 from saliency_cli.cli.choices import PRESETS
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import (
     Target,
@@ -23,7 +24,7 @@ from saliency_cli.model.heads import (
     choose_targets,
     predict,
 )
-from saliency_cli.records import BadRow, Explanation, Record, Row
+from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.settings import Compute, ModelChoice, TargetChoice
 from tests.support.attribution import engine
 from tests.support.models import TEXTS, save_bert

@@ -12,11 +12,12 @@ from saliency_cli.attribution.draw_batch import DrawBatch
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Target, Targets
 from saliency_cli.model.passes import CleanPasses, clean_passes, token_batch
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Explanation, Row
+from saliency_cli.records import Row
 
 PLAIN = Maths(reduction="l2", propagation="standard")
 """Maths of plain gradients, which other people's code computes, too."""

@@ -12,10 +12,13 @@ from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.replicas import open_replicas
 from saliency_cli.checkpoints import load
+from saliency_cli.evaluation.metrics.stability import questions_of
 from saliency_cli.evaluation.options import EvaluationChoice
 from saliency_cli.evaluation.passes import Passes
+from saliency_cli.evaluation.rescoring import Question, scores_of
 from saliency_cli.evaluation.subject import Subject, target_values
 from saliency_cli.evaluation.variants import parse_variants
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Row
 from saliency_cli.settings import Compute, ModelChoice
@@ -66,7 +69,7 @@ def write_bag(home: Path) -> Bag:
     tokenizer = wordpiece()
     tokenizer.save_pretrained(home)
     generator = torch.Generator().manual_seed(0)
-    weights = torch.randn(len(tokenizer), generator=generator)
+    weights = 0.3 * torch.randn(len(tokenizer), generator=generator)
     weights[:4] = 0
     torch.save({"embedding.weight": torch.stack((weights, -weights), dim=1)}, home / "bag.pt")
     (home / "bag.py").write_text(CODE.format(vocabulary=len(tokenizer)))
@@ -74,12 +77,12 @@ def write_bag(home: Path) -> Bag:
 
 
 def bag_texts(count: int) -> list[str]:
-    """Return texts of 4 to 16 words, which are the same every time."""
+    """Return texts of 4 to 16 words, the same every time; none has the last three of `WORDS`."""
     generator = torch.Generator().manual_seed(1)
     texts = []
     for number in range(count):
         size = 4 + number % 13
-        words = torch.randint(len(WORDS), (size,), generator=generator).tolist()
+        words = torch.randint(len(WORDS) - 3, (size,), generator=generator).tolist()
         texts.append(" ".join(WORDS[word] for word in words))
     return texts
 
@@ -109,7 +112,35 @@ def bag_subject(
         tokens: Tokens of a batch.
         options: Fields of `EvaluationChoice`.
     """
-    classifier = load(bag.choice, Compute(device="cpu"))
+    with subject_of(
+        load(bag.choice, Compute(device="cpu")), texts, methods, tokens, **options
+    ) as made:
+        weights = made.engine.classifier.embedding.get_parameter("weight").detach()
+        labels = made.labels.tolist()
+        scores = [
+            weights[list(each.ids), label].tolist()
+            for each, label in zip(made.encodings, labels, strict=True)
+        ]
+        yield replace(made, scores=dict.fromkeys(made.variants, scores))
+
+
+@contextmanager
+def subject_of(
+    classifier: Classifier,
+    texts: list[str],
+    methods: str,
+    tokens: int = 256,
+    **options: object,
+) -> Iterator[Subject]:
+    """Yield texts and a model, with the scores that the engine gives.
+
+    Args:
+        classifier: The model.
+        texts: The texts.
+        methods: The methods, as `--methods` names them.
+        tokens: Tokens of a batch.
+        options: Fields of `EvaluationChoice`.
+    """
     rows = [Row(n, n + 1, str(n), text) for n, text in enumerate(texts)]
     encodings = encode(classifier.tokenizer, texts, max_length=classifier.max_length)
     variants = parse_variants(methods, seed=0)
@@ -118,22 +149,27 @@ def bag_subject(
         passes = Passes.over(encodings, classifier, pool, engine.budget)
         logits = passes.clean_logits()
         labels = logits.argmax(dim=1)
-        weights = classifier.embedding.get_parameter("weight").detach()
-        scores = [
-            weights[list(each.ids), label].tolist()
-            for each, label in zip(encodings, labels.tolist(), strict=True)
-        ]
-        yield Subject(
+        subject = Subject(
             rows=rows,
             encodings=encodings,
             labels=labels,
             clean=target_values(logits, labels, head="single-label"),
-            scores={variant.name: scores for variant in variants},
+            scores={},
             variants={variant.name: variant for variant in variants},
             engine=engine,
             passes=passes,
             choice=EvaluationChoice(**options),  # type: ignore[arg-type]
         )
+        questions = questions_of(subject, [*range(len(texts))])
+        yield replace(subject, scores=_scores(subject, questions))
+
+
+def _scores(subject: Subject, questions: list[Question]) -> dict[str, list[list[float]]]:
+    found = {}
+    for name, variant in subject.variants.items():
+        scored = scores_of(questions, variant.maths, subject)
+        found[name] = [[*each.scores] for each in scored if each is not None]
+    return found
 
 
 def with_scores(subject: Subject, scores: Mapping[str, list[list[float]]]) -> Subject:

@@ -7,12 +7,25 @@ from saliency_cli.errors import UsageError
 from saliency_cli.evaluation.metrics.agreement import Agreement
 from saliency_cli.evaluation.metrics.comprehensiveness import Comprehensiveness
 from saliency_cli.evaluation.metrics.interface import Metric
+from saliency_cli.evaluation.metrics.mosaic import Mosaic
+from saliency_cli.evaluation.metrics.planted import Planted
+from saliency_cli.evaluation.metrics.randomisation import Randomisation
+from saliency_cli.evaluation.metrics.stability import Stability
 from saliency_cli.evaluation.metrics.sufficiency import Sufficiency
 from saliency_cli.evaluation.options import EvaluationChoice
 from saliency_cli.safe_text import excerpt
 
 METRICS: dict[str, Metric] = {
-    each.name: each for each in (Comprehensiveness(), Sufficiency(), Agreement())
+    each.name: each
+    for each in (
+        Comprehensiveness(),
+        Sufficiency(),
+        Mosaic(),
+        Planted(),
+        Randomisation(),
+        Stability(),
+        Agreement(),
+    )
 }
 
 
