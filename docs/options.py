@@ -12,6 +12,7 @@ TABLES = {
     "export": commands.export,
     "show": commands.show,
     "inspect": commands.inspect_model,
+    "evaluate": commands.evaluate,
 }
 
 

@@ -32,6 +32,7 @@ LAYERS = (
     ("analysis",),
     ("workers",),
     ("report", "exports"),
+    ("evaluation",),
     ("cli",),
 )
 """From the bottom: a package imports from those below it only, and never from one beside it."""

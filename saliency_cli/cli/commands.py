@@ -1,21 +1,31 @@
 """The commands beside `explain`; only `inspect` and `show` load a model."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
+
+import typer
 
 from saliency_cli.attribution.maths import MathsChoice
-from saliency_cli.cli.choices import choose_maths, with_preset_layer
-from saliency_cli.cli.console import Console
+from saliency_cli.cli.choices import choose_device_name, choose_maths, with_preset_layer
+from saliency_cli.cli.console import Console, show_failure
+from saliency_cli.cli.gates import GATE_FAILED, Gate, parse_gates
 from saliency_cli.cli.options import Given, MethodParameters, Only, command
+from saliency_cli.evaluation.options import EvaluationChoice
+from saliency_cli.evaluation.variants import parse_variants
 from saliency_cli.exports import EXPORTS
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Question
 from saliency_cli.safe_text import escape_json
 from saliency_cli.settings import (
     Compute,
     ConsoleChoice,
+    ExecutionChoice,
     ModelChoice,
     Option,
+    OutputChoice,
     PageChoice,
     TargetChoice,
 )
@@ -174,3 +184,58 @@ def show(
     record = answer(question, Console(quiet=console.quiet), attention_page=attention_page)
     shown = escape_json(record_line(record)) if as_json else shaded(record)
     write_data([shown.encode()])
+
+
+@command
+def evaluate(
+    model: ModelChoice,
+    texts: Annotated[TextsChoice, Only("path", "format", "text", "pair", "label", "id")],
+    output: Annotated[OutputChoice, Only("folder", "overwrite", "resume")],
+    choice: EvaluationChoice,
+    console: ConsoleChoice,
+    compute: Annotated[Compute, Only("max_length", "device", "dtype", "attention", "batch_tokens")],
+    execution: ExecutionChoice,
+    fail_on: Annotated[
+        list[str] | None,
+        Option(
+            "Exit with 1 if a number is too low or too high: 'planted.smoothgrad<0.9'.",
+            more="May be given several times: a metric and a method, `<` or `>`, and a number. A "
+            "number that could not be measured fails its gate too.",
+            metavar="EXPR",
+            default="none",
+        ),
+    ] = None,
+    as_json: Annotated[bool, Option("Print evaluation.json on stdout.", flag="--json")] = False,
+) -> None:
+    """Measure which attribution method to trust on MODEL, over a sample of TEXTS."""
+    variants = parse_variants(choice.methods, seed=choice.seed)
+    from saliency_cli.cli.evaluation import EvaluationRequest, run_evaluation  # noqa: PLC0415
+    from saliency_cli.evaluation.metrics import choose_metrics  # noqa: PLC0415
+
+    metrics = [metric.name for metric in choose_metrics(choice) if metric.name != "agreement"]
+    names = [f"{metric}.{each.name}" for metric in metrics for each in variants]
+    gates = parse_gates(
+        fail_on or (), names=names, owner="the evaluation", example="planted.smoothgrad<0.9"
+    )
+    request = EvaluationRequest(
+        model=model,
+        texts=texts,
+        compute=replace(compute, device=choose_device_name(compute.device, execution)),
+        output=output,
+        execution=execution,
+        choice=choice,
+        variants=variants,
+    )
+    result, code = run_evaluation(request, quiet=console.quiet)
+    if as_json:
+        shown = json.dumps(result, ensure_ascii=False, sort_keys=True)
+        write_data([escape_json(shown).encode() + b"\n"])
+    failures = [*filter(None, (_failure(gate, result) for gate in gates))]
+    for failure in failures:
+        show_failure(failure)
+    raise typer.Exit(GATE_FAILED if failures else code)
+
+
+def _failure(gate: Gate, result: Mapping[str, Any]) -> str | None:
+    metric, _, method = gate.name.partition(".")
+    return gate.failure_of(result["methods"][method][metric]["mean"])

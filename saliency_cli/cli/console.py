@@ -3,7 +3,7 @@
 Texts, labels and paths are printed as plain text: control characters are shown as escapes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
@@ -110,6 +110,11 @@ class Console:
         """
         next_step = "saliency report DIR writes the report once all shards are explained"
         self._table(summary, "shards", f"{shards} of {of}; {next_step}")
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines of text as they are."""
+        for line in lines:
+            self._rich.print(Text(visible(line)), soft_wrap=True)
 
     def _table(self, summary: Summary, name: str, value: str) -> None:
         """Print the summary's lines, and a last line `name`, `value`."""

@@ -1,7 +1,7 @@
 """Gates for CI, `--fail-on`: bounds on the numbers of a run's summary."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from math import isfinite
 from typing import Literal, TypeAlias, cast
@@ -15,7 +15,7 @@ GATE_FAILED = 1
 """The exit code of a run that fails a gate; it takes precedence over that of quarantined rows."""
 NAMES = tuple(field.name for field in fields(Summary))
 """The numbers that a gate can bound."""
-_EXPRESSION = re.compile(r"\s*(?P<name>\w+)\s*(?P<sign>[<>])\s*(?P<bound>[-+.\w]+)\s*")
+_EXPRESSION = re.compile(r"\s*(?P<name>[^\s<>]+)\s*(?P<sign>[<>])\s*(?P<bound>[-+.\w]+)\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +26,35 @@ class Gate:
         name: The number of the summary that is compared.
         sign: "<" fails a run whose number is below the bound, ">" one whose number is above it.
         bound: The bound; a number equal to it passes.
-        partly: Whether the accuracy may leave out rows whose gold label the model does not have.
     """
 
     name: str
     sign: Sign
     bound: float
-    partly: bool = False
 
-    def failure(self, summary: Summary) -> str | None:
+    def failure(self, summary: Summary, *, partly: bool = False) -> str | None:
         """Return why a run fails the gate, or None if it passes.
 
         A number that could not be measured (accuracy without gold labels) fails: otherwise a gate
         could pass without having checked anything.
+
+        Args:
+            summary: The numbers of the run.
+            partly: Whether the accuracy may leave out rows whose gold label is unknown to the model.
         """
-        value: float | None = getattr(summary, self.name)
-        if value is None:
-            return f"{self.name} could not be measured, and must not be {self}"
-        if self.name == "accuracy" and summary.gold_unknown and not self.partly:
+        is_partial = summary.accuracy is not None and summary.gold_unknown > 0
+        if self.name == "accuracy" and is_partial and not partly:
             return (
                 f"accuracy covers {summary.gold_known} of {summary.gold_rows} rows with a gold "
                 f"label: {summary.gold_unknown} have labels that the model does not have "
                 "(--allow-unknown-gold)"
             )
+        return self.failure_of(getattr(summary, self.name))
+
+    def failure_of(self, value: float | None) -> str | None:
+        """Return why a number fails the gate, or None if it passes."""
+        if value is None:
+            return f"{self.name} could not be measured, and must not be {self}"
         failed = value < self.bound if self.sign == "<" else value > self.bound
         return f"{self.name} is {value:g}, and must not be {self}" if failed else None
 
@@ -56,33 +62,41 @@ class Gate:
         return f"{self.sign} {self.bound:g}"
 
 
-def parse_gates(expressions: Iterable[str], *, partly: bool = False) -> tuple[Gate, ...]:
-    """Return the gates that `--fail-on` was given as: a name of the summary, < or >, a number.
+def parse_gates(
+    expressions: Iterable[str],
+    *,
+    names: Sequence[str] = NAMES,
+    owner: str = "the summary",
+    example: str = "accuracy<0.9",
+) -> tuple[Gate, ...]:
+    """Return the gates that `--fail-on` was given as: a name, < or >, a number.
 
     Args:
-        expressions: What was given.
-        partly: Whether the accuracy may leave out rows whose gold label the model does not have.
+        expressions: The values of the option.
+        names: The names of the numbers that there are.
+        owner: What has these numbers, for messages.
+        example: A gate, for messages.
 
     Raises:
-        UsageError: An expression has another form, or a name that the summary does not have.
+        UsageError: an expression has another form, or a name that is not one of `names`.
     """
-    return tuple(_parse(each, partly=partly) for each in expressions)
+    return tuple(_parse(each, names, owner=owner, example=example) for each in expressions)
 
 
-def _parse(expression: str, *, partly: bool) -> Gate:
+def _parse(expression: str, names: Sequence[str], *, owner: str, example: str) -> Gate:
     match = _EXPRESSION.fullmatch(expression)
     bound = None if match is None else _finite_number(match["bound"])
     if match is None or bound is None:
         raise UsageError(
             f"--fail-on {excerpt(expression)}: not a name, < or >, and a number",
-            "--fail-on 'accuracy<0.9', with quotes for the shell",
+            f"--fail-on '{example}', with quotes for the shell",
         )
-    if match["name"] not in NAMES:
+    if match["name"] not in names:
         raise UsageError(
-            f"--fail-on {excerpt(expression)}: the summary has no such name",
-            f"use one of {', '.join(NAMES)}",
+            f"--fail-on {excerpt(expression)}: {owner} has no such name",
+            f"use one of {', '.join(names)}",
         )
-    return Gate(match["name"], cast("Sign", match["sign"]), bound, partly)
+    return Gate(match["name"], cast("Sign", match["sign"]), bound)
 
 
 def _finite_number(text: str) -> float | None:

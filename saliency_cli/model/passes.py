@@ -180,6 +180,17 @@ def differentiable_logits(classifier: Classifier, encodings: Sequence[Encoding])
         return _logits(classifier, token_batch(encodings, classifier))
 
 
+def trainable_logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
+    """Return the logits [B, C] of a batch of texts with the graph to the model's weights.
+
+    Args:
+        classifier: The model, with standard propagation. Weights that are trained need gradients.
+        encodings: The texts' tokens.
+    """
+    with torch.enable_grad():
+        return _logits(classifier, token_batch(encodings, classifier))
+
+
 def gradient_passes(
     classifier: Classifier,
     tokens: TokenBatch,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from saliency_cli import __version__
+from saliency_cli.analysis.rank_correlation import rank_correlations
 from saliency_cli.analysis.words import pieces
 from saliency_cli.errors import UsageError
 from saliency_cli.model.attentions import TextAttention, last_layer_attention
@@ -186,9 +187,10 @@ def correlations(record: Record, attention: TextAttention) -> list[list[float]]:
     """
     received = attention.received(_pictures(attention))
     of_text = ~torch.tensor(record["special"])
-    scores = _ranks(torch.tensor(record["scores"]).abs()[of_text])
+    scores = torch.tensor(record["scores"]).abs()[of_text]
     return [
-        [float(_correlation(_ranks(each[of_text]), scores)) for each in layer] for layer in received
+        rank_correlations(torch.cat((scores[None], layer[:, of_text])))[0, 1:].tolist()
+        for layer in received
     ]
 
 
@@ -196,18 +198,6 @@ def _pictures(attention: TextAttention) -> Tensor:
     """Return the matrix of each picture of the grid, [N, 1 + A, L, L]: the mean, then each head."""
     mean = attention.weights.mean(dim=1, keepdim=True)
     return torch.cat((mean, attention.weights), dim=1)
-
-
-def _ranks(values: Tensor) -> Tensor:
-    """Return the rank of each value; equal values have the mean of their ranks."""
-    _, inverse, counts = torch.unique(values, return_inverse=True, return_counts=True)
-    ranks: Tensor = counts.cumsum(0) - (counts - 1) / 2
-    return ranks.double()[inverse]
-
-
-def _correlation(one: Tensor, other: Tensor) -> Tensor:
-    one, other = one - one.mean(), other - other.mean()
-    return (one * other).sum() / (one.square().sum() * other.square().sum()).sqrt()
 
 
 def _correlation_text(value: float) -> str:

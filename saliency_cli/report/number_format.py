@@ -11,7 +11,7 @@ ERROR_STEPS = (1e-5, 1e-4, 1e-3)
 SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f" for digits in (7, 6, 5, 4))
 
 SMALLEST_ERROR = 0.0005
-"""A percentage with one decimal would show a smaller error as none."""
+"""A percentage with one decimal, or a number with three, would show a smaller error as none."""
 
 MINUS = "−"
 
@@ -49,6 +49,23 @@ def score_text(score: float, error: float | None, *, remark: str = "") -> str:
     digits = SCORE_FORMATS[bisect_right(ERROR_STEPS, error)] % (score, error)
     rounded = f"{100 * error:.1f} %" if error >= SMALLEST_ERROR else "<0.1 %"
     return f"{100 * score:z.1f} % ± {rounded}{remark}\n{digits}".replace("-", MINUS)
+
+
+def figure_text(mean: float, error: float) -> str:
+    """Return a mean with its standard error: 0.62 ± 0.03, with three digits if that is small.
+
+    Args:
+        mean: the mean.
+        error: its standard error.
+    """
+    digits = 2 if error >= 0.01 or not error else 3
+    spread = f"{error:.{digits}f}" if error >= SMALLEST_ERROR or not error else "<0.001"
+    return f"{mean:z.{digits}f} ± {spread}".replace("-", MINUS)
+
+
+def count_text(mean: float) -> str:
+    """Return a mean of counts: with three digits below a thousand, else whole and grouped."""
+    return f"{mean:.3g}" if mean < 999.5 else f"{mean:,.0f}"
 
 
 def grouped(number: int) -> str:

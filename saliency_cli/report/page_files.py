@@ -51,14 +51,20 @@ def check_page_file(path: Path, *, option: str, mark: str) -> None:
             was changed since, or the temporary file beside it exists.
     """
     for each in (path.with_name(path.name + TEMPORARY_SUFFIX) if path.name else path, path):
-        if os.path.lexists(each) and not (each == path and _is_page(path, mark)):
+        if os.path.lexists(each) and not (each == path and is_page(path, mark=mark)):
             raise UsageError(
                 f"{visible(str(each))} exists, and is no page that saliency wrote as it is",
                 f"use another file with {option}",
             )
 
 
-def _is_page(path: Path, mark: str) -> bool:
+def is_page(path: Path, *, mark: str) -> bool:
+    """Return whether a file is a page of some kind, as it was written.
+
+    Args:
+        path: the file.
+        mark: what only pages of this kind have near their start.
+    """
     if special_kind(path) is not None or not is_sealed(path):
         return False
     with path.open("rb") as stream:

@@ -166,7 +166,9 @@ def explained(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell
 
 @pytest.mark.parametrize(("name", "flag"), [*numeric_options()])
 def test_a_hostile_number_is_a_usage_error_or_works(explained: Shell, name: str, flag: str) -> None:
+    evaluation = [explained.home / "evaluation", "--methods", "random", "--metrics", "agreement"]
     places: dict[str, list[object]] = {
+        "evaluate": [explained.model, explained.texts, "--overwrite", "--out", *evaluation],
         "explain": [explained.model, explained.texts, "--out", explained.out, "--overwrite"],
         "inspect": [explained.model],
         "report": [explained.out],
@@ -181,10 +183,10 @@ def test_a_hostile_number_is_a_usage_error_or_works(explained: Shell, name: str,
             assert flag in Outcome(USAGE, "", result.stderr).refusal()
 
 
-def test_numeric_options_of_four_commands_are_found() -> None:
+def test_numeric_options_of_five_commands_are_found() -> None:
     found = {*numeric_options()}
     assert {("explain", "--noise"), ("explain", "--workers"), ("explain", "--samples")} <= found
-    assert {name for name, _ in found} == {"explain", "inspect", "report", "show"}
+    assert {name for name, _ in found} == {"evaluate", "explain", "inspect", "report", "show"}
 
 
 @pytest.mark.parametrize("flag", ["--tolerance", "--threshold", "--gpus-per-worker", "--noise"])

@@ -25,7 +25,9 @@ COMMAND_LINE = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 NUMBER = re.compile(r"\d\.\d+")
 ALWAYS = {"--help"}
-COMMANDS = sorted(set(re.findall(r"saliency (explain|report|export|inspect|show)\b", README)))
+COMMANDS = sorted(
+    set(re.findall(r"saliency (explain|report|export|inspect|show|evaluate)\b", README))
+)
 
 
 def options(command: str) -> set[str]:

@@ -1,0 +1,184 @@
+"""Erasure: how far the label's probability and logit fall when tokens are taken out of a text.
+
+Shapes: T texts, O orders, K shares, L tokens of the longest text.
+"""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from saliency_cli.evaluation.bootstrap import UNKNOWN, figure, mean_figure, resample_counts
+from saliency_cli.evaluation.metrics.interface import Metric, Values
+from saliency_cli.evaluation.orders import best_orders, padded, random_ranks, ranks_of
+from saliency_cli.evaluation.passes import REMOVALS
+from saliency_cli.evaluation.subject import TARGETS, Subject, as_lists, evenly
+
+SHARES = (1, 5, 10, 20, 50)
+"""Percent of a text's tokens, at least one token (DeYoung et al. 2020, section 4)."""
+REFERENCE_TEXTS = 60
+"""Texts, an even sample, for which the best order is searched; that takes about 300 passes a text,
+and a method 15. They alone decide the normalised number, all texts the falls and the curves."""
+LEAST_GAIN = 1e-6
+"""Mean gain of the best order below which nothing can be normalised."""
+
+
+def counts_of(tokens: Tensor) -> Tensor:
+    """Return how many tokens each share of some texts is, rounded up, [T, K].
+
+    Args:
+        tokens: The number of tokens of each text that can be taken out, [T].
+    """
+    return -(-tokens[:, None] * torch.tensor(SHARES) // 100)
+
+
+def falls(
+    subject: Subject, texts: Tensor, ranks: Tensor, *, by: str, keep: bool
+) -> dict[str, Tensor]:
+    """Return by how much both targets fall at each share, [O, K].
+
+    Args:
+        subject: Texts and model.
+        texts: The text of each order, [O].
+        ranks: The orders, [O, L].
+        by: One of `passes.REMOVALS`.
+        keep: Whether the first tokens stay and the others are taken out.
+    """
+    removable = subject.passes.removable[texts]
+    counts = counts_of(removable.sum(dim=1))
+    # Shares of a short text may be the same tokens, which are run once.
+    is_new = torch.ones_like(counts, dtype=torch.bool)
+    is_new[:, 1:] = counts[:, 1:] != counts[:, :-1]
+    order, share = is_new.nonzero(as_tuple=True)
+    first = ranks[order] < counts[order, share][:, None]
+    removed = removable[order] & (~first if keep else first)
+    outputs = subject.outputs(texts[order], removed, by=by)
+    index = is_new.flatten().cumsum(0).view_as(counts) - 1
+    return {
+        target: subject.clean[target][texts][:, None] - values[index]
+        for target, values in outputs.items()
+    }
+
+
+class Erasure(Metric):
+    """A metric whose number is 0 for a random order and 1 for the best that a search finds.
+
+    The number is (A − R) / (B − R) for the means over texts of the method's fall A, that of a
+    random order R and that of the best order B (as Edin et al. 2024 normalise, but with a random
+    order for the worst one, and means over texts: a text of which no order changes the prediction
+    then adds nothing). It is the mean of both ways to take tokens out, of the probability. A method
+    that finds a better order than the search has more than 1.
+
+    Attributes:
+        keep: Whether the first tokens stay and the others are taken out.
+    """
+
+    keep: bool
+    has_curves: ClassVar[bool] = True
+
+    def reference(self, subject: Subject) -> Values:
+        """Return the falls of a random order and of the best order."""
+        chosen = evenly(len(subject.rows), most=REFERENCE_TEXTS)
+        orders = [ranks[chosen] for ranks in random_ranks(subject.passes, seed=subject.choice.seed)]
+        found: Values = {"searched": chosen.tolist(), "random": {}, "best": {}}
+        for by in REMOVALS:
+            random = [falls(subject, chosen, ranks, by=by, keep=self.keep) for ranks in orders]
+            found["random"][by] = {
+                target: as_lists(torch.stack([each[target] for each in random]).mean(dim=0))
+                for target in TARGETS
+            }
+            best = self._best(subject, chosen, by=by)
+            found["best"][by] = {target: as_lists(values) for target, values in best.items()}
+        return found
+
+    def _best(self, subject: Subject, texts: Tensor, *, by: str) -> dict[str, Tensor]:
+        """Return of each text the falls of the best of the orders found, for each target."""
+        depths = counts_of(subject.passes.removable[texts].sum(dim=1))[:, -1]
+        orders = best_orders(subject, texts, depths, by=by, keep=self.keep)
+        tried = [falls(subject, texts, ranks, by=by, keep=self.keep) for ranks in orders]
+        best = {}
+        for target in TARGETS:
+            values = torch.stack([each[target] for each in tried])
+            means = values.mean(dim=2)
+            place = means.argmin(dim=0) if self.keep else means.argmax(dim=0)
+            best[target] = values[place, torch.arange(len(texts))]
+        return best
+
+    def measure(self, subject: Subject, name: str, reference: Values) -> Values:  # noqa: ARG002
+        """Return the falls of a method's order, by removal and target: K numbers a text.
+
+        Args:
+            subject: Texts, scores and model.
+            name: The method.
+            reference: Of no meaning here.
+        """
+        passes = subject.passes
+        scores = padded(subject.scores[name], longest=passes.tokens.longest)
+        ranks = ranks_of(scores, passes.removable)
+        texts = torch.arange(len(subject.rows))
+        found = {by: falls(subject, texts, ranks, by=by, keep=self.keep) for by in REMOVALS}
+        return {
+            by: {target: as_lists(values) for target, values in each.items()}
+            for by, each in found.items()
+        }
+
+    def summarise(self, values: Values, reference: Values) -> dict[str, Any]:
+        """Return the normalised number, and by removal and target the mean fall beside it.
+
+        Args:
+            values: The falls of the method.
+            reference: The falls of a random and of the best order.
+        """
+        searched = reference["searched"]
+        by: dict[str, Any] = {}
+        normalised = {}
+        for removal in REMOVALS:
+            by[removal] = {}
+            for target in TARGETS:
+                own, random, best = (
+                    torch.tensor(each[removal][target], dtype=torch.float64).mean(dim=1)
+                    for each in (values, reference["random"], reference["best"])
+                )
+                ratio = _ratio(own[searched] - random, best - random)
+                normalised[removal, target] = ratio
+                by[removal][target] = {
+                    **(UNKNOWN if ratio is None else figure(float(ratio[0]), ratio[1:])),
+                    "fall": mean_figure(own.tolist()),
+                }
+        both = [normalised[removal, TARGETS[0]] for removal in REMOVALS]
+        known = [ratio for ratio in both if ratio is not None]
+        if len(known) < len(both):
+            return {**UNKNOWN, "reason": "no order of tokens changes the predictions", "by": by}
+        mean = torch.stack(known).mean(dim=0)
+        return {**figure(float(mean[0]), mean[1:]), "by": by}
+
+    def curves(self, values: Values) -> dict[str, Any]:
+        """Return mean and standard error of the fall at each share, by removal and target.
+
+        Args:
+            values: The falls of a method.
+        """
+        return {
+            removal: {
+                target: [mean_figure([*column]) for column in zip(*texts, strict=True)]
+                for target, texts in each.items()
+            }
+            for removal, each in values.items()
+        }
+
+
+def _ratio(gains: Tensor, best: Tensor) -> Tensor | None:
+    """Return mean gain / mean best gain: over all texts, then over each resample, [1 + R].
+
+    Args:
+        gains: The method's gain over a random order, [T].
+        best: The best order's, [T].
+
+    Returns:
+        None where the best order gains nothing.
+    """
+    counts = torch.cat((torch.ones(1, len(best)).double(), resample_counts(len(best))))
+    scale = counts @ best
+    if abs(float(scale[0])) < len(best) * LEAST_GAIN:
+        return None
+    return counts @ gains / scale
