@@ -20,7 +20,8 @@ from saliency_cli.attribution.text_state import ActiveText, EncodedRow, PartKey,
 from saliency_cli.explanations import WordCheck
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import Targets, choose_targets, predict
-from saliency_cli.model.passes import CleanPasses, check_width, clean_passes, token_batch
+from saliency_cli.model.output_logits import check_width
+from saliency_cli.model.passes import CleanPasses, clean_passes, token_batch
 from saliency_cli.records import Encoding, Row
 
 

@@ -15,7 +15,7 @@ from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.embedding_hook import hook_embedding
 from saliency_cli.model.matmul import use_matmul_backend
-from saliency_cli.model.passes import read_logits
+from saliency_cli.model.output_logits import read_logits
 from saliency_cli.model.token_batch import TokenBatch
 from saliency_cli.model.transformers_import import PreTrainedModel
 

@@ -3,7 +3,7 @@
 Shapes: B texts or passes in the batch, L tokens of the longest, H embedding dimensions, C labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from math import inf
@@ -12,7 +12,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from saliency_cli.errors import CheckpointError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.conservative import conservative_propagation
 from saliency_cli.model.devices import to_device
@@ -20,6 +19,7 @@ from saliency_cli.model.embedding_hook import EmbeddingHook, hook_embedding
 from saliency_cli.model.heads import Targets
 from saliency_cli.model.matmul import use_matmul_backend
 from saliency_cli.model.objectives import objective_values
+from saliency_cli.model.output_logits import check_width, read_logits
 from saliency_cli.model.token_batch import TokenBatch, join_padded
 from saliency_cli.records import Encoding
 from saliency_cli.settings import ObjectiveName
@@ -265,37 +265,3 @@ def _propagation(classifier: Classifier) -> AbstractContextManager[None]:
     if classifier.propagation == "standard" or not torch.is_grad_enabled():
         return nullcontext()
     return conservative_propagation(classifier.module)
-
-
-def check_width(logits: Tensor, *, labels: int) -> None:
-    """Check that logits [B, C] have one column a label.
-
-    Args:
-        logits: The logits of a batch.
-        labels: The number of labels.
-
-    Raises:
-        ValueError: They have another shape.
-    """
-    if logits.shape[1:] != (labels,):
-        shape = tuple(logits.shape[1:])
-        raise ValueError(f"the model gives logits of shape {shape} for a text, not ({labels},)")
-
-
-def read_logits(output: object) -> Tensor:
-    """Return the logits in a module's output: a tensor, a tuple that begins with it, or by name.
-
-    Raises:
-        CheckpointError: The output has no logits.
-    """
-    if isinstance(output, Mapping):
-        output = output.get("logits")
-    elif isinstance(output, tuple | list) and output:
-        output = output[0]
-    output = getattr(output, "logits", output)
-    if not isinstance(output, Tensor):
-        raise CheckpointError(
-            "the model returns no logits",
-            "let forward return a tensor, a tuple that begins with it, or a dict with 'logits'",
-        )
-    return output

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import check_width, forward_logits
+from saliency_cli.model.output_logits import check_width
+from saliency_cli.model.passes import forward_logits
 from saliency_cli.model.token_batch import TokenBatch
 
 

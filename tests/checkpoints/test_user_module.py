@@ -23,7 +23,7 @@ from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.explanations import Explanation
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import read_logits
+from saliency_cli.model.output_logits import read_logits
 from saliency_cli.records import Row
 from saliency_cli.runs.request import Request
 from saliency_cli.runs.setup import build_engine

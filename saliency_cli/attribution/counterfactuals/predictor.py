@@ -17,7 +17,8 @@ from saliency_cli.attribution.replicas import ReplicaPool
 from saliency_cli.attribution.row_failures import guarded
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import PROBABILITIES, Target, Targets
-from saliency_cli.model.passes import check_width, clean_passes, gradient_passes, token_batch
+from saliency_cli.model.output_logits import check_width
+from saliency_cli.model.passes import clean_passes, gradient_passes, token_batch
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import Encoding, Row
 from saliency_cli.settings import HeadName
