@@ -189,7 +189,10 @@ def show(
 @command
 def evaluate(
     model: ModelChoice,
-    texts: Annotated[TextsChoice, Only("path", "format", "text", "pair", "label", "id")],
+    texts: Annotated[
+        TextsChoice,
+        Only("path", "format", "delimiter", "encoding", "text", "pair", "label", "id"),
+    ],
     output: Annotated[OutputChoice, Only("folder", "overwrite", "resume")],
     choice: EvaluationChoice,
     console: ConsoleChoice,

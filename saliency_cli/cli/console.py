@@ -87,9 +87,12 @@ class Console:
             Text.assemble(("warning: ", "bold yellow"), message_line(message)), soft_wrap=True
         )
 
-    def note(self, message: str) -> None:
-        """Print in one line what the user might not expect, but need not mend."""
-        self._rich.print(Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True)
+    def note(self, message: str | None) -> None:
+        """Print in one line what may not be expected, but needs no change; nothing if it is None."""
+        if message is not None:
+            self._rich.print(
+                Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True
+            )
 
     def closing(self, summary: Summary, *, report: str) -> None:
         """Print the closing table of a run.

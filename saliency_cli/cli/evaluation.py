@@ -18,6 +18,7 @@ from saliency_cli.evaluation.sample import write_sample
 from saliency_cli.evaluation.table import table_lines
 from saliency_cli.evaluation.variants import Variant
 from saliency_cli.inputs.options import TextsChoice
+from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.progress import Advance
 from saliency_cli.report.evaluation import write_evaluation_page
 from saliency_cli.runs.request import Request
@@ -107,6 +108,8 @@ def run_evaluation(request: EvaluationRequest, *, quiet: bool) -> tuple[Result, 
         if output.overwrite:
             folder.sample.unlink(missing_ok=True)
         texts = write_sample(request.texts, folder.sample, limit=choice.limit)
+    with open_texts(request.texts) as source:
+        console.note(source.found)
     summaries = [
         _run_method(request, variant, texts, folder=folder, quiet=quiet)
         for variant in request.variants

@@ -40,7 +40,7 @@ class Gate:
 
         Args:
             summary: The numbers of the run.
-            partly: Whether the accuracy may leave out rows whose gold label is unknown to the model.
+            partly: Whether the accuracy may leave out rows with an unknown gold label.
         """
         is_partial = summary.accuracy is not None and summary.gold_unknown > 0
         if self.name == "accuracy" and is_partial and not partly:

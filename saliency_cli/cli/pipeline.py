@@ -60,8 +60,7 @@ def run(request: Request, console: Console) -> Summary:
             executor = EXECUTORS[request.execution.name](request.execution)
             run_shards = stack.enter_context(executor)
         context, lock = stack.enter_context(start_run(request, console))
-        if context.source.found is not None:
-            console.note(context.source.found)
+        console.note(context.source.found)
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)
         for warning in (
