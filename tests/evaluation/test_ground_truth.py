@@ -9,9 +9,9 @@ import torch
 from saliency_cli.evaluation.layers import randomised, weight_groups
 from saliency_cli.evaluation.metrics import METRICS
 from saliency_cli.evaluation.metrics.interface import Values
-from saliency_cli.evaluation.shortcuts import planted_text
+from saliency_cli.evaluation.shortcuts import SHORTCUTS, planted_text
 from saliency_cli.evaluation.subject import Subject
-from saliency_cli.evaluation.training import train
+from saliency_cli.evaluation.training import Lesson, train
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.records import Row
 from tests.support.evaluations import Bag, bag_subject, bag_texts, subject_of, write_bag
@@ -86,6 +86,17 @@ def test_training_is_the_same_every_time(learner: Subject, planted: Values) -> N
     lesson, learned = learner.memory["planted"]["token"]
     again = train(lesson).classifier.embedding.get_parameter("weight")
     assert torch.equal(again, learned.classifier.embedding.get_parameter("weight"))
+
+
+def test_only_the_last_layers_are_trained_if_so_asked(bert: Classifier) -> None:
+    options = {"planted_steps": 1, "planted_layers": 1}
+    with subject_of(bert, bag_texts(20), "gradient", **options) as made:
+        label = 1 - int(made.labels.mode().values)
+        lesson = Lesson(made, SHORTCUTS["token"], ["late", "was"], label)
+        copy = dict(train(lesson).classifier.module.named_parameters())
+    changed = {n for n, weight in bert.module.named_parameters() if not weight.equal(copy[n])}
+    head, last, *_ = weight_groups(bert)
+    assert {"classifier.weight", last[0]} <= changed <= {*head, *last}
 
 
 def test_planted_words_are_where_their_spans_say() -> None:
