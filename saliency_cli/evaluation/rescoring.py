@@ -8,8 +8,9 @@ from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.propagation_check import with_propagation
 from saliency_cli.evaluation.subject import Subject
+from saliency_cli.explanations import Explanation
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.records import Encoding, Explanation, Row
+from saliency_cli.records import Encoding, Row
 from saliency_cli.settings import TargetChoice
 
 
