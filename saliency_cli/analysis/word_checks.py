@@ -27,9 +27,11 @@ class CheckView:
 
 def check_views(record: Record) -> list[CheckView]:
     """Return the checks of an explained record, the strongest word first."""
+    if not record.get("checks"):
+        return []
     label = _label(record)
-    before = record["value"] if label is None else record["probabilities"][label]
-    return [_view(check, label, before) for check in record.get("checks", ())]
+    before = record["value"] if label is None else record["probabilities"].get(label, 0.0)
+    return [_view(check, label, before) for check in record["checks"]]
 
 
 def _label(record: Record) -> str | None:
@@ -40,7 +42,8 @@ def _label(record: Record) -> str | None:
     labels: dict[str, float] = record["probabilities"]
     if target in labels:
         return target
-    return next(label for label in labels if target.startswith(f"{label} - "))
+    contrasted = (label for label in labels if target.startswith(f"{label} - "))
+    return next(contrasted, target)
 
 
 def _view(check: Record, label: str | None, before: float) -> CheckView:
