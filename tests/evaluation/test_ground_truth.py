@@ -67,6 +67,14 @@ def test_exact_scores_find_a_planted_word_first(learner: Subject, planted: Value
     assert mean(learner, "planted", "random", planted) < 0.5
 
 
+def test_a_shortcut_counts_the_texts_it_was_looked_for_in(planted: Values) -> None:
+    figure = METRICS["planted"].summarise({"ranks": {"token": [1, 1, 2, 4]}}, planted)
+    token = figure["kinds"]["token"]
+    assert (token["explained"], token["first"]["mean"], token["mrr"]["mean"]) == (4, 0.5, 0.6875)
+    unlearned = METRICS["planted"].summarise({"ranks": {"pair": [1, 2]}}, planted)
+    assert (unlearned["mean"], "single-token" in unlearned["reason"]) == (None, True)
+
+
 def test_what_a_model_cannot_learn_is_no_test_of_a_method(planted: Values) -> None:
     """A bag of words has no order."""
     assert not planted["kinds"]["order"]["is_learned"]
