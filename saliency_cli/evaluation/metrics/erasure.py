@@ -125,13 +125,17 @@ class Erasure(Metric):
     def summarise(self, values: Values, reference: Values) -> dict[str, Any]:
         """Return the normalised number, and by removal and target the mean fall beside it.
 
+        `gain` is the fall of the probability less that of a random order of the same text. Where no
+        order changes much, the normalised number is the quotient of two small ones and its error
+        is large; that of the gain is not, so methods are compared by it.
+
         Args:
             values: The falls of the method.
             reference: The falls of a random and of the best order.
         """
         searched = reference["searched"]
         by: dict[str, Any] = {}
-        normalised = {}
+        normalised, gains = {}, []
         for removal in REMOVALS:
             by[removal] = {}
             for target in TARGETS:
@@ -140,6 +144,8 @@ class Erasure(Metric):
                     for each in (values, reference["random"], reference["best"])
                 )
                 ratio = _ratio(own[searched] - random, best - random)
+                if target == TARGETS[0]:
+                    gains.append(own[searched] - random)
                 normalised[removal, target] = ratio
                 by[removal][target] = {
                     **(UNKNOWN if ratio is None else figure(float(ratio[0]), ratio[1:])),
@@ -150,7 +156,8 @@ class Erasure(Metric):
         if len(known) < len(both):
             return {**UNKNOWN, "reason": "no order of tokens changes the predictions", "by": by}
         mean = torch.stack(known).mean(dim=0)
-        return {**figure(float(mean[0]), mean[1:]), "by": by}
+        gain = mean_figure(torch.stack(gains).mean(dim=0).tolist())
+        return {**figure(float(mean[0]), mean[1:]), "gain": gain, "by": by}
 
     def curves(self, values: Values) -> dict[str, Any]:
         """Return mean and standard error of the fall at each share, by removal and target.
