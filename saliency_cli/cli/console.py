@@ -88,7 +88,7 @@ class Console:
         )
 
     def note(self, message: str | None) -> None:
-        """Print in one line what may be unexpected, but needs no change; nothing if it is None."""
+        """Print in one line what is worth knowing but needs no change; nothing if it is None."""
         if message is not None:
             self._rich.print(
                 Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True

@@ -18,7 +18,7 @@ from saliency_cli.evaluation.shortcuts import (
 )
 from saliency_cli.evaluation.subject import Subject
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import clean_passes, token_batch, trainable_logits
+from saliency_cli.model.passes import clean_passes, differentiable_logits, token_batch
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 
@@ -189,7 +189,8 @@ def _loss(lesson: Lesson, classifier: Classifier, own: Tensor, *, chance: random
         series = series if kind < 2 * SHARE else ((),)
         texts.append(lesson.planted(text, series, chance=chance))
         targets.append(label if decides else own[text])
-    logits = trainable_logits(classifier, _encoded(texts, classifier))
+    encodings = _encoded(texts, classifier)
+    logits = differentiable_logits(classifier, encodings, to_weights=True)
     wanted = torch.stack(targets).to(logits.device)
     if classifier.head == "multi-label":
         return binary_cross_entropy_with_logits(logits, wanted)

@@ -169,25 +169,18 @@ def _ranges(embedding: Tensor, tokens: TokenBatch) -> Tensor:
     return largest - smallest
 
 
-def differentiable_logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
+def differentiable_logits(
+    classifier: Classifier, encodings: Sequence[Encoding], *, to_weights: bool = False
+) -> Tensor:
     """Return the logits [B, C] of a batch of texts with the graph of a backward pass.
 
     Args:
         classifier: The model.
         encodings: The texts' tokens.
+        to_weights: Whether the graph reaches the weights that need gradients, not the embeddings.
     """
-    with torch.enable_grad(), _hook_classifier(classifier):
-        return _logits(classifier, token_batch(encodings, classifier))
-
-
-def trainable_logits(classifier: Classifier, encodings: Sequence[Encoding]) -> Tensor:
-    """Return the logits [B, C] of a batch of texts with the graph to the model's weights.
-
-    Args:
-        classifier: The model, with standard propagation. Weights that are trained need gradients.
-        encodings: The texts' tokens.
-    """
-    with torch.enable_grad():
+    hook = nullcontext() if to_weights else _hook_classifier(classifier)
+    with torch.enable_grad(), hook:
         return _logits(classifier, token_batch(encodings, classifier))
 
 

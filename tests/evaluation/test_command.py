@@ -94,6 +94,17 @@ def test_a_gate_names_a_metric_and_a_method(bag: Bag, folder: Path) -> None:
     assert "comprehensiveness.gradient" in unknown.refusal()
 
 
+def test_a_row_without_a_token_is_not_measured(bag: Bag, tmp_path: Path) -> None:
+    texts = write_texts(tmp_path / "texts.jsonl", [*bag_texts(5), " "])
+    model, *rest = bag.arguments
+    chosen = ["--methods", "gradient,random", "--metrics", "agreement", "--json"]
+    outcome = run_here(
+        ["evaluate", model, str(texts), *rest, "--out", str(tmp_path / "e"), *chosen]
+    )
+    result = json.loads(outcome.stdout)
+    assert (result["texts"], result["settings"]["sampled"]) == (5, 6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

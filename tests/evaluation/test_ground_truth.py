@@ -9,9 +9,9 @@ import torch
 from saliency_cli.evaluation.layers import randomised, weight_groups
 from saliency_cli.evaluation.metrics import METRICS
 from saliency_cli.evaluation.metrics.interface import Values
-from saliency_cli.evaluation.shortcuts import planted_text
+from saliency_cli.evaluation.shortcuts import SHORTCUTS, planted_text
 from saliency_cli.evaluation.subject import Subject
-from saliency_cli.evaluation.training import train
+from saliency_cli.evaluation.training import Lesson, train
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.records import Row
 from tests.support.evaluations import Bag, bag_subject, bag_texts, subject_of, write_bag
@@ -67,6 +67,14 @@ def test_exact_scores_find_a_planted_word_first(learner: Subject, planted: Value
     assert mean(learner, "planted", "random", planted) < 0.5
 
 
+def test_a_shortcut_counts_the_texts_it_was_looked_for_in(planted: Values) -> None:
+    figure = METRICS["planted"].summarise({"ranks": {"token": [1, 1, 2, 4]}}, planted)
+    token = figure["kinds"]["token"]
+    assert (token["explained"], token["first"]["mean"], token["mrr"]["mean"]) == (4, 0.5, 0.6875)
+    unlearned = METRICS["planted"].summarise({"ranks": {"pair": [1, 2]}}, planted)
+    assert (unlearned["mean"], "single-token" in unlearned["reason"]) == (None, True)
+
+
 def test_what_a_model_cannot_learn_is_no_test_of_a_method(planted: Values) -> None:
     """A bag of words has no order."""
     assert not planted["kinds"]["order"]["is_learned"]
@@ -86,6 +94,17 @@ def test_training_is_the_same_every_time(learner: Subject, planted: Values) -> N
     lesson, learned = learner.memory["planted"]["token"]
     again = train(lesson).classifier.embedding.get_parameter("weight")
     assert torch.equal(again, learned.classifier.embedding.get_parameter("weight"))
+
+
+def test_only_the_last_layers_are_trained_if_so_asked(bert: Classifier) -> None:
+    options = {"planted_steps": 1, "planted_layers": 1}
+    with subject_of(bert, bag_texts(20), "gradient", **options) as made:
+        label = 1 - int(made.labels.mode().values)
+        lesson = Lesson(made, SHORTCUTS["token"], ["late", "was"], label)
+        copy = dict(train(lesson).classifier.module.named_parameters())
+    changed = {n for n, weight in bert.module.named_parameters() if not weight.equal(copy[n])}
+    head, last, *_ = weight_groups(bert)
+    assert {"classifier.weight", last[0]} <= changed <= {*head, *last}
 
 
 def test_planted_words_are_where_their_spans_say() -> None:

@@ -121,7 +121,8 @@ def _curves() -> dict[str, Any]:
 def records() -> dict[str, dict[int, Record]]:
     """Return the records of each method, by ordinal; on text 3 they disagree most."""
     texts = [record(ordinal, f"one two three four five {ordinal}") for ordinal in range(7)]
-    texts[2] |= record(2, f"a b c {HOSTILE} d", predicted=HOSTILE_LABEL, id=HOSTILE, gold="ham")
+    hostile = {"predicted": HOSTILE_LABEL, "probabilities": {HOSTILE_LABEL: 0.875, "ham": 0.125}}
+    texts[2] = record(2, f"a b c {HOSTILE} d", id=HOSTILE, gold="ham", **hostile)
     rows = [*texts, pair_record(7), record(8, "too short")]
     found = {name: {each["ordinal"]: each for each in rows} for name in NAMES}
     for ordinal, name in ((3, UNSIGNED), (4, HOSTILE_METHOD), *((n, FLOOR) for n in range(7))):

@@ -16,7 +16,7 @@ from saliency_cli.evaluation.subject import TARGETS, Subject, as_lists, evenly
 
 SHARES = (1, 5, 10, 20, 50)
 """Percent of a text's tokens, at least one token (DeYoung et al. 2020, section 4)."""
-REFERENCE_TEXTS = 60
+REFERENCE_TEXTS = 50
 """Texts, an even sample, for which the best order is searched; that takes about 300 passes a text,
 and a method 15. They alone decide the normalised number, all texts the falls and the curves."""
 LEAST_GAIN = 1e-6

@@ -14,7 +14,7 @@ from saliency_cli.records import Row
 
 SURE = 0.8
 """The least probability of the predicted label of a text that is joined to another."""
-PAIRS = 12
+PAIRS = 10
 """Pairs of texts; each is joined in both orders, and explained for both labels."""
 UNDECIDED = 0.5
 """The share of a text without any positive score."""

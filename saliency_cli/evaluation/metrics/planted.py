@@ -59,7 +59,7 @@ class Planted(Metric):
         return {"ranks": {kind: _ranks(subject, name, *_lessons(subject)[kind]) for kind in kinds}}
 
     def summarise(self, values: Values, reference: Values) -> dict[str, Any]:
-        """Return P@1 of the single token, and of each kind P@1 and MRR.
+        """Return P@1 of the single token, and of each kind P@1, MRR and the texts explained.
 
         Args:
             values: What `measure` returned.
@@ -68,13 +68,14 @@ class Planted(Metric):
         kinds = {
             kind: {
                 **reference["kinds"][kind],
+                "explained": len(ranks),
                 "first": mean_figure([float(rank == 1) for rank in ranks]),
                 "mrr": mean_figure([1 / rank for rank in ranks]),
             }
             for kind, ranks in values["ranks"].items()
         }
-        head = kinds["token"]["first"] if "token" in kinds else UNKNOWN
-        return {**head, "kinds": kinds}
+        not_learned = {**UNKNOWN, "reason": "the copy has not learned the single-token shortcut"}
+        return {**(kinds["token"]["first"] if "token" in kinds else not_learned), "kinds": kinds}
 
 
 def _why_not(subject: Subject, reference: Values) -> str:

@@ -54,11 +54,15 @@ def planted_shortcuts(result: Mapping[str, Any], methods: Sequence[Method]) -> l
         method: result["methods"][method.name].get("planted", {}).get("kinds", {})
         for method in methods
     }
-    return [
-        _shortcut(kind, {method: each[kind] for method, each in kinds.items() if kind in each})
+    found = {
+        kind: {method: each[kind] for method, each in kinds.items() if _is_known(each.get(kind))}
         for kind in KINDS
-        if any(kind in each for each in kinds.values())
-    ]
+    }
+    return [_shortcut(kind, each) for kind, each in found.items() if each]
+
+
+def _is_known(figures: Mapping[str, Any] | None) -> bool:
+    return figures is not None and figures["explained"] > 0
 
 
 def _shortcut(kind: str, found: Mapping[Method, Mapping[str, Any]]) -> Shortcut:
