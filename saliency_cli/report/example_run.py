@@ -155,6 +155,7 @@ _OPTIONS: dict[str, Any] = {
     "antithetic": True,
     "tolerance": 0.02,
     "preset": None,
+    "check_words": 1,
     "objective": "logit",
     "seed": 0,
     "target": "predicted",
