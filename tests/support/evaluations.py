@@ -174,4 +174,4 @@ def _scores(subject: Subject, questions: list[Question]) -> dict[str, list[list[
 
 def with_scores(subject: Subject, scores: Mapping[str, list[list[float]]]) -> Subject:
     """Return the subject with other scores of some methods."""
-    return replace(subject, scores={**subject.scores, **scores})
+    return replace(subject, scores={**subject.scores, **scores}, memory={})

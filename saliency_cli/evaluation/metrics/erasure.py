@@ -3,6 +3,7 @@
 Shapes: T texts, O orders, K shares, L tokens of the longest text.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +17,7 @@ from saliency_cli.evaluation.subject import TARGETS, Subject, as_lists, evenly
 
 SHARES = (1, 5, 10, 20, 50)
 """Percent of a text's tokens, at least one token (DeYoung et al. 2020, section 4)."""
-REFERENCE_TEXTS = 50
+REFERENCE_TEXTS = 40
 """Texts, an even sample, for which the best order is searched; that takes about 300 passes a text,
 and a method 15. They alone decide the normalised number, all texts the falls and the curves."""
 LEAST_GAIN = 1e-6
@@ -46,16 +47,14 @@ def falls(
     """
     removable = subject.passes.removable[texts]
     counts = counts_of(removable.sum(dim=1))
-    # Shares of a short text may be the same tokens, which are run once.
-    is_new = torch.ones_like(counts, dtype=torch.bool)
-    is_new[:, 1:] = counts[:, 1:] != counts[:, :-1]
-    order, share = is_new.nonzero(as_tuple=True)
-    first = ranks[order] < counts[order, share][:, None]
-    removed = removable[order] & (~first if keep else first)
-    outputs = subject.outputs(texts[order], removed, by=by)
-    index = is_new.flatten().cumsum(0).view_as(counts) - 1
+    first = ranks[:, None] < counts[..., None]
+    removed = removable[:, None] & (~first if keep else first)
+    # Orders, and shares of a short text, have many sets in common, which are run once.
+    lines = torch.cat((texts[:, None, None].expand(*counts.shape, 1), removed.long()), dim=2)
+    unique, index = lines.flatten(0, 1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
+    outputs = subject.outputs(unique[:, 0], unique[:, 1:].bool(), by=by)
     return {
-        target: subject.clean[target][texts][:, None] - values[index]
+        target: subject.clean[target][texts][:, None] - values[index].view_as(counts)
         for target, values in outputs.items()
     }
 
@@ -75,52 +74,67 @@ class Erasure(Metric):
 
     keep: bool
     has_curves: ClassVar[bool] = True
+    compares_methods: ClassVar[bool] = True  # they share passes, and so the last digits
 
     def reference(self, subject: Subject) -> Values:
         """Return the falls of a random order and of the best order."""
         chosen = evenly(len(subject.rows), most=REFERENCE_TEXTS)
         orders = [ranks[chosen] for ranks in random_ranks(subject.passes, seed=subject.choice.seed)]
+        depths = counts_of(subject.passes.removable[chosen].sum(dim=1))[:, -1]
         found: Values = {"searched": chosen.tolist(), "random": {}, "best": {}}
         for by in REMOVALS:
-            random = [falls(subject, chosen, ranks, by=by, keep=self.keep) for ranks in orders]
-            found["random"][by] = {
-                target: as_lists(torch.stack([each[target] for each in random]).mean(dim=0))
-                for target in TARGETS
-            }
-            best = self._best(subject, chosen, by=by)
-            found["best"][by] = {target: as_lists(values) for target, values in best.items()}
+            best = best_orders(subject, chosen, depths, by=by, keep=self.keep)
+            tried = self._falls(subject, chosen, [*orders, *best], by=by)
+            for name, values in tried.items():
+                random = values[: len(orders)].mean(dim=0)
+                found["random"].setdefault(by, {})[name] = as_lists(random)
+                top = self._best(values[len(orders) :])
+                found["best"].setdefault(by, {})[name] = as_lists(top)
         return found
 
-    def _best(self, subject: Subject, texts: Tensor, *, by: str) -> dict[str, Tensor]:
-        """Return of each text the falls of the best of the orders found, for each target."""
-        depths = counts_of(subject.passes.removable[texts].sum(dim=1))[:, -1]
-        orders = best_orders(subject, texts, depths, by=by, keep=self.keep)
-        tried = [falls(subject, texts, ranks, by=by, keep=self.keep) for ranks in orders]
-        best = {}
-        for target in TARGETS:
-            values = torch.stack([each[target] for each in tried])
-            means = values.mean(dim=2)
-            place = means.argmin(dim=0) if self.keep else means.argmax(dim=0)
-            best[target] = values[place, torch.arange(len(texts))]
-        return best
+    def _falls(
+        self, subject: Subject, texts: Tensor, orders: Sequence[Tensor], *, by: str
+    ) -> dict[str, Tensor]:
+        """Return the falls of several orders of the same texts, [M, T, K] for each target."""
+        values = falls(
+            subject, texts.repeat(len(orders)), torch.cat([*orders]), by=by, keep=self.keep
+        )
+        return {target: each.view(len(orders), len(texts), -1) for target, each in values.items()}
+
+    def _best(self, values: Tensor) -> Tensor:
+        """Return the falls [T, K] of the best of several orders [M, T, K] of each text."""
+        means = values.mean(dim=2)
+        place = means.argmin(dim=0) if self.keep else means.argmax(dim=0)
+        return values[place, torch.arange(values.shape[1])]
 
     def measure(self, subject: Subject, name: str, reference: Values) -> Values:  # noqa: ARG002
         """Return the falls of a method's order, by removal and target: K numbers a text.
+
+        All methods are measured when the first is asked for.
 
         Args:
             subject: Texts, scores and model.
             name: The method.
             reference: Of no meaning here.
         """
+        if self.name not in subject.memory:
+            subject.memory[self.name] = self._of_all(subject)
+        values: Values = subject.memory[self.name][name]
+        return values
+
+    def _of_all(self, subject: Subject) -> dict[str, Values]:
         passes = subject.passes
-        scores = padded(subject.scores[name], longest=passes.tokens.longest)
-        ranks = ranks_of(scores, passes.removable)
-        texts = torch.arange(len(subject.rows))
-        found = {by: falls(subject, texts, ranks, by=by, keep=self.keep) for by in REMOVALS}
-        return {
-            by: {target: as_lists(values) for target, values in each.items()}
-            for by, each in found.items()
-        }
+        longest, texts = passes.tokens.longest, torch.arange(len(subject.rows))
+        orders = [
+            ranks_of(padded(subject.scores[name], longest=longest), passes.removable)
+            for name in subject.variants
+        ]
+        found: dict[str, Values] = {name: {} for name in subject.variants}
+        for by in REMOVALS:
+            for target, values in self._falls(subject, texts, orders, by=by).items():
+                for name, own in zip(subject.variants, values, strict=True):
+                    found[name].setdefault(by, {})[target] = as_lists(own)
+        return found
 
     def summarise(self, values: Values, reference: Values) -> dict[str, Any]:
         """Return the normalised number, and by removal and target the mean fall beside it.
