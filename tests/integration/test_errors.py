@@ -332,7 +332,7 @@ def test_a_missing_column_is_refused_with_the_names_of_the_columns(shell: Shell)
         ("empty.jsonl", b"", "holds no row"),
         ("empty.csv", b"", "holds no row"),
         ("header.csv", b"text,label\n", "holds no row"),
-        ("texts.xlsx", b"PK", "suffix"),
+        ("texts.xlsx", b"PK", "not a readable .xlsx file"),
         ("texts", b"a", "suffix"),
         ("utf16.csv", "text\na\n".encode("utf-16"), "UTF-16"),
         ("twice.csv", b"text,text\na,b\n", "twice"),

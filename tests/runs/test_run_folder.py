@@ -29,7 +29,7 @@ from tests.support.shell import Shell
 OK_FIELDS = {
     *("schema", "status", "ordinal", "id", "text", "pair", "predicted", "probability"),
     *("probabilities", "target", "gold", "tokens", "offsets", "special", "scores", "errors"),
-    *("special_share", "samples", "flip_rate", "evaluations", "truncated", "windows"),
+    *("special_share", "samples", "flip_rate", "evaluations", "truncated", "windows", "checks"),
 }
 QUARANTINED_FIELDS = {"schema", "status", "ordinal", "id", "line", "reason", "excerpt"}
 

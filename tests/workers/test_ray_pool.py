@@ -220,7 +220,7 @@ def spec(shell: Shell) -> WorkerSpec:
         ModelChoice(shell.model),
         TextsChoice("texts.jsonl"),
         Compute(device="cpu"),
-        Maths(),
+        Maths(check_words=1),
         OutputChoice(Path("out")),
     )
     assert shell.explain().exit_code == DONE
