@@ -7,11 +7,11 @@ from saliency_cli.attribution.methods.parameters import (
     Samples,
     Seed,
     Tolerance,
-    adaptive_total,
     check_samples,
     check_tolerance,
 )
 from saliency_cli.attribution.methods.perturbation import PerturbationMethod
+from saliency_cli.attribution.methods.sampled import SampledMethod
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,8 +24,6 @@ RIDGE = 1.0
 SHARPNESS = 8.0
 """A text at cosine distance d has the weight exp(−8 d²): the authors' program takes the root of
 exp(−(100 d)² / 25²)."""
-FIRST_SAMPLES, MOST_SAMPLES = 64, 4096
-"""`--samples auto`: samples of the first round, and samples at which it stops."""
 COLUMNS = 5
 """Sums of a token before its row of the matrix."""
 MOST_ELEMENTS = 1 << 24
@@ -33,7 +31,7 @@ MOST_ELEMENTS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class Lime(PerturbationMethod):
+class Lime(SampledMethod, PerturbationMethod):
     """The coefficients of a ridge regression of F on which units are present.
 
     Section 3 of ""Why should I trust you?"", as its authors' program has it for texts: a sample
@@ -47,6 +45,8 @@ class Lime(PerturbationMethod):
     name: ClassVar[str] = "lime"
     title: ClassVar[str] = "LIME"
     most_blocks: ClassVar[int] = 8
+    first_samples: ClassVar[int] = 64
+    most_samples: ClassVar[int] = 4096
 
     samples: Samples = 200
     tolerance: Tolerance = 0.1
@@ -56,27 +56,6 @@ class Lime(PerturbationMethod):
         PerturbationMethod.__post_init__(self)
         check_tolerance(self.tolerance)
         check_samples(self.samples, least=2)
-
-    @property
-    def is_random(self) -> bool:
-        """True: texts are drawn."""
-        return True
-
-    @property
-    def tolerance_for_auto(self) -> float | None:
-        """The tolerance, where `--samples auto` decides."""
-        return self.tolerance if self.samples == "auto" else None
-
-    def total_draws(self, made: int, *, converged: bool) -> int:
-        """Return how many samples a text needs in all.
-
-        Args:
-            made: Samples that the text has already.
-            converged: Whether their errors are within the tolerance.
-        """
-        return adaptive_total(
-            self.samples, made, converged=converged, first=FIRST_SAMPLES, most=MOST_SAMPLES
-        )
 
     def bytes_per_token(
         self,

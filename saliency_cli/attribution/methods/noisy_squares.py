@@ -9,10 +9,10 @@ from saliency_cli.attribution.methods.parameters import (
     Samples,
     Seed,
     Tolerance,
-    adaptive_total,
     check_samples,
     check_tolerance,
 )
+from saliency_cli.attribution.methods.sampled import SampledMethod
 from saliency_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class NoisySquares(GradientMethod):
+class NoisySquares(SampledMethod, GradientMethod):
     """A method whose draws are single gradients at E + z, with z as SmoothGrad has it.
 
     Draws are independent: of a pair z and −z the squares differ little, so that a pair would say no
@@ -44,25 +44,6 @@ class NoisySquares(GradientMethod):
                 f"--method {self.name} needs --noise above 0",
                 "leave out --noise, or choose --method gradient",
             )
-
-    @property
-    def is_random(self) -> bool:
-        """True: there is no result without noise."""
-        return True
-
-    @property
-    def tolerance_for_auto(self) -> float | None:
-        """The tolerance, where `--samples auto` decides."""
-        return self.tolerance if self.samples == "auto" else None
-
-    def total_draws(self, made: int, *, converged: bool) -> int:
-        """Return how many draws a text needs in all.
-
-        Args:
-            made: Draws that the text has already.
-            converged: Whether their errors are within the tolerance.
-        """
-        return adaptive_total(self.samples, made, converged=converged)
 
     def displacements(self, batch: "DrawBatch") -> "Tensor":
         """Return z [D, L, H] = S · (max E − min E) · ε; ε is keyed by seed, token ids and draw."""

@@ -8,11 +8,11 @@ from saliency_cli.attribution.methods.parameters import (
     Samples,
     Seed,
     Tolerance,
-    adaptive_total,
     check_samples,
     check_tolerance,
 )
 from saliency_cli.attribution.methods.perturbation import PerturbationMethod
+from saliency_cli.attribution.methods.sampled import SampledMethod
 from saliency_cli.records import Encoding, Row
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Shapley(PerturbationMethod):
+class Shapley(SampledMethod, PerturbationMethod):
     """The mean rise of F when a unit joins those before it, over random orders of the units.
 
     A sample is an order; a draw is an order and its reverse (antithetic sampling: Mitchell et al.,
@@ -50,29 +50,9 @@ class Shapley(PerturbationMethod):
         check_samples(self.samples, multiple=self.samples_per_draw)
 
     @property
-    def is_random(self) -> bool:
-        """True: orders are drawn."""
-        return True
-
-    @property
     def samples_per_draw(self) -> int:
         """Two for an order and its reverse; one where a single order is drawn."""
         return 1 if self.samples == 1 else 2
-
-    @property
-    def tolerance_for_auto(self) -> float | None:
-        """The tolerance, where `--samples auto` decides."""
-        return self.tolerance if self.samples == "auto" else None
-
-    def total_draws(self, made: int, *, converged: bool) -> int:
-        """Return how many draws a text needs in all.
-
-        Args:
-            made: Draws that the text has already.
-            converged: Whether their errors are within the tolerance.
-        """
-        each = self.samples_per_draw
-        return adaptive_total(self.samples, made, converged=converged, each=each)
 
     def prepare(
         self,
