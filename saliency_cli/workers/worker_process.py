@@ -4,6 +4,7 @@ import os
 import signal
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -76,12 +77,16 @@ def worker_main(
             while True:
                 pipe.send(worker.explain_shard(pipe.recv()))
     except Interrupted:
-        signals.restore_default_handlers()  # else the timer would raise it again during the exit
         raise SystemExit(1) from None
     except (EOFError, OSError):  # the parent process has ended
         return
     except Exception as error:  # noqa: BLE001 - the pool raises it in the parent process
-        pipe.send(_picklable_error(error))
+        with suppress(OSError):  # unless that has ended
+            pipe.send(_picklable_error(error))
+    finally:
+        # A fork server that ends sends SIGTERM, maybe while this process ends anyway: raised during
+        # the exit, `Interrupted` would be printed as a traceback.
+        signals.restore_default_handlers()
 
 
 def _picklable_error(error: BaseException) -> InternalError:

@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
 
 import pytest
 
 from saliency_cli.settings import ExecutionChoice
-from saliency_cli.workers.worker_process import _picklable_error
+from saliency_cli.workers.worker_process import _picklable_error, worker_main
 from tests.support.faults import (
     INTERRUPTED,
     QUARANTINED,
@@ -63,6 +65,27 @@ def parameters(self, recurse=True):
 
 Net.parameters = parameters  # a worker counts them when it compares itself with the plan
 """
+
+
+def ended_by_a_signal_during_its_exit(stderr: str) -> None:
+    """Run a worker whose run has ended, then send this process SIGTERM, as a fork server may."""
+    sys.stderr = Path(stderr).open("w", encoding="utf-8")  # noqa: SIM115
+    pipe, other_end = get_context("fork").Pipe()
+    other_end.close()
+    with suppress(SystemExit):
+        worker_main(None, pipe, parent_pid=-1)  # type: ignore[arg-type]  # it is an orphan
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_during_the_exit_of_a_worker_prints_nothing(tmp_path: Path) -> None:
+    stderr = tmp_path / "stderr"
+    process = get_context("fork").Process(
+        target=ended_by_a_signal_during_its_exit, args=(str(stderr),)
+    )
+    process.start()
+    process.join()
+    assert stderr.read_text() == ""
+    assert process.exitcode == -signal.SIGTERM
 
 
 def server_of(running: Running) -> int:
