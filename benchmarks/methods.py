@@ -131,29 +131,28 @@ def tunnel(kind: str) -> Callable[[TextModel, int], Callable[[Tensor, int], obje
     return build
 
 
-def ablation(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
-    """Return Captum's `FeatureAblation` of the text's tokens."""
-    captum = attr.FeatureAblation(model.of_ids)
-    return lambda ids, target: captum.attribute(
-        ids,
-        baselines=model.baseline(ids),
-        target=target,
-        feature_mask=_features(ids),
-        perturbations_per_eval=size,
-    )
+def perturbing(
+    kind: type[attr.FeatureAblation | attr.ShapleyValueSampling], **options: int
+) -> Callable[[TextModel, int], Callable[[Tensor, int], object]]:
+    """Return one of Captum's methods that take the text's tokens out.
 
+    Args:
+        kind: `FeatureAblation` or `ShapleyValueSampling`.
+        options: What else its `attribute` is given.
+    """
 
-def shapley(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
-    """Return Captum's `ShapleyValueSampling`."""
-    captum = attr.ShapleyValueSampling(model.of_ids)
-    return lambda ids, target: captum.attribute(
-        ids,
-        baselines=model.baseline(ids),
-        target=target,
-        feature_mask=_features(ids),
-        n_samples=ORDERS,
-        perturbations_per_eval=size,
-    )
+    def build(model: TextModel, size: int) -> Callable[[Tensor, int], object]:
+        captum = kind(model.of_ids)
+        return lambda ids, target: captum.attribute(
+            ids,
+            baselines=model.baseline(ids),
+            target=target,
+            feature_mask=_features(ids),
+            perturbations_per_eval=size,
+            **options,
+        )
+
+    return build
 
 
 def _features(ids: Tensor) -> Tensor:
@@ -199,9 +198,9 @@ METHODS: dict[str, tuple[Method, Callable[[TextModel, int], Callable[[Tensor, in
     "integrated-gradients": (IntegratedGradients(steps=STEPS), integrated),
     "smoothgrad-squared": (SmoothGradSquared(samples=SAMPLES), tunnel("smoothgrad_sq")),
     "vargrad": (VarGrad(samples=SAMPLES), tunnel("vargrad")),
-    "occlusion": (Occlusion(), ablation),
+    "occlusion": (Occlusion(), perturbing(attr.FeatureAblation)),
     "lime": (Lime(samples=MASKED_TEXTS), lime),
-    "shapley": (Shapley(samples=ORDERS), shapley),
+    "shapley": (Shapley(samples=ORDERS), perturbing(attr.ShapleyValueSampling, n_samples=ORDERS)),
 }
 
 

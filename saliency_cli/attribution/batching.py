@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
+from torch import Tensor
+
 from saliency_cli.records import BadRow, Row
 
 READ_AHEAD_CHARACTERS = 1_000_000
@@ -63,6 +65,18 @@ class Budget:
             passes += queue[0].passes
             batch.append(queue.popleft())
         return batch
+
+    def batches(self, lengths: Tensor, *, passes: int) -> Iterator[Tensor]:
+        """Yield the numbers of the draws of each batch, those of the longest texts first.
+
+        Args:
+            lengths: The tokens of each draw's text, [D], on the CPU.
+            passes: Passes of a draw, which stay in one batch.
+        """
+        order = lengths.argsort(descending=True, stable=True)
+        for size in self.divide(lengths[order].tolist(), passes=passes):
+            yield order[:size]
+            order = order[size:]
 
     def divide(self, lengths: Sequence[int], *, passes: int) -> Iterator[int]:
         """Yield how many of some draws go into each batch: full ones, with little padding.

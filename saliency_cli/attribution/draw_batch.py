@@ -1,6 +1,8 @@
 """The draws of a batch as tensors, for a method to evaluate.
 
-Shapes: D draws in the batch, L tokens of its longest text, H dimensions of the embedding.
+A line of the batch is a draw, or one step of a draw that is divided into steps.
+
+Shapes: D lines of the batch, L tokens of its longest text, H dimensions of the embedding.
 """
 
 from dataclasses import dataclass

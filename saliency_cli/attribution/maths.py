@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from saliency_cli.attribution.methods import METHODS
+from saliency_cli.attribution.methods import METHODS, shown_defaults
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
 from saliency_cli.errors import UsageError
@@ -18,13 +18,13 @@ from saliency_cli.settings import (
 
 
 def _own_defaults(attribute: str) -> str:
-    """Return which methods have which default of an option that not all methods have."""
+    """Return as text which default the methods have for an option that not all of them have."""
     names: dict[str, list[str]] = {}
     for name, method in METHODS.items():
         value = getattr(method, attribute)
         if value is not None:
             names.setdefault(value, []).append(name)
-    return "; ".join(f"`{value}` of {', '.join(having)}" for value, having in names.items())
+    return shown_defaults(names)
 
 
 @dataclass(frozen=True, slots=True)

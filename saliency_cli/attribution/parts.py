@@ -188,10 +188,7 @@ class Parts:
             lines = lines.where(self._first_of_windows(), 0)
         owners = torch.arange(len(self)).repeat_interleave(lines)
         numbers = torch.arange(len(owners)) - (lines.cumsum(0) - lines)[owners]
-        lengths = self.lengths[owners]
-        order = lengths.argsort(descending=True, stable=True)
-        for size in budget.divide(lengths[order].tolist(), passes=method.passes_per_draw):
-            chosen, order = order[:size], order[size:]
+        for chosen in budget.batches(self.lengths[owners], passes=method.passes_per_draw):
             evaluations, parts = self._lines(owners[chosen], method)
             steps, number = each_steps[parts], numbers[chosen][evaluations]
             batch = DrawBatch(

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from saliency_cli.attribution.batching import Budget
@@ -115,16 +114,15 @@ class Scheduler:
         ]
         texts.sort(key=lambda text: (-text.length, text.text.row.ordinal))
         queue = deque(text for text in texts if text.words)
-        rounds = [CheckRound(tuple(batch)) for batch in iter(partial(self._take, queue), [])]
+        rounds = []
+        while queue:
+            rounds.append(CheckRound(tuple(self._budget.take(queue))))
         checks: dict[int, tuple[WordCheck, ...]] = {}
         for found in self._run(rounds, [], checks):
             assert not isinstance(found, ActiveText)  # noqa: S101 - texts are active no more
         for text in texts:
             row = text.text.row
             yield row, replace(text.explanation, checks=checks.get(row.ordinal, ()))
-
-    def _take(self, queue: deque[CheckedText]) -> list[CheckedText]:
-        return self._budget.take(queue)
 
     def _waves(self, texts: Sequence[EncodedRow]) -> Iterator[list[list[EncodedRow]]]:
         """Yield the batches of texts in groups whose sums fit into memory together."""

@@ -46,6 +46,32 @@ def _numbers(row: Row, encoding: Encoding, *, by_word: bool) -> Iterator[int]:
         yield number
 
 
+def word_positions(row: Row, encoding: Encoding) -> list[list[int]]:
+    """Return the positions of the tokens of each word of a text and its pair, in reading order.
+
+    Args:
+        row: The row.
+        encoding: Its tokens.
+    """
+    words: dict[int, list[int]] = {}
+    for position, number in enumerate(_numbers(row, encoding, by_word=True)):
+        if number != NO_UNIT:
+            words.setdefault(number, []).append(position)
+    return [*words.values()]
+
+
+def span_of(encoding: Encoding, positions: Sequence[int]) -> tuple[int, int, int]:
+    """Return the segment of the tokens of a word, and the code points [start, end) they cover.
+
+    Args:
+        encoding: The tokens of a text.
+        positions: Those of the word.
+    """
+    offsets = [encoding.offsets[position] for position in positions]
+    start, end = min(start for start, _ in offsets), max(end for _, end in offsets)
+    return encoding.segments[positions[0]], start, end
+
+
 def unit_counts(units: Tensor) -> Tensor:
     """Return the number of units of each text, [B], on the CPU.
 

@@ -15,7 +15,7 @@ from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.rounds import RoundResult
 from saliency_cli.attribution.text_state import EncodedRow
-from saliency_cli.attribution.units import unit_numbers
+from saliency_cli.attribution.units import span_of, word_positions
 from saliency_cli.explanations import Explanation, WordCheck
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import to_device
@@ -50,14 +50,8 @@ def strongest_words(explanation: Explanation, *, most: int) -> list[StrongWord]:
         explanation: The explanation of a text.
         most: How many words are returned at most.
     """
-    encoding, row = explanation.encoding, explanation.row
-    numbers = unit_numbers([row], [encoding], units="words")[0].tolist()
-    occurrences: dict[int, list[int]] = {}
-    for position, number in enumerate(numbers):
-        if number >= 0:
-            occurrences.setdefault(number, []).append(position)
     words: dict[str, list[list[int]]] = {}
-    for positions in occurrences.values():
+    for positions in word_positions(explanation.row, explanation.encoding):
         key = word_key(_text(explanation, positions))
         if key:
             words.setdefault(key, []).append(positions)
@@ -72,19 +66,12 @@ def strongest_words(explanation: Explanation, *, most: int) -> list[StrongWord]:
 
 def _text(explanation: Explanation, positions: Sequence[int]) -> str:
     """Return the characters of the tokens at some neighbouring positions, without white space."""
-    segment, start, end = _span(explanation.encoding, positions)
+    segment, start, end = span_of(explanation.encoding, positions)
     return (explanation.row.text, explanation.row.pair or "")[segment][start:end].strip()
 
 
-def _span(encoding: Encoding, positions: Sequence[int]) -> tuple[int, int, int]:
-    """Return the segment of some neighbouring tokens, and the code points that they cover."""
-    offsets = [encoding.offsets[position] for position in positions]
-    start, end = min(start for start, _ in offsets), max(end for _, end in offsets)
-    return encoding.segments[positions[0]], start, end
-
-
 def _strong_word(explanation: Explanation, places: Sequence[Sequence[int]]) -> StrongWord:
-    spans = [_span(explanation.encoding, positions) for positions in places]
+    spans = [span_of(explanation.encoding, positions) for positions in places]
     own, pair = (
         tuple((start, end) for each, start, end in spans if each == segment) for segment in (0, 1)
     )
@@ -178,10 +165,8 @@ class CheckRound:
     ) -> Tensor:
         """Return the logits of each pass, [B, C], made in as many batches as the budget needs."""
         tokens = token_batch(lines, classifier)
-        order = tokens.lengths.argsort(descending=True, stable=True)
         logits = torch.empty(len(lines), len(classifier.labels))
-        for size in budget.divide(tokens.lengths[order].tolist(), passes=1):
-            chosen, order = order[:size], order[size:]
+        for chosen in budget.batches(tokens.lengths, passes=1):
             some = tokens.select(chosen)
             stays = to_device(kept[chosen][:, : some.longest], classifier.device)
             logits[chosen] = perturbed_logits(classifier, some, stays, removal=removal)

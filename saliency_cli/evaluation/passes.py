@@ -83,9 +83,7 @@ class Passes:
         lengths = self.tokens.lengths[texts]
         if by == "delete":
             lengths = (lengths - removed.sum(dim=1)).clamp(min=1)
-        order = lengths.argsort(descending=True, stable=True)
-        sizes = [*self.budget.divide(lengths[order].tolist(), passes=1)]
-        batches: tuple[Tensor, ...] = order.split(sizes)  # type: ignore[no-untyped-call]
+        batches = [*self.budget.batches(lengths, passes=1)]
         run = partial(_run, tokens=self.tokens, removal=removal)
         jobs = [
             self.pool.submit(partial(run, texts=texts[batch], removed=removed[batch]))

@@ -18,7 +18,7 @@ from saliency_cli.evaluation.shortcuts import (
 )
 from saliency_cli.evaluation.subject import Subject
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import clean_passes, differentiable_logits, token_batch
+from saliency_cli.model.passes import differentiable_logits, forward_logits, token_batch
 from saliency_cli.model.tokenization import encode
 from saliency_cli.records import Encoding
 
@@ -215,7 +215,7 @@ def predictions(classifier: Classifier, texts: Sequence[PlantedText]) -> Tensor:
     """
     encodings = _encoded(texts, classifier)
     logits = [
-        clean_passes(classifier, token_batch(encodings[n : n + BATCH], classifier)).logits
+        forward_logits(classifier, token_batch(encodings[n : n + BATCH], classifier))
         for n in range(0, len(encodings), BATCH)
     ]
     return torch.cat(logits).argmax(dim=1)

@@ -65,8 +65,7 @@ def _is_beyond(methods: Figures, better: str, worse: str) -> bool:
 
 def _gain(methods: Figures, name: str) -> Mapping[str, float]:
     """Return the gain over a random order, which has a smaller error than the normalised number."""
-    figure = methods[name][RANKED_BY]
-    found: Mapping[str, float] = figure.get("gain", figure)
+    found: Mapping[str, float] = methods[name][RANKED_BY]["gain"]
     return found
 
 

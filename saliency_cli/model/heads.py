@@ -191,10 +191,12 @@ def check_targets(
     Raises:
         UsageError: The model has no such label, or its head does not support the choice.
     """
-    needed = {"logit": (head,), "loss": ("single-label",)}
-    if head not in needed.get(objective, ("single-label", "multi-label")):
+    allowed = {"logit": (head,), "loss": ("single-label",)}
+    heads = allowed.get(objective, ("single-label", "multi-label"))
+    if head not in heads:
         raise UsageError(
-            f"--objective {objective} is not to be had of a {head} head",
+            f"--objective {objective} needs a {' or '.join(heads)} head, and the model has a "
+            f"{head} head",
             "leave out --objective, or the --preset that fixes it",
         )
     if head == "regression" and (choice.name not in {PREDICTED, ALL} or choice.contrast):

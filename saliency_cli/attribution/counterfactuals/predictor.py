@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from saliency_cli.attribution.batching import Budget
+from saliency_cli.attribution.methods.base import Needs
 from saliency_cli.attribution.replicas import ReplicaPool
 from saliency_cli.attribution.row_failures import guarded
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.heads import PROBABILITIES, Target, Targets
 from saliency_cli.model.output_logits import check_width
-from saliency_cli.model.passes import clean_passes, gradient_passes, token_batch
+from saliency_cli.model.passes import forward_logits, gradient_passes, token_batch
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.records import Encoding, Row
 from saliency_cli.settings import HeadName
@@ -27,8 +28,6 @@ Texts: TypeAlias = tuple[str, ...]
 """A text, or a text and its pair."""
 BEAM_WIDTH = 3
 """Variants that each step of a search goes on from, as in AllenNLP Interpret."""
-GRADIENT_EVALUATIONS = 3
-"""What a forward pass with its backward pass counts, as in a record's `evaluations`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Predictor:
         """
         pairs = zip(encodings, targets, strict=True)
         jobs = [self._pool.submit(partial(_gradient, text=t, target=f)) for t, f in pairs]
-        self.evaluations += GRADIENT_EVALUATIONS * len(jobs)
+        self.evaluations += Needs.GRADIENT_PASSES.value * len(jobs)
         return [job.result() for job in jobs]
 
 
@@ -123,7 +122,7 @@ def _logits(classifier: Classifier, batch: Sequence[_Variant]) -> Tensor:
 
     def run() -> Tensor:
         tokens = token_batch([each.encoding for each in batch], classifier)
-        logits = clean_passes(classifier, tokens).logits
+        logits = forward_logits(classifier, tokens)
         check_width(logits, labels=len(classifier.labels))
         if not bool(logits.isfinite().all()):
             raise ValueError("a logit is not finite")

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self, TypeAlias
 
 from saliency_cli.attribution.counterfactuals.predictor import Texts
-from saliency_cli.attribution.units import unit_numbers
-from saliency_cli.model.passes import NO_UNIT
+from saliency_cli.attribution.units import span_of, word_positions
 from saliency_cli.records import Encoding, Row
 from saliency_cli.word_boundaries import is_word_character
 
@@ -98,13 +97,7 @@ class TextWords:
 
 def _word_spans(row: Row, encoding: Encoding) -> Iterator[WordSpan]:
     """Yield the words of a row's texts, without those of only white space."""
-    (numbers,) = unit_numbers([row], [encoding], units="words").tolist()
-    spans: dict[int, WordSpan] = {}
-    tokens = zip(numbers, encoding.offsets, encoding.segments, strict=True)
-    for number, (start, end), segment in tokens:
-        if number != NO_UNIT:
-            span = spans.setdefault(number, WordSpan(segment, start, end))
-            spans[number] = span._replace(end=max(span.end, end))
-    for segment, start, end in spans.values():
+    for positions in word_positions(row, encoding):
+        segment, start, end = span_of(encoding, positions)
         if (row.text, row.pair or "")[segment][start:end].strip():
             yield WordSpan(segment, start, end)

@@ -65,8 +65,16 @@ def method_parameters() -> dict[str, Setting]:
 
 def _with_defaults(setting: Setting, defaults: Mapping[object, Sequence[str]]) -> Setting:
     """Return a setting whose default says which methods have which."""
-    shown = "; ".join(f"`{value}` of {', '.join(names)}" for value, names in defaults.items())
-    return replace(setting, option=replace(setting.option, default=shown))
+    return replace(setting, option=replace(setting.option, default=shown_defaults(defaults)))
+
+
+def shown_defaults(defaults: Mapping[Any, Sequence[str]]) -> str:
+    """Return as text which default the methods have: "`dot` of gradient; `l2` of others".
+
+    Args:
+        defaults: Default -> the names of the methods that have it.
+    """
+    return "; ".join(f"`{value}` of {', '.join(names)}" for value, names in defaults.items())
 
 
 def build_method(name: str, given: Mapping[str, Any]) -> Method:

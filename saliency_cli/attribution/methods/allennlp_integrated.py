@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from saliency_cli.attribution.methods.integrated_gradients import IntegratedGradients
 from saliency_cli.records import Encoding, Row
+from saliency_cli.settings import BaselineName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,7 @@ class AllenNlpIntegrated(IntegratedGradients):
     is_complete: ClassVar[bool] = False
 
     steps: int = 10
+    baseline: BaselineName = "zero"
 
     def prepare(
         self,

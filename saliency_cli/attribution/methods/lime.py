@@ -34,7 +34,7 @@ MOST_ELEMENTS = 1 << 24
 class Lime(SampledMethod, PerturbationMethod):
     """The coefficients of a ridge regression of F on which units are present.
 
-    Section 3 of ""Why should I trust you?"", as its authors' program has it for texts: a sample
+    Section 3 of "Why should I trust you?", as its authors' program has it for texts: a sample
     takes out s random units, s uniform in 1 … m; the first one is the text itself. Samples are
     weighted by their cosine similarity with the text, and the intercept is not penalised.
 
