@@ -286,7 +286,7 @@ def contenders_of(
 def interpret(classifier: Classifier) -> Contender | None:
     """Return transformers-interpret's explainer with as many steps, or None if not installed."""
     try:
-        from transformers_interpret import (  # type: ignore[import-not-found]  # noqa: PLC0415
+        from transformers_interpret import (  # noqa: PLC0415
             SequenceClassificationExplainer,
         )
     except ImportError:

@@ -117,11 +117,12 @@ def export(
 
     run = open_run(folder)
     write_export(run, format_name, output=output, overwrite=overwrite)
+    screen = Console(quiet=console.quiet)
     omitted = omitted_rows(run, format_name)
     if omitted:
-        Console(quiet=console.quiet).warn(
-            f"--format {format_name} leaves out quarantined rows: {omitted}"
-        )
+        screen.warn(f"--format {format_name} leaves out quarantined rows: {omitted}")
+    for problem in EXPORTS[format_name].problems(run):
+        screen.warn(f"--format {format_name}: {problem}")
 
 
 @command

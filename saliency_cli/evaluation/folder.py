@@ -96,7 +96,8 @@ class EvaluationFolder:
         if before.get("seal") == seal and type(before.get("values")) is dict:
             return dict(before["values"])
         values = measure()
-        self._write(path, json.dumps({"seal": seal, "values": values}, sort_keys=True))
+        stored = {"seal": seal, "settings": settings, "values": values}
+        self._write(path, json.dumps(stored, sort_keys=True))
         return values
 
     def seconds(self) -> dict[str, float]:

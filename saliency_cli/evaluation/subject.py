@@ -80,9 +80,19 @@ def target_values(logits: Tensor, labels: Tensor, *, head: HeadName) -> dict[str
         head: How the logits are read.
     """
     exact = logits.double()
-    shares = exact.sigmoid() if head == "multi-label" else exact.softmax(dim=1)
+    shares = probabilities(exact, head=head)
     both = (each.gather(1, labels[:, None])[:, 0] for each in (shares, exact))
     return dict(zip(TARGETS, both, strict=True))
+
+
+def probabilities(logits: Tensor, *, head: HeadName) -> Tensor:
+    """Return the probability of each label, [..., C].
+
+    Args:
+        logits: [..., C].
+        head: How the logits are read.
+    """
+    return logits.sigmoid() if head == "multi-label" else logits.softmax(dim=-1)
 
 
 def as_lists(values: Tensor) -> Any:  # noqa: ANN401 - nested lists, as JSON has them

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from saliency_cli.exports.erased_texts import ErasedTexts
 from saliency_cli.exports.interface import Export
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
@@ -41,15 +42,49 @@ def eraser(run: FinishedRun) -> Iterator[bytes]:
 
     The id of an annotation and of its document is the row's id, or its ordinal if it has none.
     """
+    erased = ErasedTexts.of(run)
     for record in run.records():
         if record["status"] == "ok":
-            line = json.dumps(_instance(record), ensure_ascii=False, allow_nan=False)
+            measured = erased.fields(record["ordinal"]) if erased else None
+            instance = _instance(record) | (measured or {})
+            line = json.dumps(instance, ensure_ascii=False, allow_nan=False)
             yield f"{line}\n".encode()
+
+
+def problems(run: FinishedRun) -> Iterator[str]:
+    """Yield what the scorer will not read: ids that several rows have, or that are no file names.
+
+    It reads documents from files that are named after their ids.
+    """
+    seen: set[str] = set()
+    twice, slashes, unmeasured = 0, 0, 0
+    erased = ErasedTexts.of(run)
+    for record in run.records():
+        if record["status"] != "ok":
+            continue
+        annotation_id = _annotation_id(record)
+        twice += annotation_id in seen
+        slashes += "/" in annotation_id
+        seen.add(annotation_id)
+        unmeasured += erased is not None and erased.fields(record["ordinal"]) is None
+    if twice:
+        yield f"{twice} rows have the id of an earlier row; the scorer wants each id once"
+    if slashes:
+        yield f"{slashes} ids have a /, and the scorer reads each document from a file of that name"
+    if unmeasured:
+        yield (
+            f"{unmeasured} rows have no comprehensiveness and sufficiency, since another method of "
+            "the evaluation did not explain them; the scorer wants them of every row"
+        )
+
+
+def _annotation_id(record: Record) -> str:
+    return str(record["ordinal"]) if record["id"] is None else str(record["id"])
 
 
 def _instance(record: Record) -> dict[str, Any]:
     """Return the object that the scorer reads for one row."""
-    annotation_id = str(record["ordinal"]) if record["id"] is None else record["id"]
+    annotation_id = _annotation_id(record)
     documents = [*_documents(record, annotation_id)]
     evidence = _evidence(documents)
     instance: dict[str, Any] = {
@@ -152,4 +187,5 @@ EXPORT = Export(
     "one JSON object per row, for the scorer of the ERASER benchmark",
     eraser,
     includes_quarantined=False,
+    problems=problems,
 )

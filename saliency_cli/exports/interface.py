@@ -1,9 +1,13 @@
 """The interface of an export: what each format's file declares about itself."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from saliency_cli.runs.finished_run import FinishedRun
+
+
+def _none(_run: FinishedRun) -> Iterable[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,7 @@ class Export:
             number of rows.
         binary: Whether the format can be written to a file only, not to stdout.
         includes_quarantined: Whether the format has a place for quarantined rows.
+        problems: Yields what a reader of the format will not accept; each is a warning.
     """
 
     name: str
@@ -25,3 +30,4 @@ class Export:
     encode: Callable[[FinishedRun], Iterator[bytes]]
     binary: bool = False
     includes_quarantined: bool = True
+    problems: Callable[[FinishedRun], Iterable[str]] = _none

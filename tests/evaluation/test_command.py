@@ -3,11 +3,13 @@
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from saliency_cli.runs.finished_run import open_run
 from tests.support.evaluations import Bag, bag_texts, write_bag, write_texts
+from tests.support.exports import export
 from tests.support.shell import DONE, USAGE, Outcome, run_here
 
 METHODS = "gradient,occlusion:baseline=delete,random"
@@ -82,6 +84,41 @@ def test_a_resumed_evaluation_has_the_same_bytes(bag: Bag, folder: Path, lost: s
         result["methods"]["random"].pop("seconds")
     assert after == before
     assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_the_eraser_export_has_what_its_scorer_reads(bag: Bag, tmp_path: Path) -> None:
+    """The mean over thresholds, as `_instances_aopc` of the scorer makes it, is the one here."""
+    folder = tmp_path / "evaluation"
+    outcome = evaluate(bag, folder, "--metrics", "comprehensiveness,sufficiency")
+    assert outcome.exit_code == DONE, outcome.stderr
+    means = json.loads((folder / "evaluation.json").read_text())["methods"]["gradient"]
+    run = folder / "methods" / "gradient"
+    instances = [json.loads(line) for line in export(run, "--format", "eraser").stdout.splitlines()]
+    for metric in ("comprehensiveness", "sufficiency"):
+        scores = f"{metric}_classification_scores"
+        aopc = fmean(
+            each["classification_scores"][each["classification"]]
+            - threshold[scores][each["classification"]]
+            for each in instances
+            for threshold in each["thresholded_scores"]
+        )
+        here = means[metric]["by"]["delete"]["probability"]["fall"]["mean"]
+        assert aopc == pytest.approx(here, abs=1e-6)
+        for each in instances:
+            assert each[scores] == each["thresholded_scores"][3][scores]
+            assert sum(each[scores].values()) == pytest.approx(1, abs=1e-6)
+
+
+def test_the_eraser_export_leaves_out_what_was_measured_of_other_records(
+    folder: Path, bag: Bag
+) -> None:
+    run = folder / "methods" / "gradient"
+    assert evaluate(bag, folder, "--resume", "--metrics", "sufficiency").exit_code == DONE
+    assert "thresholded_scores" in export(run, "--format", "eraser").stdout
+    stored = folder / "metrics" / "comprehensiveness.gradient.json"
+    own = open_run(run).manifest["shards"]["sha256"][0]
+    stored.write_text(stored.read_text().replace(own, "0" * 64))
+    assert "thresholded_scores" not in export(run, "--format", "eraser").stdout
 
 
 def test_a_gate_names_a_metric_and_a_method(bag: Bag, folder: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from saliency_cli.exports.eraser import document_words
 from saliency_cli.records import Record
-from tests.support.exports import any_text, exported
+from tests.support.exports import any_text, exported, problems_of
 from tests.support.runs import pair_record, record
 
 
@@ -70,3 +70,13 @@ def test_scores_of_a_words_tokens_are_added_also_with_white_space_before_them() 
     }
     (document,) = instance_of(explained)["rationales"]
     assert document["soft_rationale_predictions"] == [0.5, 0.5]
+
+
+def test_ids_that_the_scorer_cannot_use_are_told() -> None:
+    records = [
+        record(number, "a b") | {"id": name} for number, name in enumerate(["a/1", "b", "b"])
+    ]
+    twice, slash = problems_of(records)
+    assert twice.startswith("1 rows have the id of an earlier row")
+    assert slash.startswith("1 ids have a /")
+    assert not problems_of(records[1:2])

@@ -1,6 +1,8 @@
 """Helpers for the tests of exports: run an export, and make texts that try to break it."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,26 @@ def exported(records: list[Record], name: str) -> bytes:
         records: The records of the run.
         name: The name of the format.
     """
+    with finished(records) as run:
+        return b"".join(EXPORTS[name].encode(run))
+
+
+def problems_of(records: list[Record]) -> list[str]:
+    """Return what the scorer of ERASER would not accept of a run."""
+    with finished(records) as run:
+        return [*EXPORTS["eraser"].problems(run)]
+
+
+@contextmanager
+def finished(records: list[Record]) -> Iterator[FinishedRun]:
+    """Yield a finished run with these records."""
     with tempfile.TemporaryDirectory() as folder:
         run = FinishedRun(RunFolder(Path(folder)), manifest(records))
         run.folder.clear()
         with run.folder.record_writer() as writer:
             for each in records:
                 writer.write(each)
-        return b"".join(EXPORTS[name].encode(run))
+        yield run
 
 
 def export(folder: Path, *options: object, code: int = 0) -> Result:

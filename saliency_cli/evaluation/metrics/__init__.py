@@ -6,6 +6,7 @@ To add one, write its file (copy `stability.py`) and add its class to `METRICS`.
 from saliency_cli.errors import UsageError
 from saliency_cli.evaluation.metrics.agreement import Agreement
 from saliency_cli.evaluation.metrics.comprehensiveness import Comprehensiveness
+from saliency_cli.evaluation.metrics.infidelity import Infidelity
 from saliency_cli.evaluation.metrics.interface import Metric
 from saliency_cli.evaluation.metrics.mosaic import Mosaic
 from saliency_cli.evaluation.metrics.planted import Planted
@@ -20,6 +21,7 @@ METRICS: dict[str, Metric] = {
     for each in (
         Comprehensiveness(),
         Sufficiency(),
+        Infidelity(),
         Mosaic(),
         Planted(),
         Randomisation(),

@@ -13,13 +13,22 @@ from saliency_cli.evaluation.bootstrap import UNKNOWN, figure, mean_figure, resa
 from saliency_cli.evaluation.metrics.interface import Metric, Values
 from saliency_cli.evaluation.orders import best_orders, padded, random_ranks, ranks_of
 from saliency_cli.evaluation.passes import REMOVALS
-from saliency_cli.evaluation.subject import TARGETS, Subject, as_lists, evenly
+from saliency_cli.evaluation.subject import (
+    TARGETS,
+    Subject,
+    as_lists,
+    evenly,
+    probabilities,
+    target_values,
+)
 
 SHARES = (1, 5, 10, 20, 50)
 """Percent of a text's tokens, at least one token (DeYoung et al. 2020, section 4)."""
 REFERENCE_TEXTS = 40
 """Texts, an even sample, for which the best order is searched; that takes about 300 passes a text,
 and a method 15. They alone decide the normalised number, all texts the falls and the curves."""
+ERASER_REMOVAL = "delete"
+"""How ERASER's authors take tokens out."""
 LEAST_GAIN = 1e-6
 """Mean gain of the best order below which nothing can be normalised."""
 
@@ -33,10 +42,8 @@ def counts_of(tokens: Tensor) -> Tensor:
     return -(-tokens[:, None] * torch.tensor(SHARES) // 100)
 
 
-def falls(
-    subject: Subject, texts: Tensor, ranks: Tensor, *, by: str, keep: bool
-) -> dict[str, Tensor]:
-    """Return by how much both targets fall at each share, [O, K].
+def erased_logits(subject: Subject, texts: Tensor, ranks: Tensor, *, by: str, keep: bool) -> Tensor:
+    """Return the logits at each share, [O, K, C] of C labels.
 
     Args:
         subject: Texts and model.
@@ -52,10 +59,24 @@ def falls(
     # Orders, and shares of a short text, have many sets in common, which are run once.
     lines = torch.cat((texts[:, None, None].expand(*counts.shape, 1), removed.long()), dim=2)
     unique, index = lines.flatten(0, 1).unique(dim=0, return_inverse=True)  # type: ignore[no-untyped-call]
-    outputs = subject.outputs(unique[:, 0], unique[:, 1:].bool(), by=by)
+    logits = subject.passes.logits(unique[:, 0], unique[:, 1:].bool(), by=by)
+    return logits[index].view(*counts.shape, -1)
+
+
+def falls(subject: Subject, texts: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    """Return by how much both targets are lower than in the whole text, [O, K].
+
+    Args:
+        subject: Texts and model.
+        texts: The text of each order, [O].
+        logits: Those of the erased texts, [O, K, C].
+    """
+    orders, shares = logits.shape[:2]
+    labels = subject.labels[texts].repeat_interleave(shares)
+    values = target_values(logits.flatten(0, 1), labels, head=subject.engine.classifier.head)
     return {
-        target: subject.clean[target][texts][:, None] - values[index].view_as(counts)
-        for target, values in outputs.items()
+        target: subject.clean[target][texts][:, None] - each.view(orders, shares)
+        for target, each in values.items()
     }
 
 
@@ -84,22 +105,23 @@ class Erasure(Metric):
         found: Values = {"searched": chosen.tolist(), "random": {}, "best": {}}
         for by in REMOVALS:
             best = best_orders(subject, chosen, depths, by=by, keep=self.keep)
-            tried = self._falls(subject, chosen, [*orders, *best], by=by)
-            for name, values in tried.items():
+            logits = self._logits(subject, chosen, [*orders, *best], by=by)
+            tried = [falls(subject, chosen, each) for each in logits]
+            for name in TARGETS:
+                values = torch.stack([each[name] for each in tried])
                 random = values[: len(orders)].mean(dim=0)
                 found["random"].setdefault(by, {})[name] = as_lists(random)
                 top = self._best(values[len(orders) :])
                 found["best"].setdefault(by, {})[name] = as_lists(top)
         return found
 
-    def _falls(
+    def _logits(
         self, subject: Subject, texts: Tensor, orders: Sequence[Tensor], *, by: str
-    ) -> dict[str, Tensor]:
-        """Return the falls of several orders of the same texts, [M, T, K] for each target."""
-        values = falls(
-            subject, texts.repeat(len(orders)), torch.cat([*orders]), by=by, keep=self.keep
-        )
-        return {target: each.view(len(orders), len(texts), -1) for target, each in values.items()}
+    ) -> Tensor:
+        """Return the logits at each share of several orders of the same texts, [M, T, K, C]."""
+        all_texts, ranks = texts.repeat(len(orders)), torch.cat([*orders])
+        logits = erased_logits(subject, all_texts, ranks, by=by, keep=self.keep)
+        return logits.view(len(orders), len(texts), *logits.shape[1:])
 
     def _best(self, values: Tensor) -> Tensor:
         """Return the falls [T, K] of the best of several orders [M, T, K] of each text."""
@@ -110,7 +132,9 @@ class Erasure(Metric):
     def measure(self, subject: Subject, name: str, reference: Values) -> Values:  # noqa: ARG002
         """Return the falls of a method's order, by removal and target: K numbers a text.
 
-        All methods are measured when the first is asked for.
+        Beside them are the shares, the texts' ordinals, and of `ERASER_REMOVAL` the probabilities
+        of all labels, which the export `eraser` reads. All methods are measured when the first is
+        asked for.
 
         Args:
             subject: Texts, scores and model.
@@ -129,11 +153,17 @@ class Erasure(Metric):
             ranks_of(padded(subject.scores[name], longest=longest), passes.removable)
             for name in subject.variants
         ]
-        found: dict[str, Values] = {name: {} for name in subject.variants}
+        ordinals = [row.ordinal for row in subject.rows]
+        shared = {"ordinals": ordinals, "shares": [*SHARES]}
+        found: dict[str, Values] = {name: {**shared} for name in subject.variants}
         for by in REMOVALS:
-            for target, values in self._falls(subject, texts, orders, by=by).items():
-                for name, own in zip(subject.variants, values, strict=True):
-                    found[name].setdefault(by, {})[target] = as_lists(own)
+            logits = self._logits(subject, texts, orders, by=by)
+            for name, own in zip(subject.variants, logits, strict=True):
+                of_targets = falls(subject, texts, own).items()
+                found[name][by] = {target: as_lists(values) for target, values in of_targets}
+                if by == ERASER_REMOVAL:
+                    of_labels = probabilities(own, head=subject.engine.classifier.head)
+                    found[name]["probabilities"] = as_lists(of_labels)
         return found
 
     def summarise(self, values: Values, reference: Values) -> dict[str, Any]:
@@ -182,9 +212,9 @@ class Erasure(Metric):
         return {
             removal: {
                 target: [mean_figure([*column]) for column in zip(*texts, strict=True)]
-                for target, texts in each.items()
+                for target, texts in values[removal].items()
             }
-            for removal, each in values.items()
+            for removal in REMOVALS
         }
 
 
