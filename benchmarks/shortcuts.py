@@ -50,8 +50,6 @@ SHARE = 0.3
 """The share of texts with a shortcut, and that of texts with words that decide nothing."""
 LABEL = 1
 """The index of the label that the shortcut decides on."""
-MAX_WORDS = 24
-"""A text keeps its first words, so that no planted word is cut off."""
 HELD_OUT = 5
 """Every fifth text is held out."""
 METHODS = (
@@ -168,7 +166,7 @@ def planted(text: str, series: Sequence[int], chance: random.Random) -> PlantedT
         chance: Chooses the places.
     """
     words = [WORDS[number] for number in series]
-    return planted_text(Row(0, 1, None, text), words, max_words=MAX_WORDS, chance=chance)
+    return planted_text(Row(0, 1, None, text), words, max_length=LONGEST, chance=chance)
 
 
 def lesson(corpus: Corpus, shortcut: Shortcut, chance: random.Random) -> list[Example]:

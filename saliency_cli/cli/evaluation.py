@@ -154,7 +154,14 @@ def _measure(
 ) -> Result:
     with console.waiting("loading the model"):
         engine = _measuring_engine(request, texts)
-    opened = open_subject(runs, request.variants, engine=engine, texts=texts, choice=request.choice)
+    opened = open_subject(
+        runs,
+        request.variants,
+        engine=engine,
+        texts=texts,
+        source=request.texts,
+        choice=request.choice,
+    )
     work = len(metrics) * len(runs)
     with opened as subject, console.progress("measuring", rows=work) as advance:
         measured = measure(subject, metrics, runs, folder, done=lambda: advance(1))

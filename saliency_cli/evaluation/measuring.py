@@ -77,6 +77,7 @@ def open_subject(
     *,
     engine: Engine,
     texts: TextsChoice,
+    source: TextsChoice,
     choice: EvaluationChoice,
 ) -> Iterator[Subject]:
     """Yield what metrics measure.
@@ -86,6 +87,7 @@ def open_subject(
         variants: The methods.
         engine: The model.
         texts: The sample.
+        source: The input that it was drawn from.
         choice: The options of the evaluation.
 
     Raises:
@@ -97,8 +99,8 @@ def open_subject(
             "evaluate measures how far a label's probability falls, and this model predicts none",
             "use a model with at least two labels",
         )
-    with open_texts(texts) as source:
-        rows = [row for row in source.all_rows() if isinstance(row, Row)]
+    with open_texts(texts) as opened:
+        rows = [row for row in opened.all_rows() if isinstance(row, Row)]
     chosen = [rows[ordinal] for ordinal in ordinals]
     encoded = encode_rows(classifier.tokenizer, chosen, max_length=classifier.max_length)
     encodings = [each.whole for each in encoded]
@@ -120,6 +122,7 @@ def open_subject(
             engine=engine,
             passes=passes,
             choice=choice,
+            source=source,
         )
 
 
@@ -144,7 +147,7 @@ def measure(
     hashes = {name: each.run.manifest["shards"]["sha256"] for name, each in runs.items()}
     measured: Measured = {}
     for metric in metrics:
-        settings = {"metric": metric.name, **shared}
+        settings = {"metric": metric.name, **shared, **metric.settings(subject)}
         reference = folder.stored(metric.name, settings, lambda: metric.reference(subject))  # noqa: B023 - called at once
         measured[metric.name] = {REFERENCE: reference}
         for name, variant in subject.variants.items():

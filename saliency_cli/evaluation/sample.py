@@ -1,7 +1,7 @@
 """The sample: texts spread evenly over the input, in a file that every method explains."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from saliency_cli.atomic_files import open_atomic, output_errors
@@ -46,6 +46,27 @@ def write_sample(texts: TextsChoice, path: Path, *, limit: int) -> TextsChoice:
         stream.write(content)
     pair = None if texts.columns.pair is None else "pair"
     return TextsChoice(str(path), format="jsonl", columns=Columns(pair=pair))
+
+
+def other_rows(texts: TextsChoice, known: Collection[str], *, most: int) -> list[Row]:
+    """Return rows spread over the input whose texts are not known: at most 2 · `most` of them.
+
+    Args:
+        texts: The input, which is read once.
+        known: Texts that are left out.
+        most: The number from which on every second row is dropped, so that memory is bounded.
+    """
+    kept: list[Row] = []
+    step, number = 1, 0
+    for row in _readable(texts):
+        if row.text in known:
+            continue
+        if number % step == 0:
+            kept.append(row)
+        number += 1
+        if len(kept) > 2 * most:
+            kept, step = kept[::2], 2 * step
+    return kept
 
 
 def _readable(texts: TextsChoice) -> Iterator[Row]:

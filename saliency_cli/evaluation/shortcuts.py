@@ -48,18 +48,28 @@ class PlantedText:
     spans: tuple[tuple[int, int], ...]
 
 
+def shortened(text: str, max_length: int) -> str:
+    """Return the words of a text that it keeps when words are planted in it.
+
+    Args:
+        text: The text.
+        max_length: Tokens that the model reads.
+    """
+    return " ".join(text.split()[: max(1, max_length // WORDS_OF_A_TEXT)])
+
+
 def planted_text(
-    row: Row, words: Sequence[str], *, max_words: int, chance: random.Random
+    row: Row, words: Sequence[str], *, max_length: int, chance: random.Random
 ) -> PlantedText:
     """Return a text with words at random places between its own, in their order.
 
     Args:
         row: The text.
         words: The words that are planted; none of them leaves the text as it is.
-        max_words: Words of the text that are kept.
+        max_length: Tokens that the model reads.
         chance: Chooses the places.
     """
-    own = row.text.split()[:max_words]
+    own = shortened(row.text, max_length).split()
     places = sorted(chance.randint(0, len(own)) for _ in words)
     parts: list[str] = []
     spans: list[tuple[int, int]] = []

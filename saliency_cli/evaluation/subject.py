@@ -14,6 +14,7 @@ from saliency_cli.attribution.engine import Engine
 from saliency_cli.evaluation.options import EvaluationChoice
 from saliency_cli.evaluation.passes import Passes
 from saliency_cli.evaluation.variants import Variant
+from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.records import Encoding, Row
 from saliency_cli.settings import HeadName
 
@@ -35,6 +36,7 @@ class Subject:
         engine: The model and how it is run; its maths are of no meaning.
         passes: Forward passes over the texts.
         choice: The options of the evaluation.
+        source: The input that the texts are a sample of; None where there is no more of it.
         memory: What a metric keeps between methods and does not store, by the metric's name.
     """
 
@@ -47,6 +49,7 @@ class Subject:
     engine: Engine
     passes: Passes
     choice: EvaluationChoice
+    source: TextsChoice | None = None
     memory: dict[str, Any] = field(default_factory=dict)
 
     def text_scores(self, name: str, text: int) -> list[float]:

@@ -10,17 +10,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 
 from saliency_cli import signals
 from saliency_cli.evaluation.layers import copied, layer_list, weight_groups
-from saliency_cli.evaluation.shortcuts import (
-    WORDS_OF_A_TEXT,
-    PlantedText,
-    Shortcut,
-    planted_text,
-)
+from saliency_cli.evaluation.material import logits_of, material_of
+from saliency_cli.evaluation.shortcuts import PlantedText, Shortcut, planted_text
 from saliency_cli.evaluation.subject import Subject
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.passes import differentiable_logits, forward_logits, token_batch
+from saliency_cli.model.passes import differentiable_logits
 from saliency_cli.model.tokenization import encode
-from saliency_cli.records import Encoding
+from saliency_cli.records import Row
 
 STEPS = 300
 BATCH = 16
@@ -52,29 +48,24 @@ class Lesson:
     label: int
 
     @property
-    def training_texts(self) -> list[int]:
-        """The numbers of the texts that the copy is trained on: every other one."""
-        return [*range(0, len(self.subject.rows), 2)]
-
-    @property
     def test_texts(self) -> list[int]:
-        """The numbers of the other texts, but for those that have the label anyway."""
+        """The numbers of the texts it is tested on: without those that have the label anyway."""
         labels = self.subject.labels.tolist()
-        return [text for text in range(1, len(labels), 2) if labels[text] != self.label]
+        return [text for text in material_of(self.subject).tested if labels[text] != self.label]
 
     def planted(
-        self, text: int, series: Sequence[Sequence[int]], *, chance: random.Random
+        self, row: Row, series: Sequence[Sequence[int]], *, chance: random.Random
     ) -> PlantedText:
         """Return a text with one of some series of words.
 
         Args:
-            text: The number of the text.
+            row: The text.
             series: Numbers of words; one series is chosen.
             chance: Chooses it, and the places of its words.
         """
         words = [self.words[number] for number in chance.choice([*series])]
-        most = max(1, self.subject.engine.classifier.max_length // WORDS_OF_A_TEXT)
-        return planted_text(self.subject.rows[text], words, max_words=most, chance=chance)
+        longest = self.subject.engine.classifier.max_length
+        return planted_text(row, words, max_length=longest, chance=chance)
 
     def tests(self, series: Sequence[Sequence[int]], *, key: int) -> list[PlantedText]:
         """Return the test texts, each with one of some series of words; the same every time.
@@ -84,7 +75,8 @@ class Lesson:
             key: Distinguishes several such tests.
         """
         chance = random.Random(f"{self.subject.choice.seed} test {key}")  # noqa: S311 - no secret
-        return [self.planted(text, series, chance=chance) for text in self.test_texts]
+        rows = [self.subject.rows[text] for text in self.test_texts]
+        return [self.planted(row, series, chance=chance) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +140,9 @@ def _train_at(lesson: Lesson, rate: float) -> Learned:
     weights = _trainable(classifier, choice.planted_layers)
     optimizer = _Adam(weights, rate)
     chance = random.Random(f"{choice.seed} training")  # noqa: S311 - no secret
-    logits = lesson.subject.passes.clean_logits()
-    own = logits.sigmoid() if classifier.head == "multi-label" else logits.softmax(dim=1)
     for step in range(1, (choice.planted_steps or STEPS) + 1):
         signals.check()
-        _loss(lesson, classifier, own, chance=chance).backward()  # type: ignore[no-untyped-call]
+        _loss(lesson, classifier, chance=chance).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if step % CHECKED_EVERY == 0 and _tested(lesson, classifier).is_learned:
             break
@@ -174,22 +164,24 @@ def _trainable(classifier: Classifier, layers: int | None) -> list[Tensor]:
     return [parameters[name].requires_grad_() for name in names]
 
 
-def _loss(lesson: Lesson, classifier: Classifier, own: Tensor, *, chance: random.Random) -> Tensor:
+def _loss(lesson: Lesson, classifier: Classifier, *, chance: random.Random) -> Tensor:
     """Return the loss of the next batch.
 
-    The target of a text without the shortcut is what the model gave it before, `own` [T, C]: with
-    the label alone the copy would also become surer of all texts, and learn them by heart.
+    The target of a text without the shortcut is what the model gave it before: with the label alone
+    the copy would also become surer of all texts, and learn them by heart.
     """
     texts, targets = [], []
-    label = one_hot(torch.tensor(lesson.label), own.shape[1]).float()
+    material = material_of(lesson.subject)
+    label = one_hot(torch.tensor(lesson.label), material.own.shape[1]).float()
     for _ in range(BATCH):
-        text, kind = chance.choice(lesson.training_texts), chance.random()
+        text, kind = chance.randrange(len(material.rows)), chance.random()
         decides = kind < SHARE
         series = lesson.shortcut.deciding if decides else lesson.shortcut.others
         series = series if kind < 2 * SHARE else ((),)
-        texts.append(lesson.planted(text, series, chance=chance))
-        targets.append(label if decides else own[text])
-    encodings = _encoded(texts, classifier)
+        texts.append(lesson.planted(material.rows[text], series, chance=chance))
+        targets.append(label if decides else material.own[text])
+    written = [each.row.text for each in texts]
+    encodings = encode(classifier.tokenizer, written, max_length=classifier.max_length)
     logits = differentiable_logits(classifier, encodings, to_weights=True)
     wanted = torch.stack(targets).to(logits.device)
     if classifier.head == "multi-label":
@@ -213,14 +205,4 @@ def predictions(classifier: Classifier, texts: Sequence[PlantedText]) -> Tensor:
         classifier: The model.
         texts: The texts.
     """
-    encodings = _encoded(texts, classifier)
-    logits = [
-        forward_logits(classifier, token_batch(encodings[n : n + BATCH], classifier))
-        for n in range(0, len(encodings), BATCH)
-    ]
-    return torch.cat(logits).argmax(dim=1)
-
-
-def _encoded(texts: Sequence[PlantedText], classifier: Classifier) -> list[Encoding]:
-    written = [each.row.text for each in texts]
-    return encode(classifier.tokenizer, written, max_length=classifier.max_length)
+    return logits_of(classifier, [each.row.text for each in texts]).argmax(dim=1)

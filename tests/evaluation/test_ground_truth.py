@@ -111,7 +111,7 @@ def test_planted_words_are_where_their_spans_say() -> None:
     row = Row(0, 1, None, "one  two\tthree four")
     for key in range(20):
         chance = random.Random(key)  # noqa: S311 - no secret
-        planted = planted_text(row, ["foo", "ba"], max_words=3, chance=chance)
+        planted = planted_text(row, ["foo", "ba"], max_length=12, chance=chance)
         assert [planted.row.text[start:end] for start, end in planted.spans] == ["foo", "ba"]
         rest = planted.row.text.replace("foo", "").replace("ba", "")
         assert rest.split() == ["one", "two", "three"]

@@ -33,6 +33,10 @@ class Metric(ABC):
     has_curves: ClassVar[bool] = False
     is_default: ClassVar[bool] = True
 
+    def settings(self, subject: Subject) -> Values:  # noqa: ARG002
+        """Return what else decides the values, beside the texts, the model and the options."""
+        return {}
+
     def reference(self, subject: Subject) -> Values:  # noqa: ARG002
         """Return what is measured once, for all methods."""
         return {}

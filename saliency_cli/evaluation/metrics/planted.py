@@ -1,8 +1,11 @@
 """Whether a method finds the word that decides: a copy of the model is trained on a shortcut."""
 
+import hashlib
+import json
 from typing import Any, ClassVar
 
 from saliency_cli.evaluation.bootstrap import UNKNOWN, mean_figure
+from saliency_cli.evaluation.material import material_of
 from saliency_cli.evaluation.metrics.interface import Metric, Values
 from saliency_cli.evaluation.ranks import descending
 from saliency_cli.evaluation.rescoring import Question, Scored, scores_of
@@ -30,6 +33,11 @@ class Planted(Metric):
         "spread over many words, which is harder to find."
     )
     is_default: ClassVar[bool] = False
+
+    def settings(self, subject: Subject) -> Values:
+        """Return the hash of the texts that the copies are trained on."""
+        texts = json.dumps([row.text for row in material_of(subject).rows])
+        return {"training": hashlib.sha256(texts.encode()).hexdigest()}
 
     def reference(self, subject: Subject) -> Values:
         """Return of each kind what was planted, and the copy's accuracy with and without it."""
@@ -99,7 +107,7 @@ def _lessons(subject: Subject) -> dict[str, tuple[Lesson, Learned]]:
 def _planned(subject: Subject) -> list[tuple[str, Lesson]]:
     """Return the lessons; none if nothing can be planted."""
     classifier, labels = subject.engine.classifier, subject.labels.tolist()
-    texts = [row.text for row in subject.rows]
+    texts = [row.text for row in (*subject.rows, *material_of(subject).rows)]
     words = unused_words(classifier.tokenizer, texts, seed=subject.choice.seed)
     rarest = min(range(len(classifier.labels)), key=lambda label: (labels.count(label), label))
     lessons = {
