@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment
 
 from saliency_cli.analysis.findings import Findings, collect_findings, linked_rows
+from saliency_cli.analysis.weakness import doubt_thresholds
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
@@ -107,7 +108,12 @@ def render(folder: RunFolder, choice: PageChoice) -> Findings:
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
-    findings = collect_findings(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    findings = collect_findings(
+        folder.records(),
+        labels=tuple(manifest["model"]["labels"]),
+        threshold=manifest["options"].get("threshold", 0.5),
+        doubts=doubt_thresholds(manifest),
+    )
     context = site_context(manifest, findings, choice)
     return Site(folder, environment(choice.template_dir), context)
 
