@@ -1,27 +1,21 @@
-"""Where the model is weak: figures of labels and slices, calibration, and a regression's errors."""
+"""Where the model is weak: what the page shows of the figures of labels, slices and calibration."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from saliency_cli.analysis.finding import EXAMPLE_ROWS
 from saliency_cli.analysis.word_shares import RowStats
-from saliency_cli.figures.calibration import CalibrationBin
-from saliency_cli.figures.labels import CALIBRATED, LabelFigures
-from saliency_cli.figures.run_figures import RunFigures
-from saliency_cli.figures.slices import ALPHA, Slice, weakest_first
+from saliency_cli.figures.labels import CALIBRATED, largest_first
+from saliency_cli.figures.regression import gold_number
+from saliency_cli.figures.slices import ALPHA, is_weak, slice_values
 
-LABELS_SHOWN = 30
-"""Labels in the table, those with most gold labels."""
-SLICES_SHOWN = 12
-"""Slices that are shown of a column."""
-FEWEST_FOR_ECE = 150
-"""Rows from which the calibration error of a slice is shown: ten in each bin. With fewer it is
-large by chance alone."""
-
+POINTS = 500
+"""Most points of the scatter chart; of more rows every second, fourth, ... has one."""
 LIMITS_OF_WEAKNESS = {
-    "labels": LABELS_SHOWN,
-    "slices": SLICES_SHOWN,
-    "ece_rows": FEWEST_FOR_ECE,
+    "labels": 30,  # in the table, those with most gold labels
+    "slices": 12,  # in the table of a column, the largest
+    "ece_rows": 150,  # of a slice whose calibration error is shown: ten in each bin
     "alpha": ALPHA,
     "calibrated": CALIBRATED,
 }
@@ -29,12 +23,31 @@ LIMITS_OF_WEAKNESS = {
 
 
 @dataclass(frozen=True, slots=True)
+class SliceView:
+    """One slice on the page.
+
+    Attributes:
+        column: the column.
+        value: its value.
+        figures: the figures that the summary has.
+        is_weak: whether it is worse than the other rows beyond chance.
+        wrong_rows: the ordinals of the first wrong rows of a weak slice.
+    """
+
+    column: str
+    value: str
+    figures: Mapping[str, Any]
+    is_weak: bool
+    wrong_rows: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Scatter:
     """Gold numbers and values of a regression, as positions in a square of side 1.
 
     Attributes:
-        points: Gold number across, value upwards.
-        low: The number at position 0 of both axes, and `high` that at 1.
+        points: gold number across, value upwards.
+        low: the number at position 0 of both axes, and `high` that at 1.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -47,19 +60,17 @@ class Weakness:
     """What the section shows.
 
     Attributes:
-        figures: The figures that are one number, by their names in the summary.
-        labels: The figures of the labels, those with most rows first.
-        bins: Predictions by probability, for the reliability chart.
-        weak: The slices that are worse than the others beyond chance, the worst evidence first.
-        columns: All slices of the columns that have more than one, by column.
-        scatter: The points of a regression; None without gold numbers.
+        figures: the run's summary; empty where there are no figures.
+        labels: each label with its figures, those with most rows first.
+        weak: the weak slices, the least likely by chance first.
+        columns: the slices of each column that has more than one, the weak ones first.
+        scatter: the points of a regression; None without gold numbers.
     """
 
     figures: Mapping[str, Any]
-    labels: tuple[LabelFigures, ...]
-    bins: tuple[CalibrationBin, ...]
-    weak: tuple[Slice, ...]
-    columns: Mapping[str, tuple[Slice, ...]]
+    labels: tuple[tuple[str, Mapping[str, Any]], ...]
+    weak: tuple[SliceView, ...]
+    columns: Mapping[str, tuple[SliceView, ...]]
     scatter: Scatter | None
     example_rows: tuple[int, ...] = ()
 
@@ -69,30 +80,59 @@ class Weakness:
         return (row for each in self.weak for row in each.wrong_rows)
 
 
-@dataclass(slots=True)
 class WeaknessCollector:
-    """Collects the figures about gold labels."""
+    """Collects the rows that the section shows: wrong ones of weak slices, points of a scatter."""
 
-    figures: RunFigures
+    def __init__(self, counts: Mapping[str, Any] | None) -> None:
+        """Prepare for a run.
+
+        Args:
+            counts: the run's summary; None for none.
+        """
+        self._counts = counts or {}
+        columns = self._counts.get("slices", {}).items()
+        self._slices = [
+            SliceView(column, value, figures, is_weak(figures["p_value"]))
+            for column, values in columns
+            for value, figures in largest_first(values)
+        ]
+        self._weak = sorted(
+            (each for each in self._slices if each.is_weak),
+            key=lambda each: (each.figures["p_value"], each.column, each.value),
+        )
+        self._points: list[tuple[float, float]] = []
+        self._step, self._numbers = 1, 0
 
     def add(self, row: RowStats) -> None:
         """Add one row."""
-        self.figures.add(row.record)
+        if row.record["predicted"] is None:
+            self._add_point(gold_number(row.record), row.record["value"])
+        elif row.correct is False and self._weak:
+            values = slice_values(row.record)
+            for each in self._weak:
+                if values[each.column] == each.value and len(each.wrong_rows) < EXAMPLE_ROWS:
+                    each.wrong_rows.append(row.record["ordinal"])
+
+    def _add_point(self, gold: float | None, value: float) -> None:
+        if gold is None:
+            return
+        if self._numbers % self._step == 0:
+            self._points.append((gold, value))
+        self._numbers += 1
+        if len(self._points) > POINTS:
+            self._points, self._step = self._points[::2], 2 * self._step
 
     def result(self) -> Weakness:
         """Return what the section shows."""
-        slices = weakest_first(self.figures.slices())
-        weak = tuple(each for each in slices if each.is_weak)
-        columns: dict[str, list[Slice]] = {}
-        for each in slices:
+        columns: dict[str, list[SliceView]] = {}
+        for each in (*self._weak, *(each for each in self._slices if not each.is_weak)):
             columns.setdefault(each.column, []).append(each)
         return Weakness(
-            self.figures.summary(),
-            self.figures.label_figures(),
-            self.figures.calibration.bins(),
-            weak,
+            self._counts,
+            tuple(largest_first(self._counts.get("labels", {}))),
+            tuple(self._weak),
             {name: tuple(each) for name, each in columns.items() if len(each) > 1},
-            _scatter(self.figures.regression.points),
+            _scatter(self._points),
         )
 
 
@@ -106,7 +146,7 @@ def _scatter(points: list[tuple[float, float]]) -> Scatter | None:
     )
 
 
-def doubt_thresholds(manifest: Mapping[str, Any]) -> dict[str, float]:
-    """Return each label's threshold from a finished run's summary; empty where it has none."""
-    labels = manifest["counts"]["labels"].items()
+def doubt_thresholds(counts: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return each label's threshold from a run's summary; empty where it has none."""
+    labels = (counts or {}).get("labels", {}).items()
     return {label: of["threshold"] for label, of in labels if of["threshold"] is not None}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
+from saliency_cli.figures.labels import largest_first
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
@@ -45,7 +46,7 @@ def _figure_tables(summary: Summary) -> Iterator[bytes]:
             ("label", "rows", *names),
             (
                 (excerpt(label), of["rows"], *(_figure(of[name]) for name in names))
-                for label, of in summary.labels.items()
+                for label, of in largest_first(summary.labels)
             ),
         )
     weak = summary.weak_slices()[:MAX_SLICES]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from math import copysign, fsum
 
+from saliency_cli.figures.rounding import rounded
+
 BINS = 15
 """Bins of the expected calibration error, each with as many rows as the others."""
 
@@ -17,6 +19,11 @@ class CalibrationBin:
     rows: int
     probability: float
     accuracy: float
+
+    def summary(self) -> dict[str, float]:
+        """Return the bin as the summary has it."""
+        shares = {"probability": rounded(self.probability), "accuracy": rounded(self.accuracy)}
+        return {"rows": self.rows, **shares}
 
 
 @dataclass(slots=True)

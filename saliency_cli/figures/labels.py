@@ -128,6 +128,13 @@ class LabelCounts:
         return mean(2 * self.hits.total(), self.gold.total() + self.predicted.total())
 
 
+def largest_first(
+    figures: Mapping[str, Mapping[str, Any]],
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return labels or slices of a summary with their figures, those with most rows first."""
+    return sorted(figures.items(), key=lambda each: (-each[1]["rows"], each[0]))
+
+
 def mislabelled_margin(record: Record, thresholds: Mapping[str, float]) -> float | None:
     """Return by how much the predicted label is more probable than the gold label it contradicts.
 

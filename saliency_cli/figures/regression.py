@@ -1,14 +1,11 @@
 """Values of a regression against gold numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import isfinite, sqrt
 from typing import Any
 
 from saliency_cli.figures.rounding import mean, rounded
 from saliency_cli.records import Record
-
-POINTS = 500
-"""Most points of the scatter chart; of more rows every second, fourth, ... is kept."""
 
 
 def gold_number(record: Record) -> float | None:
@@ -29,8 +26,6 @@ class RegressionCounts:
         absolute: Sum of the absolute errors; `squares` of the squared ones.
         means: Mean gold number and mean value. `moments`: sums of the products of the deviations
             from them: gold by gold, value by value, gold by value (Welford 1962).
-        points: Gold number and value of an even sample of rows.
-        step: Every how many rows there is a point.
     """
 
     rows: int = 0
@@ -38,12 +33,9 @@ class RegressionCounts:
     squares: float = 0.0
     means: tuple[float, float] = (0.0, 0.0)
     moments: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    points: list[tuple[float, float]] = field(default_factory=list)
-    step: int = 1
 
     def add(self, gold: float, value: float) -> None:
         """Add the gold number and the value of one row."""
-        self._add_point(gold, value)
         self.rows += 1
         self.absolute += abs(value - gold)
         self.squares += (value - gold) ** 2
@@ -54,16 +46,6 @@ class RegressionCounts:
         changes = before[0] * after[0], before[1] * after[1], before[0] * after[1]
         a, b, c = (total + each for total, each in zip(self.moments, changes, strict=True))
         self.moments = a, b, c
-
-    def _add_point(self, gold: float, value: float) -> None:
-        if self.rows % self.step:
-            return
-        if len(self.points) == POINTS:
-            self.points = self.points[::2]
-            self.step *= 2
-            if self.rows % self.step:
-                return
-        self.points.append((gold, value))
 
     def summary(self) -> dict[str, Any]:
         """Return the figures as the summary has them; `pearson` is None where one is constant."""

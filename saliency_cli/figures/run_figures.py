@@ -1,6 +1,7 @@
 """All figures about gold labels, from one pass over the records in their order.
 
-Memory is bounded but for eight to twenty bytes a row, from which calibration is computed.
+Memory is bounded but for what calibration is computed from: 12 bytes a row and 4 more for each
+column of slices, and 32 while the rows of one slice are sorted.
 """
 
 from collections import defaultdict
@@ -9,12 +10,11 @@ from typing import Any
 
 from saliency_cli.figures.calibration import Calibration, squared_error
 from saliency_cli.figures.correctness import prediction_is_correct
-from saliency_cli.figures.labels import CALIBRATED, LabelCounts, LabelFigures
+from saliency_cli.figures.labels import CALIBRATED, LabelCounts
 from saliency_cli.figures.regression import RegressionCounts, gold_number
 from saliency_cli.figures.rounding import mean, rounded
 from saliency_cli.figures.slices import (
     ColumnCounts,
-    Slice,
     SliceCounts,
     compared_slices,
     slice_values,
@@ -83,7 +83,8 @@ class RunFigures:
             return
         self.calibration.add(record["probability"], correct=correct)
         for each in slices:
-            each.add_outcome(record["ordinal"], record["probability"], correct=correct)
+            each.correct[correct] += 1
+            each.calibration.add(record["probability"], correct=correct)
 
     def _labels_of(self, record: Record) -> tuple[list[str], list[str]]:
         """Return the gold and the predicted labels of a row."""
@@ -103,21 +104,14 @@ class RunFigures:
             return {}
         return self.labels.thresholds()
 
-    def label_figures(self) -> tuple[LabelFigures, ...]:
-        """Return the figures of each label, those with most gold labels first."""
-        return self.labels.figures(thresholds=self.thresholds())
-
-    def slices(self) -> tuple[Slice, ...]:
-        """Return the figures of all slices."""
-        return compared_slices(self.columns)
-
     def summary(self) -> dict[str, Any]:
         """Return the figures as the summary has them, by the names of its fields."""
         error, thresholds = self.calibration.error(), self.thresholds()
         slices: dict[str, dict[str, Any]] = {}
-        for each in self.slices():
+        for each in compared_slices(self.columns):
             slices.setdefault(each.column, {})[each.value] = each.summary()
         multi = self.is_multi_label
+        labels = self.labels.figures(thresholds=thresholds)
         return {
             "ece": None if error is None else rounded(error),
             "brier": mean(self.brier, self.labels.rows),
@@ -126,6 +120,7 @@ class RunFigures:
             "exact_match": mean(self.labels.exact, self.labels.rows) if multi else None,
             "mislabelled": self.labels.mislabelled(thresholds) if thresholds else None,
             **self.regression.summary(),
-            "labels": {each.label: each.summary() for each in self.label_figures()},
+            "calibration": [each.summary() for each in self.calibration.bins()],
+            "labels": {each.label: each.summary() for each in labels},
             "slices": slices,
         }

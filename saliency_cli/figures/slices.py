@@ -1,7 +1,7 @@
 """Slices: the rows that share a value of a column, a length or a script, and how each does."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -20,8 +20,6 @@ MOST_VALUES = 50
 """Largest slices of a column that are kept; all others are one more slice."""
 MOST_COUNTED = 2_000
 """Values of a column that are counted apart: rows of values first seen after these are others."""
-EXAMPLE_ROWS = 5
-"""Wrong rows of a slice that are kept."""
 OTHER_VALUES = "(other values)"
 ALPHA = 0.01
 """A slice is weak if rows like these would be wrong as often by chance in fewer runs than this."""
@@ -51,7 +49,6 @@ class SliceCounts:
         gold: Rows by gold label, and `hits` those that are predicted so.
         calibration: The probabilities of the predictions.
         absolute: Sum of a regression's absolute errors, over `numbers` rows.
-        wrong_rows: The ordinals of the first wrong rows.
     """
 
     rows: int = 0
@@ -62,19 +59,11 @@ class SliceCounts:
     calibration: Calibration = field(default_factory=Calibration)
     absolute: float = 0.0
     numbers: int = 0
-    wrong_rows: list[int] = field(default_factory=list)
 
     @property
     def gold_known(self) -> int:
         """Rows with a gold label that the model has."""
         return self.correct.total()
-
-    def add_outcome(self, ordinal: int, probability: float, *, correct: bool) -> None:
-        """Add whether the prediction of a row is correct, and its probability."""
-        self.correct[correct] += 1
-        self.calibration.add(probability, correct=correct)
-        if not correct and len(self.wrong_rows) < EXAMPLE_ROWS:
-            self.wrong_rows.append(ordinal)
 
     def join(self, other: "SliceCounts") -> None:
         """Add the rows of another slice."""
@@ -86,7 +75,6 @@ class SliceCounts:
         self.calibration.join(other.calibration)
         self.absolute += other.absolute
         self.numbers += other.numbers
-        self.wrong_rows = sorted(self.wrong_rows + other.wrong_rows)[:EXAMPLE_ROWS]
 
 
 def is_weak(p_value: float | None) -> bool:
@@ -108,7 +96,6 @@ class Slice:
         recall: Share of the rows of each gold label that are predicted so.
         ece: Expected calibration error.
         mae: Mean absolute error of a regression.
-        wrong_rows: The ordinals of the first wrong rows.
         p_value: How often chance makes a slice so much worse than the other rows of its column, in
             any of all slices (Fisher, Holm); None where nothing can be compared.
     """
@@ -123,13 +110,7 @@ class Slice:
     recall: Mapping[str, float]
     ece: float | None
     mae: float | None
-    wrong_rows: tuple[int, ...]
     p_value: float | None = None
-
-    @property
-    def is_weak(self) -> bool:
-        """Whether the slice is worse than the other rows beyond chance."""
-        return is_weak(self.p_value)
 
     def summary(self) -> dict[str, Any]:
         """Return the figures as the summary has them."""
@@ -160,7 +141,6 @@ def figures_of(column: str, value: str, counts: SliceCounts) -> Slice:
         {label: rounded(counts.hits[label] / rows) for label, rows in sorted(counts.gold.items())},
         None if error is None else rounded(error),
         mean(counts.absolute, counts.numbers),
-        tuple(counts.wrong_rows),
     )
 
 
@@ -219,10 +199,3 @@ def _with_p_values(
         else:
             own = each.correct[False], each.gold_known
             yield value, each, excess_p_value(*own, all_wrong=wrong, all_rows=rows)
-
-
-def weakest_first(slices: Iterable[Slice]) -> list[Slice]:
-    """Return the weak slices, the least likely by chance first, then the others in their order."""
-    every = [*slices]
-    weak = sorted((each for each in every if each.is_weak), key=lambda each: each.p_value or 0.0)
-    return weak + [each for each in every if not each.is_weak]

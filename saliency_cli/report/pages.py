@@ -9,7 +9,6 @@ from typing import Any
 from jinja2 import Environment
 
 from saliency_cli.analysis.findings import Findings, collect_findings, linked_rows
-from saliency_cli.analysis.weakness import doubt_thresholds
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
@@ -111,8 +110,7 @@ def _site(folder: RunFolder, choice: PageChoice) -> Site:
     findings = collect_findings(
         folder.records(),
         labels=tuple(manifest["model"]["labels"]),
-        threshold=manifest["options"].get("threshold", 0.5),
-        doubts=doubt_thresholds(manifest),
+        counts=manifest["counts"],
     )
     context = site_context(manifest, findings, choice)
     return Site(folder, environment(choice.template_dir), context)

@@ -8,6 +8,7 @@ from saliency_cli.records import Record
 
 _LABEL = {"rows", "precision", "recall", "f1", "threshold"}
 _SLICE = {"rows", "gold_rows", "gold_known", "accuracy", "ece", "mae", "p_value"}
+_BIN = {"rows", "probability", "accuracy"}
 _COUNTS = {"rows", "gold_rows", "gold_known"}
 _LARGEST_COUNT = 2**53
 
@@ -16,14 +17,16 @@ def figures_problem(counts: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the figures of labels and slices in a summary, or None.
 
     Args:
-        counts: The summary in a manifest; `labels` and `slices` are objects.
+        counts: The summary in a manifest; `calibration` is a list, `labels` and `slices` objects.
     """
+    if not all(_has_figures(each, _BIN) for each in counts["calibration"]):
+        return "counts.calibration is damaged"
     if not all(_has_figures(each, _LABEL) for each in counts["labels"].values()):
         return "counts.labels is damaged"
     columns = counts["slices"].values()
     if not all(type(column) is dict for column in columns):
         return "counts.slices is damaged"
-    if not all(_has_figures(each, _SLICE) for column in columns for each in column.values()):
+    if not all(_is_slice(each) for column in columns for each in column.values()):
         return "counts.slices is damaged"
     return None
 
@@ -33,6 +36,17 @@ def _has_figures(value: object, names: set[str]) -> bool:
     if type(value) is not dict or not names <= value.keys():
         return False
     return all(_is_figure(name, value[name]) for name in names)
+
+
+def _is_slice(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Whether a value has the figures of a slice."""
+    if not _has_figures(value, _SLICE):
+        return False
+    interval, recall = value.get("interval"), value.get("recall")
+    ends = interval if type(interval) is list and len(interval) == 2 else [interval is None or ""]
+    if type(recall) is not dict:
+        return False
+    return all(_is_figure("", each) for each in (*ends, *recall.values()))
 
 
 def _is_figure(name: str, value: object) -> bool:

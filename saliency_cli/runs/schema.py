@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from saliency_cli.records import SCHEMA, Record
 from saliency_cli.runs.figures_schema import figures_problem, gold_problem
-from saliency_cli.runs.summary import NUMBERS
+from saliency_cli.runs.summary import NESTED, NUMBERS
 from saliency_cli.safe_text import visible
 
 Kinds: TypeAlias = tuple[type, ...]
@@ -39,7 +39,7 @@ MANIFEST_SHAPE: dict[str, Shape] = {
 }
 COUNTS_SHAPE: Shape = {
     **dict.fromkeys(NUMBERS, (*_NUMBER, NoneType)),
-    **dict.fromkeys(("labels", "slices"), (dict,)),
+    **dict(zip(NESTED, ((list,), (dict,), (dict,)), strict=True)),
     **dict.fromkeys(("rows", "ok", "quarantined", "truncated", "gold_rows", "gold_known"), (int,)),
 }
 SHARDS_SHAPE: Shape = {"rows": (int,), "offsets": (list,), "lines": (list,)}

@@ -1,6 +1,6 @@
 """The summary of a run, and the sums that it is computed from."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -39,6 +39,7 @@ class Summary:
         rmse: Root of its mean squared error.
         pearson: Correlation of its values with the gold numbers.
         mislabelled: Number of rows whose gold label is probably wrong.
+        calibration: Rows, mean probability and accuracy of each bin of `ece`.
         labels: Figures of each label that occurs.
         slices: Figures of each slice, by column and value.
 
@@ -66,6 +67,7 @@ class Summary:
     rmse: float | None = None
     pearson: float | None = None
     mislabelled: int | None = None
+    calibration: Sequence[Mapping[str, float]] = ()
     labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
 
@@ -79,9 +81,9 @@ class Summary:
             (column, value, figures)
             for column, values in self.slices.items()
             for value, figures in values.items()
-            if is_weak(figures["p_value"])
+            if is_weak(figures["p_value"]) and figures["accuracy"] is not None
         ]
-        return sorted(found, key=lambda each: float(each[2]["p_value"]))
+        return sorted(found, key=lambda each: (each[2]["p_value"], *each[:2]))
 
     @property
     def exit_code(self) -> int:
@@ -102,7 +104,9 @@ class Summary:
         return f"{self.accuracy:.1%}{covers if self.gold_unknown else ''}"
 
 
-NUMBERS = tuple(each.name for each in fields(Summary) if each.name not in {"labels", "slices"})
+NESTED = ("calibration", "labels", "slices")
+"""The figures of a summary that are several numbers."""
+NUMBERS = tuple(each.name for each in fields(Summary) if each.name not in NESTED)
 """The figures of a summary that are one number."""
 
 
