@@ -15,9 +15,10 @@ from saliency_cli.analysis.finding import Finding, FindingResult
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
 from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
-from saliency_cli.analysis.weakness import WeaknessCollector, doubt_thresholds
+from saliency_cli.analysis.weakness import WeaknessCollector
 from saliency_cli.analysis.word_shares import row_stats
 from saliency_cli.analysis.word_statistics import WordCounts
+from saliency_cli.figures.labels import doubt_thresholds
 
 Findings: TypeAlias = dict[str, FindingResult]
 """Name of a finding -> its result, in the order of the page."""

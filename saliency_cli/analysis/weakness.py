@@ -144,9 +144,3 @@ def _scatter(points: list[tuple[float, float]]) -> Scatter | None:
     return Scatter(
         tuple(((gold - low) / side, (value - low) / side) for gold, value in points), low, high
     )
-
-
-def doubt_thresholds(counts: Mapping[str, Any] | None) -> dict[str, float]:
-    """Return each label's threshold from a run's summary; empty where it has none."""
-    labels = (counts or {}).get("labels", {}).items()
-    return {label: of["threshold"] for label, of in labels if of["threshold"] is not None}

@@ -1,12 +1,12 @@
 """The export `github-summary`: a step summary of GitHub Actions, in Markdown."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
-from saliency_cli.figures.labels import largest_first
+from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
@@ -28,8 +28,9 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     )
     yield from _table(("summary", "value"), numbers)
     yield from _figure_tables(run.summary)
+    doubts = doubt_thresholds(run.manifest["counts"])
     rows = [
-        (row_name(record), *_cells(record, signed=run.is_signed))
+        (row_name(record), *_cells(record, signed=run.is_signed, doubts=doubts))
         for record in rows_to_read_first(run, most=MAX_ROWS)
     ]
     if rows:
@@ -63,11 +64,13 @@ def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def _cells(record: Record, *, signed: bool) -> tuple[str, str, str]:
+def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tuple[str, str, str]:
     """Return the columns "what", "leading words" and "text" of a row."""
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
-    return prediction(record), leading_words(record, signed=signed), excerpt(record["text"])
+    is_doubtful = mislabelled_margin(record, doubts) is not None
+    what = prediction(record) + (", which is probably wrong" if is_doubtful else "")
+    return what, leading_words(record, signed=signed), excerpt(record["text"])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:

@@ -153,3 +153,9 @@ def mislabelled_margin(record: Record, thresholds: Mapping[str, float]) -> float
     if probability < thresholds[predicted]:
         return None
     return rounded(probability - record["probabilities"][gold])
+
+
+def doubt_thresholds(counts: Mapping[str, Any] | None) -> dict[str, float]:
+    """Return each label's threshold from a run's summary; empty where it has none."""
+    labels = (counts or {}).get("labels", {}).items()
+    return {label: of["threshold"] for label, of in labels if of["threshold"] is not None}
