@@ -70,15 +70,16 @@ class LabelCounts:
 
         Args:
             record: The row's record.
-            gold: Its gold labels, all of them labels of the model.
-            predicted: Its predicted labels.
+            gold: Its gold labels, all of them labels of the model, in its order.
+            predicted: Its predicted labels, in the same order.
         """
         self.rows += 1
-        self.exact += {*gold} == {*predicted}
-        self.gold.update(gold)
-        self.predicted.update(predicted)
-        self.hits.update({*gold} & {*predicted})
+        self.exact += gold == predicted
+        for label in predicted:
+            self.predicted[label] += 1
         for label in gold:
+            self.gold[label] += 1
+            self.hits[label] += label in predicted
             self.own[label] += record["probabilities"][label]
         if gold != predicted and "gold_labels" not in record:
             self.wrong[record["predicted"]].append(record["probability"])

@@ -77,8 +77,7 @@ class RunFigures:
         self.labels.add(record, gold, predicted)
         self.brier += squared_error(record["probabilities"].items(), gold)
         for each in slices:
-            each.gold.update(gold)
-            each.hits.update({*gold} & {*predicted})
+            each.add_labels(gold, predicted)
         if correct is None:  # an empty list of gold labels: the most probable one is not judged
             return
         self.calibration.add(record["probability"], correct=correct)

@@ -21,6 +21,8 @@ def script_of(text: str) -> str:
 
     The first script in alphabetical order among equals; "no letters" if there is none.
     """
+    if text.isascii():
+        return "Latin" if any(map(str.isalpha, text)) else NONE
     counts: Counter[str] = Counter()
     for character, count in Counter(text).items():
         if character.isalpha():

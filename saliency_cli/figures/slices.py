@@ -65,6 +65,12 @@ class SliceCounts:
         """Rows with a gold label that the model has."""
         return self.correct.total()
 
+    def add_labels(self, gold: list[str], predicted: list[str]) -> None:
+        """Count the gold and the predicted labels of one row."""
+        for label in gold:
+            self.gold[label] += 1
+            self.hits[label] += label in predicted
+
     def join(self, other: "SliceCounts") -> None:
         """Add the rows of another slice."""
         self.rows += other.rows
