@@ -1,7 +1,7 @@
 """All figures about gold labels, from one pass over the records in their order.
 
-Memory is bounded but for what calibration is computed from: 12 bytes a row and 4 more for each
-column of slices, and 32 while the rows of one slice are sorted.
+Memory is bounded but for the probabilities that calibration is computed from: of a million rows 21
+MiB, and 96 while they are sorted.
 """
 
 from collections import defaultdict

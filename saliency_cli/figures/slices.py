@@ -158,9 +158,11 @@ class ColumnCounts:
 
     def slice_of(self, value: str) -> SliceCounts:
         """Return the slice that a row with this value belongs to."""
-        if value not in self.values and len(self.values) >= MOST_COUNTED:
-            value = OTHER_VALUES
-        return self.values.setdefault(value, SliceCounts())
+        if value not in self.values:
+            if len(self.values) >= MOST_COUNTED:
+                value = OTHER_VALUES
+            self.values.setdefault(value, SliceCounts())
+        return self.values[value]
 
     def largest(self) -> dict[str, SliceCounts]:
         """Return the largest slices, largest first; all others are the last one, together."""
