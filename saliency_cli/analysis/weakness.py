@@ -110,7 +110,7 @@ class WeaknessCollector:
         elif row.correct is False and self._weak:
             values = slice_values(row.record)
             for each in self._weak:
-                if values[each.column] == each.value and len(each.wrong_rows) < EXAMPLE_ROWS:
+                if values.get(each.column) == each.value and len(each.wrong_rows) < EXAMPLE_ROWS:
                     each.wrong_rows.append(row.record["ordinal"])
 
     def _add_point(self, gold: float | None, value: float) -> None:

@@ -40,19 +40,25 @@ def _has_figures(value: object, names: set[str]) -> bool:
 
 def _is_slice(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Whether a value has the figures of a slice."""
-    if not _has_figures(value, _SLICE):
+    if not _has_figures(value, _SLICE) or type(value.get("recall")) is not dict:
         return False
-    interval, recall = value.get("interval"), value.get("recall")
-    ends = interval if type(interval) is list and len(interval) == 2 else [interval is None or ""]
-    if type(recall) is not dict:
+    interval = value.get("interval")
+    if interval is not None and (type(interval) is not list or len(interval) != 2):
         return False
-    return all(_is_figure("", each) for each in (*ends, *recall.values()))
+    return all(map(_is_number, (*(interval or ()), *value["recall"].values())))
 
 
 def _is_figure(name: str, value: object) -> bool:
     if name in _COUNTS:
         return type(value) is int and 0 <= value <= _LARGEST_COUNT
-    return value is None or (isinstance(value, int | float) and isfinite(value))
+    return value is None or _is_number(value)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a finite number; an integer may have more bits than a float takes."""
+    if type(value) is int:
+        return abs(value) <= _LARGEST_COUNT
+    return type(value) is float and isfinite(value)
 
 
 def gold_problem(record: Record) -> str | None:

@@ -50,7 +50,8 @@ def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int
 
 def _figures(folder: RunFolder, manifest: Mapping[str, Any]) -> RunFigures:
     """Return the figures about gold labels, from all records in input order."""
-    figures = RunFigures(threshold=manifest["options"].get("threshold", 0.5))
+    threshold = manifest["options"].get("threshold")
+    figures = RunFigures(threshold if type(threshold) is float else 0.5)
     for line in folder.records():
         figures.add(json.loads(line))
     return figures

@@ -8,6 +8,7 @@ from saliency_cli.exports.github_annotations import escape_message, escape_prope
 from saliency_cli.exports.github_summary import escape_markdown
 from saliency_cli.runs.summary import NUMBERS
 from tests.support.exports import any_text, exported, fields_with, one_word, wrong_record
+from tests.support.predictions import LABELS, calibrated
 from tests.support.runs import bad_record, record
 
 
@@ -76,3 +77,16 @@ def test_step_summary_is_three_tables_below_the_size_limit() -> None:
     table = [line for line in content.decode().splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(NUMBERS) + 2 + len(("ham", "spam")) + 2 + 50
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3, 6, 5}
+
+
+def test_step_summary_says_where_the_model_is_weak_and_which_gold_labels_are_doubtful() -> None:
+    records = [*calibrated(300, seed=0, spread=8)]
+    for each in records:
+        if each["slices"]["lang"] == "de" and each["ordinal"] % 3 == 0:
+            each["gold"] = LABELS[each["gold"] == "ham"]
+    content = exported(records, "github-summary").decode()
+    assert (
+        "\n## Weak slices\n\n| slice | rows | accuracy |\n| --- | --- | --- |\n| lang de |"
+        in content
+    )
+    assert "which is probably wrong" in content

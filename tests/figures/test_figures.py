@@ -1,7 +1,7 @@
 """Figures about gold labels: each against a direct computation, and what is planted is found."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import comb, log
 
 import numpy as np
@@ -21,30 +21,8 @@ from saliency_cli.figures.slices import MOST_COUNTED, MOST_VALUES, OTHER_VALUES
 from saliency_cli.records import Record, match_labels
 from saliency_cli.runs.figures_schema import figures_problem, gold_problem
 from saliency_cli.runs.summary import Summary, summarise
+from tests.support.predictions import LABELS, calibrated, predicted_row
 from tests.support.runs import bad_record, record
-
-LABELS = ("ham", "spam")
-
-
-PLAIN = record(0, "free call now")
-
-
-def predicted_row(ordinal: int, spam: float, gold: str | None, **fields: object) -> Record:
-    """Return the record of a text that is spam with this probability."""
-    probabilities = {"ham": round(1 - spam, 7), "spam": round(spam, 7)}
-    label = "spam" if spam > 0.5 else "ham"
-    changes = {"ordinal": ordinal, "gold": gold, "predicted": label, **fields}
-    return PLAIN | {"probabilities": probabilities, "probability": probabilities[label]} | changes
-
-
-def calibrated(rows: int, seed: int, *, spread: float = 4) -> Iterator[Record]:
-    """Yield rows of a model whose probabilities are right, in three languages of equal quality."""
-    generator = np.random.default_rng(seed)
-    chances = 1 / (1 + np.exp(-generator.normal(scale=spread, size=rows)))
-    gold = np.where(generator.random(rows) < chances, "spam", "ham").tolist()
-    languages = generator.choice(("de", "en", "fr"), rows).tolist()
-    for ordinal, spam in enumerate(chances.tolist()):
-        yield predicted_row(ordinal, spam, gold[ordinal], slices={"lang": languages[ordinal]})
 
 
 def summary_of(records: Iterable[Record], labels: tuple[str, ...] = LABELS) -> Summary:
