@@ -1,7 +1,7 @@
 """The summary of a run, and the sums that it is computed from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from saliency_cli.figures.rounding import mean
@@ -74,10 +74,6 @@ class Summary:
     def numbers(self) -> dict[str, float | None]:
         """Return the figures that are one number, by name."""
         return {name: getattr(self, name) for name in NUMBERS}
-
-    def fields(self) -> dict[str, Any]:
-        """Return all figures, by name."""
-        return asdict(self)
 
     def weak_slices(self) -> list[tuple[str, str, Mapping[str, Any]]]:
         """Return column, value and figures of each weak slice, the least likely by chance first."""

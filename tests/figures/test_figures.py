@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from math import comb, log
 
 import numpy as np
@@ -30,7 +31,7 @@ def summary_of(records: Iterable[Record], labels: tuple[str, ...] = LABELS) -> S
 
 
 def weakness_of(records: list[Record]) -> Weakness:
-    collector = WeaknessCollector(summary_of(records).fields())
+    collector = WeaknessCollector(asdict(summary_of(records)))
     for each in records:
         collector.add(row_stats(each))
     return collector.result()
@@ -192,7 +193,7 @@ def test_flipped_labels_come_first_among_those_that_are_probably_wrong() -> None
     for row in flipped:
         records[row]["gold"] = LABELS[records[row]["gold"] == "ham"]
     summary = summary_of(records)
-    collector = NotableRowCollector(doubt_thresholds(summary.fields()))
+    collector = NotableRowCollector(doubt_thresholds(asdict(summary)))
     for each in records:
         collector.add(row_stats(each))
     kind = next(each for each in collector.result().kinds if each.name == MISLABELLED)
@@ -208,7 +209,7 @@ def test_a_badly_calibrated_model_casts_no_doubt_on_gold_labels() -> None:
     summary = summary_of(records)
     assert summary.ece == pytest.approx(0.49, abs=0.01)
     assert summary.mislabelled is None
-    assert doubt_thresholds(summary.fields()) == {}
+    assert doubt_thresholds(asdict(summary)) == {}
 
 
 # Several gold labels, and numbers.
@@ -287,7 +288,7 @@ def test_figures_of_a_regression_equal_a_direct_computation() -> None:
 
 
 def test_damaged_figures_are_named() -> None:
-    counts = json.loads(json.dumps(summary_of(calibrated(40, seed=0)).fields()))
+    counts = json.loads(json.dumps(asdict(summary_of(calibrated(40, seed=0)))))
     assert figures_problem(counts) is None
     for place, value, problem in (
         (counts["labels"]["ham"], {"rows": -1}, "counts.labels"),
