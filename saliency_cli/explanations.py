@@ -3,9 +3,10 @@
 docs/records.md describes a record. L tokens in a text.
 """
 
+import json
 from dataclasses import dataclass
 
-from saliency_cli.records import SCHEMA, Encoding, Record, Row, match_label
+from saliency_cli.records import SCHEMA, Encoding, Record, Row, match_label, match_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,14 @@ class Prediction:
         probabilities: One for each label, in their order; none of a regression.
         predicted: Index of the predicted label; None of a regression.
         value: The output of a regression; None otherwise.
+        multi_label: Whether each label has a probability of its own.
     """
 
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     predicted: int | None
     value: float | None = None
+    multi_label: bool = False
 
     def output(self, index: int) -> float:
         """Return the probability of a label, or the value of a regression.
@@ -42,6 +45,22 @@ class Prediction:
             "probabilities": dict(zip(self.labels, probabilities, strict=False)),
         }
         return fields if self.value is None else {**fields, "value": _rounded(self.value)}
+
+    def gold_fields(self, gold: str | None) -> Record:
+        """Return the fields of the record about the gold label, or number of a regression.
+
+        Args:
+            gold: What was given, or None.
+        """
+        if self.predicted is None:
+            return {"gold": gold}
+        if not self.multi_label:
+            return {"gold": match_label(gold, self.labels)}
+        named = match_labels(gold, self.labels)
+        if named is None:
+            return {"gold": gold}
+        shown = named[0] if len(named) == 1 else json.dumps(named, ensure_ascii=False)
+        return {"gold": shown, "gold_labels": named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +183,8 @@ class Explanation:
     def record(self) -> Record:
         """Return the row's record; floats keep the seven digits that float32 has.
 
-        `segments` is there for pairs only, `others` for several targets, `value` for a regression.
+        `segments` is there for pairs only, `others` for several targets, `value` for a regression,
+        `gold_labels` for a multi-label model, `slices` with `--slice-column`.
         """
         special = self.encoding.special
         first, *others = (
@@ -178,7 +198,7 @@ class Explanation:
             "id": self.row.id,
             "text": self.row.text,
             "pair": self.row.pair,
-            "gold": match_label(self.row.gold, self.prediction.labels),
+            **self.prediction.gold_fields(self.row.gold),
             "tokens": list(self.encoding.tokens),
             "offsets": [list(offset) for offset in self.encoding.offsets],
             "special": list(special),
@@ -192,6 +212,8 @@ class Explanation:
             record["checks"] = [check.fields(regression=regression) for check in self.checks]
         if self.row.pair is not None:
             record["segments"] = list(self.encoding.segments)
+        if self.row.slices:
+            record["slices"] = dict(self.row.slices)
         return {**record, "others": others} if others else record
 
 

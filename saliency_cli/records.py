@@ -3,7 +3,9 @@
 `explanations` has what follows from them. L tokens in a text.
 """
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -43,6 +45,7 @@ class Row:
         gold: The gold label as it was given, or None.
         size: Bytes of input that it took.
         pair: The second text of a pair, or None.
+        slices: Each column of `--slice-column` with its value; "" where there is none.
     """
 
     ordinal: int
@@ -52,6 +55,7 @@ class Row:
     gold: str | None = None
     size: int = 0
     pair: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,37 @@ def match_label(gold: str | None, labels: tuple[str, ...]) -> str | None:
         return index["number"]
     number = int(index["number"])
     return labels[number] if number < len(labels) and not similar else gold
+
+
+def match_labels(gold: str | None, labels: tuple[str, ...]) -> list[str] | None:
+    """Return the labels of a multi-label model that `gold` names; None unless it has them all.
+
+    `gold` is one label, a JSON list, or labels with `;`, `|` or `,` between them.
+
+    Args:
+        gold: What was given as gold label, or None.
+        labels: The model's labels.
+    """
+    if gold is None:
+        return None
+    for names in _readings(gold):
+        matched = [match_label(name.strip(), labels) for name in names]
+        if all(each in labels for each in matched):
+            return [label for label in labels if label in matched]
+    return None
+
+
+def _readings(gold: str) -> Iterator[list[str]]:
+    """Yield the ways in which a gold label can be read as several, and first as one."""
+    yield [gold]
+    if gold.startswith("["):
+        try:
+            value = json.loads(gold)
+        except (ValueError, RecursionError):
+            return
+        yield [each if isinstance(each, str) else json.dumps(each) for each in value]
+        return
+    yield from (gold.split(separator) for separator in ";|," if separator in gold)
 
 
 def _folded(label: str) -> str:

@@ -24,7 +24,7 @@ LAYERS = (
         "stdout",
         "standard_streams",
     ),
-    ("inputs",),
+    ("inputs", "figures"),
     ("model",),
     ("attribution",),
     ("checkpoints",),

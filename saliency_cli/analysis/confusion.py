@@ -112,7 +112,7 @@ class PredictionCounts:
         if record["probability"] is None:
             return
         self.bins[min(int(record["probability"] * BINS), BINS - 1)][correct] += 1
-        if correct is None:
+        if correct is None or "gold_labels" in record:  # of several gold labels there is no matrix
             return
         cell = record["gold"], record["predicted"]
         self.cells[cell] += 1

@@ -6,40 +6,49 @@ A new finding needs three things: a class with `add` and `result` in its own fil
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
 from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
+from saliency_cli.analysis.weakness import WeaknessCollector
 from saliency_cli.analysis.word_shares import row_stats
 from saliency_cli.analysis.word_statistics import WordCounts
+from saliency_cli.figures.labels import doubt_thresholds
 
 Findings: TypeAlias = dict[str, FindingResult]
 """Name of a finding -> its result, in the order of the page."""
 
 
-def _collectors(labels: tuple[str, ...]) -> dict[str, Finding]:
+def _collectors(labels: tuple[str, ...], counts: Mapping[str, Any] | None) -> dict[str, Finding]:
     """Return a new collector for each finding over explained rows, in the order of the page."""
     return {
         "predictions": PredictionCounts(labels),
+        "weakness": WeaknessCollector(counts),
         "words": WordCounts(),
-        "notable": NotableRowCollector(),
+        "notable": NotableRowCollector(doubt_thresholds(counts)),
         "unknown_gold": UnknownGoldCounts(),
     }
 
 
-def collect_findings(lines: Iterable[str], *, labels: tuple[str, ...]) -> Findings:
+def collect_findings(
+    lines: Iterable[str],
+    *,
+    labels: tuple[str, ...],
+    counts: Mapping[str, Any] | None = None,
+) -> Findings:
     """Return all findings of a run.
 
     Args:
         lines: the lines of the records; they are read once.
         labels: the model's labels, in its order.
+        counts: the run's summary, from its manifest; None shows no figure of it.
     """
-    collectors, quarantine = _collectors(labels), QuarantineReasons()
+    collectors, quarantine = _collectors(labels, counts), QuarantineReasons()
     for record in map(json.loads, lines):
         if record["status"] != "ok":
             quarantine.add(record)

@@ -1,11 +1,12 @@
 """The rows to read first: for each kind the most pronounced rows, and how many there are in all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
 from saliency_cli.analysis.word_shares import RowStats
+from saliency_cli.figures.labels import mislabelled_margin
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 
 ROWS_LISTED = 25
@@ -133,6 +134,9 @@ KINDS = {
 }
 """In the order of the page. Their titles are in `templates/html/findings/notable.html.j2`."""
 
+MISLABELLED = "mislabelled"
+"""One more kind, first on the page, whose limits follow from the run."""
+
 LIMITS = {name: kind.limit for name, kind in KINDS.items()}
 """Kind -> its limit, for the page's text."""
 
@@ -157,12 +161,24 @@ class _TopRows:
 
 @dataclass(slots=True)
 class NotableRowCollector:
-    """Collects the most pronounced rows of each kind."""
+    """Collects the most pronounced rows of each kind.
 
-    kinds: dict[str, _TopRows] = field(default_factory=lambda: {kind: _TopRows() for kind in KINDS})
+    Attributes:
+        thresholds: From which probability on a prediction of each label casts doubt on a gold label
+            that it contradicts; empty where gold labels are not doubted.
+        kinds: The rows of each kind.
+    """
+
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    kinds: dict[str, _TopRows] = field(
+        default_factory=lambda: {kind: _TopRows() for kind in (MISLABELLED, *KINDS)}
+    )
 
     def add(self, row: RowStats) -> None:
         """Measure a row for every kind."""
+        margin = mislabelled_margin(row.record, self.thresholds)
+        if margin is not None:
+            self.kinds[MISLABELLED].add(row, margin)
         for name, kind in KINDS.items():
             value = kind.measure(row, kind.limit)
             if value is not None:

@@ -29,6 +29,8 @@ class UnknownGoldCounts:
         gold = row.record["gold"]
         if row.correct is not None or gold is None or row.record["predicted"] is None:
             return
+        if "gold_labels" in row.record:  # an empty list, which names no label
+            return
         if gold in self.counts or len(self.counts) < MAX_LABELS:
             self.counts[gold] += 1
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.analysis.words import Word, words
+from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 
 Shares: TypeAlias = dict[str, float]

@@ -82,7 +82,8 @@ def explain(
         Option(
             "Exit with 1 if a number of the summary is too low or too high: 'accuracy<0.9'.",
             more="May be given several times: a name of [the summary](#the-summary), `<` or `>`, "
-            "and a number. A number that could not be measured fails its gate too.",
+            "and a number; `accuracy[lang=de]<0.9` is about a slice. A number that could not be "
+            "measured fails its gate too.",
             metavar="EXPR",
             default="none",
         ),

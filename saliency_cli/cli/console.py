@@ -21,7 +21,10 @@ from rich.text import Text
 
 from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
-from saliency_cli.safe_text import message_line, visible
+from saliency_cli.safe_text import excerpt, message_line, visible
+
+SLICES_SHOWN = 3
+"""Weak slices that the closing table names."""
 
 
 class _Rows(ProgressColumn):
@@ -171,11 +174,25 @@ def warnings(summary: Summary, *, unconverged: int, repeats: bool) -> Iterator[s
         )
 
 
+def _weak_lines(summary: Summary) -> Iterator[tuple[str, str]]:
+    """Yield the lines about weak slices and rows whose gold label is probably wrong."""
+    weak = summary.weak_slices()
+    shown = [
+        f"{excerpt(column)} {excerpt(value)}: {of['accuracy']:.1%} of {of['gold_known']} right"
+        for column, value, of in weak[:SLICES_SHOWN]
+    ]
+    if weak:
+        yield "weak slices", "; ".join(shown + ["…"] * (len(weak) > SLICES_SHOWN))
+    if summary.mislabelled:
+        yield "mislabelled", f"probably {summary.mislabelled} rows; see the report"
+
+
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line of the closing table."""
     yield "rows", f"{summary.rows} ({summary.ok} explained, {summary.quarantined} quarantined)"
     if summary.accuracy_text is not None:
         yield "accuracy", summary.accuracy_text
+    yield from _weak_lines(summary)
     if summary.ok:
         yield "special-token share", f"{summary.special_share:.1%}"
     if summary.flip_rate is not None:

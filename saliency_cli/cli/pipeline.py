@@ -76,7 +76,8 @@ def run(request: Request, console: Console) -> Summary:
             return _sum_up(context, own, console=console)
         with console.waiting("checking the input"):
             context.source.check_content(context.manifest["hashes"]["input"])
-        summary, unconverged = finish(folder, context.manifest)
+        with console.waiting("adding up the figures"):
+            summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()
         findings = render(folder, output.pages)

@@ -1,18 +1,22 @@
 """The export `github-summary`: a step summary of GitHub Actions, in Markdown."""
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
+from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
+from saliency_cli.runs.summary import Summary
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
 """Rows of the second table; each takes a few kilobytes at most, and GitHub allows 1 MiB in all."""
+MAX_LABELS = 30
+"""With more labels their table is left out."""
+MAX_SLICES = 20
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -20,11 +24,13 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     """Yield the run's numbers, and a table of the rows to read first, as Markdown."""
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
     numbers = (
-        (name, "–" if value is None else value) for name, value in asdict(run.summary).items()
+        (name, "–" if value is None else value) for name, value in run.summary.numbers().items()
     )
     yield from _table(("summary", "value"), numbers)
+    yield from _figure_tables(run.summary)
+    doubts = doubt_thresholds(run.manifest["counts"])
     rows = [
-        (row_name(record), *_cells(record, signed=run.is_signed))
+        (row_name(record), *_cells(record, signed=run.is_signed, doubts=doubts))
         for record in rows_to_read_first(run, most=MAX_ROWS)
     ]
     if rows:
@@ -32,11 +38,39 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
         yield from _table(("row", "what", "leading words", "text"), rows)
 
 
-def _cells(record: Record, *, signed: bool) -> tuple[str, str, str]:
+def _figure_tables(summary: Summary) -> Iterator[bytes]:
+    """Yield the labels, if they are few, and the weak slices as tables."""
+    if 0 < len(summary.labels) <= MAX_LABELS:
+        yield b"\n## Labels\n\n"
+        names = ("precision", "recall", "f1")
+        yield from _table(
+            ("label", "rows", *names),
+            (
+                (excerpt(label), of["rows"], *(_figure(of[name]) for name in names))
+                for label, of in largest_first(summary.labels)
+            ),
+        )
+    weak = summary.weak_slices()[:MAX_SLICES]
+    if weak:
+        yield b"\n## Weak slices\n\n"
+        slices = (
+            (f"{excerpt(column)} {excerpt(value)}", of["gold_known"], _figure(of["accuracy"]))
+            for column, value, of in weak
+        )
+        yield from _table(("slice", "rows", "accuracy"), slices)
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tuple[str, str, str]:
     """Return the columns "what", "leading words" and "text" of a row."""
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
-    return prediction(record), leading_words(record, signed=signed), excerpt(record["text"])
+    is_doubtful = mislabelled_margin(record, doubts) is not None
+    what = prediction(record) + (", which is probably wrong" if is_doubtful else "")
+    return what, leading_words(record, signed=signed), excerpt(record["text"])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:

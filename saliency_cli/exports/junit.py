@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.xmlreader import AttributesImpl
 
-from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
+from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt, visible

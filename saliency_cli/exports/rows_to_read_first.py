@@ -2,7 +2,7 @@
 
 from heapq import nlargest
 
-from saliency_cli.analysis.correctness import prediction_is_correct
+from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 

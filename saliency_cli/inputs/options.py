@@ -5,7 +5,12 @@ from typing import Annotated, ClassVar
 
 from saliency_cli.inputs.dialect import parse_delimiter, parse_encoding
 from saliency_cli.inputs.formats import FORMATS, STDIN_FORMAT, known_suffixes
+from saliency_cli.safe_text import visible
 from saliency_cli.settings import Effect, Option
+
+
+def _visible_names(names: list[str] | None) -> list[str]:
+    return [*map(visible, names or ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,17 @@ class Columns:
             flag="--id-column",
             metavar="NAME",
             default="`id`, where there is one",
+        ),
+    ] = None
+    slices: Annotated[
+        list[str] | None,
+        Option(
+            "A column whose values are slices: each has figures of its own.",
+            more="May be given several times. ([the figures](report.md#where-it-is-weak))",
+            flag="--slice-column",
+            metavar="NAME",
+            default="none; length and script are always slices",
+            record=_visible_names,
         ),
     ] = None
 

@@ -1,6 +1,7 @@
 """A parsed row and the chosen columns -> a `Row` or, with the reason, a `BadRow`."""
 
 import json
+from itertools import chain
 from typing import Any
 
 from saliency_cli.inputs.formats.interface import ParsedRow
@@ -19,17 +20,18 @@ def build_row(ordinal: int, row: ParsedRow, columns: Columns) -> Row | BadRow:
     """
     identity = _as_string(row.values.get(columns.id or "id"))
     gold = _as_string(row.values.get(columns.label or "label"))
+    slices = tuple((name, _as_string(row.values.get(name)) or "") for name in columns.slices or ())
     text_columns = [columns.text] if columns.pair is None else [columns.text, columns.pair]
     problem = (
         row.problem
         or next(filter(None, (_text_problem(row.values, name) for name in text_columns)), None)
-        or _surrogate_problem(identity, gold)
+        or _surrogate_problem(identity, gold, *chain(*slices))
     )
     if problem is not None:
         known_id = identity if _surrogate_problem(identity) is None else None
         return BadRow(ordinal, row.line, known_id, problem, _excerpt(row.data), row.size)
-    text, *pair = (row.values[name] for name in text_columns)
-    return Row(ordinal, row.line, identity, text, gold, row.size, *pair)
+    pair = None if columns.pair is None else row.values[columns.pair]
+    return Row(ordinal, row.line, identity, row.values[columns.text], gold, row.size, pair, slices)
 
 
 def _excerpt(data: bytes) -> str:

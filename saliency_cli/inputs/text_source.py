@@ -185,12 +185,31 @@ def _found_columns(columns: Sequence[str], chosen: Columns, name: str) -> Column
         wanted = usual if found[part] is None else found[part]
         spelled = None if wanted is None else _as_spelled(wanted, columns)
         if spelled is None and columns and found[part] is not None:
-            raise UsageError(
-                f"{visible(name)} has no column '{visible(found[part])}'",
-                "its columns are " + listed(columns, most=LISTED_COLUMNS),
-            )
+            raise _missing_column(found[part], columns, name)
         found[part] = found[part] if spelled is None else spelled
-    return Columns(**found)
+    return Columns(**found, slices=_slice_columns(columns, chosen, name))
+
+
+def _slice_columns(columns: Sequence[str], chosen: Columns, name: str) -> list[str]:
+    """Return the columns of slices as the input has them, each once.
+
+    Raises:
+        UsageError: One is not among the columns of the input, if they are known.
+    """
+    found = []
+    for wanted in chosen.slices or ():
+        spelled = _as_spelled(wanted, columns)
+        if spelled is None and columns:
+            raise _missing_column(wanted, columns, name)
+        found.append(spelled or wanted)
+    return [*dict.fromkeys(found)]
+
+
+def _missing_column(wanted: str, columns: Sequence[str], name: str) -> UsageError:
+    return UsageError(
+        f"{visible(name)} has no column '{visible(wanted)}'",
+        "its columns are " + listed(columns, most=LISTED_COLUMNS),
+    )
 
 
 def _as_spelled(wanted: str, columns: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 
 from saliency_cli.errors import UsageError
 from saliency_cli.explanations import Prediction
-from saliency_cli.records import match_label
+from saliency_cli.records import match_label, match_labels
 from saliency_cli.safe_text import listed, visible
 from saliency_cli.settings import HeadName, ObjectiveName, TargetChoice
 
@@ -121,7 +121,8 @@ def predict(logits: Tensor, *, labels: tuple[str, ...], head: HeadName) -> list[
     probabilities = PROBABILITIES[head](logits.double())
     predicted = logits.argmax(dim=1).tolist()
     pairs = zip(probabilities, predicted, strict=True)
-    return [Prediction(labels, tuple(shares), index) for shares, index in pairs]
+    multi = head == "multi-label"
+    return [Prediction(labels, tuple(p), index, multi_label=multi) for p, index in pairs]
 
 
 def choose_targets(
@@ -158,6 +159,9 @@ def _target_indices(
     if choice.name == PREDICTED:
         above = [index for index in ranked if probabilities[index] >= choice.threshold]
         return above or ranked[:1] if head == "multi-label" else ranked[:1]
+    if choice.name == GOLD and head == "multi-label":
+        named = match_labels(gold, labels) or []
+        return [index for index in ranked if labels[index] in named]
     name = match_label(gold if choice.name == GOLD else choice.name, labels)
     return [labels.index(name)] if name in labels else []
 

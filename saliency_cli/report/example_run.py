@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from saliency_cli.records import SCHEMA, BadRow, Record
-from saliency_cli.runs.summary import SummaryCounts
+from saliency_cli.runs.summary import summarise
 
 LABELS = ("ham", "spam")
 _WORDS = ("home", "is", "where", "the", "heart", "free")
@@ -27,10 +27,7 @@ def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
         lines: the lines of its records.
         signed: whether scores have signs.
     """
-    counts = SummaryCounts(LABELS)
-    for line in lines:
-        counts.add(json.loads(line))
-    summary = counts.summary()
+    summary = summarise(map(json.loads, lines), labels=LABELS)
     return {
         **_SETTINGS,
         "method": {**_METHOD, "is_signed": signed},
@@ -170,6 +167,7 @@ _OPTIONS: dict[str, Any] = {
     "pair_column": None,
     "label_column": None,
     "id_column": None,
+    "slice_column": [],
     "limit": None,
     "stride": None,
     "html_rows": 5000,

@@ -107,7 +107,11 @@ def render(folder: RunFolder, choice: PageChoice) -> Findings:
 
 def _site(folder: RunFolder, choice: PageChoice) -> Site:
     manifest = folder.read_manifest()
-    findings = collect_findings(folder.records(), labels=tuple(manifest["model"]["labels"]))
+    findings = collect_findings(
+        folder.records(),
+        labels=tuple(manifest["model"]["labels"]),
+        counts=manifest["counts"],
+    )
     context = site_context(manifest, findings, choice)
     return Site(folder, environment(choice.template_dir), context)
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from saliency_cli.analysis.correctness import prediction_is_correct
 from saliency_cli.analysis.word_checks import CheckView, check_views
 from saliency_cli.analysis.word_shares import Shares, leading_word, row_stats
 from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces
+from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import NOTHING_OMITTED, Omitted, bounded
 from saliency_cli.report.number_format import score_text, visible_text

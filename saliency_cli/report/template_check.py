@@ -41,7 +41,7 @@ def _render_example(env: Environment, *, signed: bool) -> None:
     """Render each kind of page of an example run, and discard the text."""
     lines = example_lines()
     manifest = example_manifest(lines, signed=signed)
-    findings = collect_findings(lines, labels=LABELS)
+    findings = collect_findings(lines, labels=LABELS, counts=manifest["counts"])
     choice = PageChoice(title="Example" if signed else None, html_rows=len(lines) - signed)
     context = site_context(manifest, findings, choice)
     pages = (Page(1, 0, 1), Page(2, 2, 3))

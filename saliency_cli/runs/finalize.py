@@ -1,10 +1,12 @@
 """The end of a run: check that all shards are committed, sum them up, write the final manifest."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from saliency_cli.errors import UsageError
+from saliency_cli.figures.run_figures import RunFigures
 from saliency_cli.runs.finished_run import read_checked_manifest
 from saliency_cli.runs.folder_lock import lock_folder
 from saliency_cli.runs.receipts import Receipt, read_receipt
@@ -38,12 +40,21 @@ def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int
             f"but {manifest['planned']} rows were planned",
             "explain the texts again with --overwrite",
         )
-    summary = counts.summary()
+    summary = counts.summary(_figures(folder, manifest))
     shards = {**manifest["shards"], "sha256": [receipt.sha256 for receipt in receipts]}
     folder.write_manifest({**manifest, "shards": shards, "counts": asdict(summary)})
     folder.clear_temporary()
     folder.clear_work()
     return summary, int(counts.unconverged)
+
+
+def _figures(folder: RunFolder, manifest: Mapping[str, Any]) -> RunFigures:
+    """Return the figures about gold labels, from all records in input order."""
+    threshold = manifest["options"].get("threshold")
+    figures = RunFigures(threshold if type(threshold) is float else 0.5)
+    for line in folder.records():
+        figures.add(json.loads(line))
+    return figures
 
 
 def finish_if_unfinished(folder: RunFolder) -> None:

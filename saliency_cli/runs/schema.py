@@ -1,13 +1,13 @@
 """The expected shape of manifests and records, and functions that return the first deviation."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 from math import isfinite
 from types import NoneType
 from typing import Any, TypeAlias
 
 from saliency_cli.records import SCHEMA, Record
-from saliency_cli.runs.summary import Summary
+from saliency_cli.runs.figures_schema import figures_problem, gold_problem
+from saliency_cli.runs.summary import NESTED, NUMBERS
 from saliency_cli.safe_text import visible
 
 Kinds: TypeAlias = tuple[type, ...]
@@ -38,7 +38,8 @@ MANIFEST_SHAPE: dict[str, Shape] = {
     "hashes": {"input": (str, NoneType), "model": (dict,), "tokenizer": (dict,)},
 }
 COUNTS_SHAPE: Shape = {
-    **{field.name: (*_NUMBER, NoneType) for field in fields(Summary)},
+    **dict.fromkeys(NUMBERS, (*_NUMBER, NoneType)),
+    **dict(zip(NESTED, ((list,), (dict,), (dict,)), strict=True)),
     **dict.fromkeys(("rows", "ok", "quarantined", "truncated", "gold_rows", "gold_known"), (int,)),
 }
 SHARDS_SHAPE: Shape = {"rows": (int,), "offsets": (list,), "lines": (list,)}
@@ -127,13 +128,14 @@ def _range_problem(manifest: Mapping[str, Any]) -> str | None:
 def _counts_problem(counts: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the numbers of a summary, or None."""
     for name, value in counts.items():
-        if type(value) in _NUMBER and not 0 <= value <= _LARGEST_NUMBER:
+        least = -1 if name == "pearson" else 0
+        if type(value) in _NUMBER and not least <= value <= _LARGEST_NUMBER:
             return f"counts.{name} is out of range"
     if counts["rows"] != counts["ok"] + counts["quarantined"]:
         return "counts.rows is not the sum of ok and quarantined"
     if counts["ok"] and counts["special_share"] is None:
         return "counts.special_share is damaged"
-    return None
+    return figures_problem(counts)
 
 
 def _shards_problem(manifest: Mapping[str, Any]) -> str | None:
@@ -164,6 +166,7 @@ def record_problem(record: Any) -> str | None:  # noqa: ANN401 - any JSON value
         return "others is damaged"
     return (
         _tokens_problem(record)
+        or gold_problem(record)
         or _checks_problem(record.get("checks", []))
         or next(
             filter(

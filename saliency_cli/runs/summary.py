@@ -1,8 +1,12 @@
 """The summary of a run, and the sums that it is computed from."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
+from saliency_cli.figures.rounding import mean
+from saliency_cli.figures.run_figures import RunFigures
+from saliency_cli.figures.slices import is_weak
 from saliency_cli.records import Record
 
 FLIP_RATE_WARNING = 0.1
@@ -26,8 +30,21 @@ class Summary:
         special_share: Mean share of the saliency on special tokens.
         samples: Mean number of random samples per row; None for a method that draws none.
         truncated: Number of rows whose text was cut to the maximum length.
+        ece: Expected calibration error of the predicted label, in 15 bins of equal mass.
+        brier: Mean squared error of the probabilities, summed over the labels.
+        macro_f1: Mean F1 of the labels that occur.
+        micro_f1: F1 of all labels together, of a multi-label model.
+        exact_match: Share of rows of which all labels are predicted and no other, likewise.
+        mae: Mean absolute error of a regression.
+        rmse: Root of its mean squared error.
+        pearson: Correlation of its values with the gold numbers.
+        mislabelled: Number of rows whose gold label is probably wrong.
+        calibration: Rows, mean probability and accuracy of each bin of `ece`.
+        labels: Figures of each label that occurs.
+        slices: Figures of each slice, by column and value.
 
-    The means are over the explained rows, and None if there is none.
+    The means are over the explained rows, and None if there is none. From `ece` on the figures are
+    over the rows whose gold labels the model has, and None where they have no meaning.
     """
 
     rows: int
@@ -41,6 +58,32 @@ class Summary:
     special_share: float | None
     samples: float | None
     truncated: int
+    ece: float | None = None
+    brier: float | None = None
+    macro_f1: float | None = None
+    micro_f1: float | None = None
+    exact_match: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    pearson: float | None = None
+    mislabelled: int | None = None
+    calibration: Sequence[Mapping[str, float]] = ()
+    labels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    slices: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float | None]:
+        """Return the figures that are one number, by name."""
+        return {name: getattr(self, name) for name in NUMBERS}
+
+    def weak_slices(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Return column, value and figures of each weak slice, the least likely by chance first."""
+        found = [
+            (column, value, figures)
+            for column, values in self.slices.items()
+            for value, figures in values.items()
+            if is_weak(figures["p_value"]) and figures["accuracy"] is not None
+        ]
+        return sorted(found, key=lambda each: (each[2]["p_value"], *each[:2]))
 
     @property
     def exit_code(self) -> int:
@@ -59,6 +102,12 @@ class Summary:
             return None
         covers = f" over {self.gold_known} of {self.gold_rows} rows with a gold label"
         return f"{self.accuracy:.1%}{covers if self.gold_unknown else ''}"
+
+
+NESTED = ("calibration", "labels", "slices")
+"""The figures of a summary that are several numbers."""
+NUMBERS = tuple(each.name for each in fields(Summary) if each.name not in NESTED)
+"""The figures of a summary that are one number."""
 
 
 @dataclass(slots=True)
@@ -123,29 +172,35 @@ class SummaryCounts:
         self.with_probability += record["probability"] is not None
         self.probability += record["probability"] or 0.0
         self.special_share += record["special_share"]
-        if record["predicted"] is not None and record["gold"] is not None:
+        named = record.get("gold_labels", [record["gold"]])  # none in an empty list
+        if record["predicted"] is not None and record["gold"] is not None and named:
             self.gold_rows += 1
-            self.gold_known += record["gold"] in self.labels
-            self.correct += record["gold"] == record["predicted"]
+            self.gold_known += {*named} <= {*self.labels}
+            self.correct += record["predicted"] in named
 
-    def summary(self) -> Summary:
-        """Return the summary of all records that were added."""
+    def summary(self, figures: RunFigures | None = None) -> Summary:
+        """Return the summary of all records that were added.
+
+        Args:
+            figures: The figures about gold labels; None leaves them out, as of a part of a run.
+        """
         return Summary(
             rows=self.rows,
             ok=self.ok,
             quarantined=self.quarantined,
             gold_rows=self.gold_rows,
             gold_known=self.gold_known,
-            accuracy=_mean(self.correct, self.gold_known),
-            mean_probability=_mean(self.probability, self.with_probability),
-            flip_rate=_mean(self.flip_rate, self.noisy),
-            special_share=_mean(self.special_share, self.ok),
-            samples=_mean(self.samples, self.drawn),
+            accuracy=mean(self.correct, self.gold_known),
+            mean_probability=mean(self.probability, self.with_probability),
+            flip_rate=mean(self.flip_rate, self.noisy),
+            special_share=mean(self.special_share, self.ok),
+            samples=mean(self.samples, self.drawn),
             truncated=self.truncated,
+            **(figures.summary() if figures is not None else {}),
         )
 
 
-_SUM_FIELDS = tuple(field.name for field in fields(SummaryCounts) if field.name != "labels")
+_SUM_FIELDS = tuple(each.name for each in fields(SummaryCounts) if each.name != "labels")
 _LARGEST_SUM = 2**53
 """A larger sum is of no run; sums of many shards stay finite below it."""
 
@@ -157,6 +212,15 @@ def are_sums(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     return all(type(each) in {int, float} and 0 <= each <= _LARGEST_SUM for each in value.values())
 
 
-def _mean(total: float, count: int) -> float | None:
-    """Return the mean to seven significant digits, or None if nothing was counted."""
-    return float(f"{total / count:.7g}") if count else None
+def summarise(records: Iterable[Record], *, labels: tuple[str, ...]) -> Summary:
+    """Return the summary of records, with all figures.
+
+    Args:
+        records: The records, in input order.
+        labels: The labels of the model.
+    """
+    counts, figures = SummaryCounts(labels), RunFigures()
+    for record in records:
+        counts.add(record)
+        figures.add(record)
+    return counts.summary(figures)

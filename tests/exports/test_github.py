@@ -1,14 +1,14 @@
 """The exports `github` and `github-summary`: annotations and a step summary."""
 
 import re
-from dataclasses import fields
 
 from hypothesis import given
 
 from saliency_cli.exports.github_annotations import escape_message, escape_property
 from saliency_cli.exports.github_summary import escape_markdown
-from saliency_cli.runs.summary import Summary
+from saliency_cli.runs.summary import NUMBERS
 from tests.support.exports import any_text, exported, fields_with, one_word, wrong_record
+from tests.support.predictions import LABELS, calibrated
 from tests.support.runs import bad_record, record
 
 
@@ -65,7 +65,7 @@ def test_escaped_text_has_no_meaning_in_markdown(text: str) -> None:
     assert not re.search(r"(?<!\\)(?:\\\\)*(?<!\\)[|<>&*_`\[\]#]", escaped)
 
 
-def test_step_summary_is_two_tables_below_the_size_limit() -> None:
+def test_step_summary_is_three_tables_below_the_size_limit() -> None:
     longest = "\U000e0001" * 300
     records = [
         wrong_record(number, 0.9) | {"id": longest, "text": longest * 9} for number in range(300)
@@ -75,5 +75,18 @@ def test_step_summary_is_two_tables_below_the_size_limit() -> None:
     content = exported(records, "github-summary")
     assert len(content) < 2**20
     table = [line for line in content.decode().splitlines() if line.startswith("|")]
-    assert len(table) == 2 + len(fields(Summary)) + 2 + 50
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3, 5}
+    assert len(table) == 2 + len(NUMBERS) + 2 + len(("ham", "spam")) + 2 + 50
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {3, 6, 5}
+
+
+def test_step_summary_says_where_the_model_is_weak_and_which_gold_labels_are_doubtful() -> None:
+    records = [*calibrated(300, seed=0, spread=8)]
+    for each in records:
+        if each["slices"]["lang"] == "de" and each["ordinal"] % 4 == 0:
+            each["gold"] = LABELS[each["gold"] == "ham"]
+    content = exported(records, "github-summary").decode()
+    assert (
+        "\n## Weak slices\n\n| slice | rows | accuracy |\n| --- | --- | --- |\n| lang de |"
+        in content
+    )
+    assert "which is probably wrong" in content

@@ -49,6 +49,7 @@ def another_value(setting: Setting, value: Any) -> Any:  # noqa: ANN401
     kinds = [each for each in get_args(setting.type) or [setting.type] if each is not type(None)]
     examples: dict[Any, list[Any]] = {bool: [True, False], int: [2, 4], float: [0.25]}
     examples[str] = ["x:y"]
+    examples[list[str]] = [["x"]]
     values: list[Any] = [*setting.option.choices]
     for kind in kinds:
         literals = get_args(kind) if get_origin(kind) is Literal else ()

@@ -10,7 +10,7 @@ from saliency_cli.records import SCHEMA, Record
 from saliency_cli.report import render
 from saliency_cli.runs.manifest import method_fields
 from saliency_cli.runs.run_folder import RunFolder
-from saliency_cli.runs.summary import SummaryCounts
+from saliency_cli.runs.summary import summarise
 from saliency_cli.settings import PageChoice
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -72,10 +72,7 @@ def bad_record(ordinal: int) -> Record:
 
 def manifest(records: list[Record], **options: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the manifest of a finished run with these records and options."""
-    counts = SummaryCounts(("ham", "spam"))
-    for each in records:
-        counts.add(each)
-    summary = counts.summary()
+    summary = summarise(records, labels=("ham", "spam"))
     return {
         "schema": SCHEMA,
         "versions": {"saliency": "0", "torch": "0"},

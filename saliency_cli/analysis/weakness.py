@@ -1,0 +1,146 @@
+"""Where the model is weak: what the page shows of the figures of labels, slices and calibration."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from saliency_cli.analysis.finding import EXAMPLE_ROWS
+from saliency_cli.analysis.word_shares import RowStats
+from saliency_cli.figures.labels import CALIBRATED, largest_first
+from saliency_cli.figures.regression import gold_number
+from saliency_cli.figures.slices import ALPHA, is_weak, slice_values
+
+POINTS = 500
+"""Most points of the scatter chart; of more rows every second, fourth, ... has one."""
+LIMITS_OF_WEAKNESS = {
+    "labels": 30,  # in the table, those with most gold labels
+    "slices": 12,  # in the table of a column, the largest
+    "ece_rows": 150,  # of a slice whose calibration error is shown: ten in each bin
+    "alpha": ALPHA,
+    "calibrated": CALIBRATED,
+}
+"""For the page's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceView:
+    """One slice on the page.
+
+    Attributes:
+        column: the column.
+        value: its value.
+        figures: the figures that the summary has.
+        is_weak: whether it is worse than the other rows beyond chance.
+        wrong_rows: the ordinals of the first wrong rows of a weak slice.
+    """
+
+    column: str
+    value: str
+    figures: Mapping[str, Any]
+    is_weak: bool
+    wrong_rows: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Gold numbers and values of a regression, as positions in a square of side 1.
+
+    Attributes:
+        points: gold number across, value upwards.
+        low: the number at position 0 of both axes, and `high` that at 1.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """What the section shows.
+
+    Attributes:
+        figures: the run's summary; empty where there are no figures.
+        labels: each label with its figures, those with most rows first.
+        weak: the weak slices, the least likely by chance first.
+        columns: the slices of each column that has more than one, the weak ones first.
+        scatter: the points of a regression; None without gold numbers.
+    """
+
+    figures: Mapping[str, Any]
+    labels: tuple[tuple[str, Mapping[str, Any]], ...]
+    weak: tuple[SliceView, ...]
+    columns: Mapping[str, tuple[SliceView, ...]]
+    scatter: Scatter | None
+    example_rows: tuple[int, ...] = ()
+
+    @property
+    def priority_rows(self) -> Iterator[int]:
+        """The first wrong rows of the weak slices."""
+        return (row for each in self.weak for row in each.wrong_rows)
+
+
+class WeaknessCollector:
+    """Collects the rows that the section shows: wrong ones of weak slices, points of a scatter."""
+
+    def __init__(self, counts: Mapping[str, Any] | None) -> None:
+        """Prepare for a run.
+
+        Args:
+            counts: the run's summary; None for none.
+        """
+        self._counts = counts or {}
+        columns = self._counts.get("slices", {}).items()
+        self._slices = [
+            SliceView(column, value, figures, is_weak(figures["p_value"]))
+            for column, values in columns
+            for value, figures in largest_first(values)
+        ]
+        self._weak = sorted(
+            (each for each in self._slices if each.is_weak),
+            key=lambda each: (each.figures["p_value"], each.column, each.value),
+        )
+        self._points: list[tuple[float, float]] = []
+        self._step, self._numbers = 1, 0
+
+    def add(self, row: RowStats) -> None:
+        """Add one row."""
+        if row.record["predicted"] is None:
+            self._add_point(gold_number(row.record), row.record["value"])
+        elif row.correct is False and self._weak:
+            values = slice_values(row.record)
+            for each in self._weak:
+                if values.get(each.column) == each.value and len(each.wrong_rows) < EXAMPLE_ROWS:
+                    each.wrong_rows.append(row.record["ordinal"])
+
+    def _add_point(self, gold: float | None, value: float) -> None:
+        if gold is None:
+            return
+        if self._numbers % self._step == 0:
+            self._points.append((gold, value))
+        self._numbers += 1
+        if len(self._points) > POINTS:
+            self._points, self._step = self._points[::2], 2 * self._step
+
+    def result(self) -> Weakness:
+        """Return what the section shows."""
+        columns: dict[str, list[SliceView]] = {}
+        for each in (*self._weak, *(each for each in self._slices if not each.is_weak)):
+            columns.setdefault(each.column, []).append(each)
+        return Weakness(
+            self._counts,
+            tuple(largest_first(self._counts.get("labels", {}))),
+            tuple(self._weak),
+            {name: tuple(each) for name, each in columns.items() if len(each) > 1},
+            _scatter(self._points),
+        )
+
+
+def _scatter(points: list[tuple[float, float]]) -> Scatter | None:
+    if not points:
+        return None
+    low, high = (pick(map(pick, points)) for pick in (min, max))
+    side = high - low or 1.0
+    return Scatter(
+        tuple(((gold - low) / side, (value - low) / side) for gold, value in points), low, high
+    )

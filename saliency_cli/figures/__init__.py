@@ -1,0 +1,1 @@
+"""How well predictions agree with gold labels: by label, by slice, and as probabilities."""
