@@ -41,8 +41,11 @@ def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
 
 
 def _explained(ordinal: int, *, leads: int = 0, **changes: Any) -> Record:  # noqa: ANN401
-    """Return the record of a text of six words, of which the one at `leads` has most saliency."""
-    words = _WORDS if leads == len(_WORDS) - 1 else _WORDS[:-1]
+    """Return the record of a text of seven words, of which the one at `leads` has most saliency.
+
+    The last word is in no other text, so that the texts are no near-duplicates.
+    """
+    words = (*(_WORDS if leads == len(_WORDS) - 1 else _WORDS[:-1]), f"t{ordinal}")
     text, ends = " ".join(words), [len(" ".join(words[: at + 1])) for at in range(len(words))]
     share = 0.5 / len(words)
     scores = [share, *(0.5 if at == leads else share for at in range(len(words)))]
@@ -78,7 +81,7 @@ def _pair_with_two_targets(ordinal: int) -> Record:
     record = _explained(ordinal, pair="home free", windows=2)
     names = ("scores", "errors", "special_share", "samples", "flip_rate", "evaluations")
     other = {name: record[name] for name in names} | {"target": "spam", "flip_rate": 0.5}
-    return record | {"segments": [0] * 6, "others": [other]}
+    return record | {"segments": [0] * 7, "others": [other]}
 
 
 def _cut_off(ordinal: int) -> Record:

@@ -17,13 +17,9 @@ from saliency_cli.analysis.finding import Finding
 from saliency_cli.analysis.findings import collect_findings
 from saliency_cli.analysis.notable_rows import ROWS_LISTED, NotableRowCollector, NotableRows
 from saliency_cli.analysis.quarantine import MAX_REASONS, QuarantineReasons, reason_kind
+from saliency_cli.analysis.tail_bounds import bernoulli_kl, count_tail_bound
 from saliency_cli.analysis.word_shares import row_stats, word_shares
-from saliency_cli.analysis.word_statistics import (
-    WordCounts,
-    WordFindings,
-    bernoulli_kl,
-    count_tail_bound,
-)
+from saliency_cli.analysis.word_statistics import WordCounts, WordFindings
 from saliency_cli.analysis.words import words
 from saliency_cli.records import Record
 from saliency_cli.report.search_links import label_terms, search, term
@@ -125,7 +121,7 @@ def test_a_word_that_leads_and_occurs_with_one_label_is_the_first_suspect() -> N
     assert (first.word.word, first.word.label) == ("zap", "spam")
     assert (first.word.texts, first.word.leads, first.purity) == (40, 40, 1.0)
     assert first.base == pytest.approx((40 + 32) / 100)
-    assert first.expected == pytest.approx(40 / 9)
+    assert first.expected == pytest.approx(40 / 10)
     assert first.word.rows == (0, 1, 2, 3, 4)
 
 
