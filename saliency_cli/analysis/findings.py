@@ -6,17 +6,18 @@ A new finding needs three things: a class with `add` and `result` in its own fil
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
+from saliency_cli.analysis.suspect_checks import SuspectCheck
 from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
 from saliency_cli.analysis.word_shares import row_stats
-from saliency_cli.analysis.word_statistics import WordCounts
+from saliency_cli.analysis.word_statistics import WordCounts, WordFindings
 
 Findings: TypeAlias = dict[str, FindingResult]
 """Name of a finding -> its result, in the order of the page."""
@@ -49,6 +50,22 @@ def collect_findings(lines: Iterable[str], *, labels: tuple[str, ...]) -> Findin
             collector.add(row)
     results = {name: collector.result() for name, collector in collectors.items()}
     return {**results, "quarantined": quarantine.result()}
+
+
+def word_findings(findings: Findings) -> WordFindings:
+    """Return the leading words and suspects among the findings of a run."""
+    return cast("WordFindings", findings["words"])
+
+
+def with_checks(findings: Findings, entries: Iterable[Mapping[str, Any]]) -> Findings:
+    """Return findings whose suspects have their checks.
+
+    Args:
+        findings: All findings of a run.
+        entries: What `suspects.json` of the run holds.
+    """
+    checks = map(SuspectCheck.from_json, entries)
+    return {**findings, "words": word_findings(findings).with_checks(checks)}
 
 
 def linked_rows(findings: Findings) -> tuple[int, ...]:

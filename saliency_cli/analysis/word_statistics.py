@@ -65,6 +65,12 @@ class WordFindings:
         """Texts that the leading words of each label lead."""
         return (row for label in self.labels for word in label.words for row in word.rows)
 
+    @property
+    def checks(self) -> tuple[SuspectCheck, ...]:
+        """What was found for those suspects that were checked."""
+        found = chain((each.check for each in self.suspects), (pair.check for pair in self.pairs))
+        return tuple(check for check in found if check)
+
     def with_checks(self, checks: Iterable[SuspectCheck]) -> "WordFindings":
         """Return the findings with what was found for some of the suspects, ordered by it."""
         found = {(check.words, check.label): check for check in checks}

@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
-from saliency_cli.analysis.findings import Findings
+from saliency_cli.analysis.findings import Findings, collect_findings, word_findings
+from saliency_cli.analysis.suspect_checking import check_suspects
+from saliency_cli.analysis.suspect_checks import suspect_lines
 from saliency_cli.analysis.unknown_gold import UnknownGold
 from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
@@ -29,6 +31,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
+from saliency_cli.runs.suspects_file import write_suspects
 from saliency_cli.safe_text import encodable, excerpt, listed, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
@@ -76,17 +79,31 @@ def run(request: Request, console: Console) -> Summary:
             return _sum_up(context, own, console=console)
         with console.waiting("checking the input"):
             context.source.check_content(context.manifest["hashes"]["input"])
+        with console.waiting("checking the suspects"):
+            findings = _check_suspects(request, context)
         summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()
-        findings = render(folder, output.pages)
+        findings = render(folder, output.pages, findings=findings)
     for warning in (
         *_unknown_gold(summary, findings),
         *warnings(summary, unconverged=unconverged, repeats=context.engine.classifier.repeats),
     ):
         console.warn(warning)
-    console.closing(summary, report=str(folder.path / INDEX))
+    suspects = suspect_lines(word_findings(findings).checks)
+    console.closing(summary, report=str(folder.path / INDEX), suspects=suspects)
     return summary
+
+
+def _check_suspects(request: Request, context: RunContext) -> Findings:
+    """Return the findings of a run whose records are complete; write what its suspects do."""
+    folder, checks = context.folder, None
+    findings = collect_findings(folder.records(), labels=context.engine.classifier.labels)
+    if request.suspects.check_suspects:
+        found = check_suspects(word_findings(findings), folder.records(), context.engine)
+        checks = [check.as_json() for check in found]
+    write_suspects(folder, checks)
+    return findings
 
 
 def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:

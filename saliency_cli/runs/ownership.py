@@ -22,9 +22,9 @@ INDEX = "index.html"
 PAGES = "pages"
 RECORDS = "records"
 MANIFEST = "manifest.json"
+SUSPECTS = "suspects.json"
 WORK = "work"
-LOCK = f"{WORK}/lock"
-SPOOL = f"{WORK}/input"
+LOCK, SPOOL = f"{WORK}/lock", f"{WORK}/input"
 ARRIVING = SPOOL + TEMPORARY_SUFFIX
 """The copy of a stream while its rows are counted."""
 PAGE_MARK = '<meta name="generator" content="saliency '
@@ -135,6 +135,9 @@ _KINDS = (
         _begins("saliencyPart("),
         needs_manifest=True,
         is_sealed=True,
+    ),
+    _Kind(
+        re.compile(r"suspects\.json"), _begins("[]\n", '[\n  {\n    "alone"'), needs_manifest=True
     ),
     _Kind(re.compile(LOCK), _is_empty, may_be_empty=True),
     _Kind(re.compile(SPOOL), _is_spool, may_be_empty=True),

@@ -3,6 +3,7 @@
 DIR/index.html, DIR/pages/     the report
 DIR/records/part-00000.jsonl   one line per input row, in input order; one file per shard
 DIR/manifest.json              the plan; of a finished run also its counts
+DIR/suspects.json              what the check of shortcut suspects found
 DIR/work/                      of an unfinished run: lock, receipts, crash journals, spooled input
 """
 
@@ -29,6 +30,7 @@ from saliency_cli.runs.ownership import (
     PAGES,
     RECORDS,
     SPOOL,
+    SUSPECTS,
     WORK,
     Ownership,
     has_run_name,
@@ -133,6 +135,16 @@ class RunFolder:
         self.check_pages()
         with output_errors(self.path / PAGES):
             self._remove(lambda file: file.startswith(f"{PAGES}/"))
+
+    def clear_suspects(self) -> None:
+        """Remove what an earlier check of suspects found.
+
+        Raises:
+            UsageError: If a run did not write the file.
+            OutputError: If it cannot be removed.
+        """
+        with output_errors(self.path / SUSPECTS):
+            self._remove(lambda file: file == SUSPECTS)
 
     def check_pages(self) -> None:
         """Check that the pages which are here may be replaced.
