@@ -30,6 +30,7 @@ ARRIVING = SPOOL + TEMPORARY_SUFFIX
 PAGE_MARK = '<meta name="generator" content="saliency '
 """What each page has near its start; templates of the user's may leave it out."""
 
+_SUSPECTS_STARTS = "[]\n", '[\n  {\n    "alone": '
 _HEAD_BYTES = 2**14
 _SEAL = re.compile(rb"\n\S+ written by saliency; SHA-256 of the above: ([0-9a-f]{64}) \S+\n\Z")
 _SEAL_BYTES, _CHUNK_BYTES = 200, 2**20
@@ -136,9 +137,7 @@ _KINDS = (
         needs_manifest=True,
         is_sealed=True,
     ),
-    _Kind(
-        re.compile(r"suspects\.json"), _begins("[]\n", '[\n  {\n    "alone"'), needs_manifest=True
-    ),
+    _Kind(re.compile(r"suspects\.json"), _begins(*_SUSPECTS_STARTS), needs_manifest=True),
     _Kind(re.compile(LOCK), _is_empty, may_be_empty=True),
     _Kind(re.compile(SPOOL), _is_spool, may_be_empty=True),
     _Kind(re.compile(r"work/token"), _is_token),
