@@ -76,6 +76,8 @@ def run(request: Request, console: Console) -> Summary:
             missing = _uncommitted(context, own, advance=advance)
             run_shards(ShardWork(context, lock, request, missing, advance, launcher))
         if selection is not None:
+            with console.waiting("checking the suspects"), lock.planning():
+                _check_suspects_of_parts(request, context)
             return _sum_up(context, own, console=console)
         with console.waiting("checking the input"):
             context.source.check_content(context.manifest["hashes"]["input"])
@@ -104,6 +106,17 @@ def _check_suspects(request: Request, context: RunContext) -> Findings:
         checks = [check.as_json() for check in found]
     write_suspects(folder, checks)
     return findings
+
+
+def _check_suspects_of_parts(request: Request, context: RunContext) -> None:
+    """Check the suspects if all shards are explained, and no other process has done it.
+
+    A process with `--shard` does it, since `saliency report`, which ends the run, has no model.
+    """
+    folder, shards = context.folder, range(len(context.plan.positions))
+    wanted = request.suspects.check_suspects and not folder.suspects.exists()
+    if wanted and all(folder.receipt(number).exists() for number in shards):
+        _check_suspects(request, context)
 
 
 def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:

@@ -159,6 +159,7 @@ _OPTIONS: dict[str, Any] = {
     "tolerance": 0.02,
     "preset": None,
     "check_words": 1,
+    "check_suspects": True,
     "objective": "logit",
     "seed": 0,
     "target": "predicted",

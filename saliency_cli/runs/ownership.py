@@ -31,10 +31,9 @@ PAGE_MARK = '<meta name="generator" content="saliency '
 """What each page has near its start; templates of the user's may leave it out."""
 
 _SUSPECTS_STARTS = "[]\n", '[\n  {\n    "alone": '
-_HEAD_BYTES = 2**14
 _SEAL = re.compile(rb"\n\S+ written by saliency; SHA-256 of the above: ([0-9a-f]{64}) \S+\n\Z")
 _SEAL_BYTES, _CHUNK_BYTES = 200, 2**20
-_LONGEST_LINE, _LARGEST_MANIFEST = 2**28, 2**30
+_HEAD_BYTES, _LONGEST_LINE, _LARGEST_MANIFEST = 2**14, 2**28, 2**30
 Proof: TypeAlias = Callable[[Path], bool]
 
 

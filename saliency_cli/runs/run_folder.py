@@ -140,10 +140,9 @@ class RunFolder:
         """Remove what an earlier check of suspects found.
 
         Raises:
-            UsageError: If a run did not write the file.
-            OutputError: If it cannot be removed.
+            UsageError, OutputError: As `clear_pages`.
         """
-        with output_errors(self.path / SUSPECTS):
+        with output_errors(self.suspects):
             self._remove(lambda file: file == SUSPECTS)
 
     def check_pages(self) -> None:
@@ -208,6 +207,11 @@ class RunFolder:
     def journals(self) -> Iterator[Path]:
         """Yield the paths of the crash journals that exist."""
         return (self.path / WORK).glob("*.journal")
+
+    @property
+    def suspects(self) -> Path:
+        """Path of what the check of suspects found."""
+        return self.path / SUSPECTS
 
     @property
     def lock(self) -> Path:

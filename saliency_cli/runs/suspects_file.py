@@ -6,7 +6,6 @@ from typing import Any
 
 from saliency_cli.atomic_files import open_atomic, output_errors
 from saliency_cli.errors import UsageError
-from saliency_cli.runs.ownership import SUSPECTS
 from saliency_cli.runs.plain_files import check_plain
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.safe_text import encodable, visible
@@ -30,7 +29,7 @@ def write_suspects(folder: RunFolder, entries: Sequence[Mapping[str, Any]] | Non
     folder.clear_suspects()
     if entries is None:
         return
-    path = folder.path / SUSPECTS
+    path = folder.suspects
     text = json.dumps(entries, ensure_ascii=False, allow_nan=False, indent=2, sort_keys=True)
     with open_atomic(path) as stream, output_errors(path):
         stream.write(text + "\n")
@@ -42,7 +41,7 @@ def read_suspects(folder: RunFolder) -> list[dict[str, Any]] | None:
     Raises:
         UsageError: If it is damaged.
     """
-    path = folder.path / SUSPECTS
+    path = folder.suspects
     check_plain(path)
     try:
         text = path.read_bytes().decode("utf-8")
