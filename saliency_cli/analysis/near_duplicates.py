@@ -28,7 +28,7 @@ class SeenTexts:
         Args:
             words: The keys of the text's words.
         """
-        names = sorted({_name(word) for word in words})
+        names = sorted({_name(word) for word in words} - {""})
         digest = blake2b("\n".join(names).encode(errors="surrogatepass"), digest_size=8).digest()
         own = int.from_bytes(digest) or 1  # 0 is an empty slot
         slot = own % SLOTS

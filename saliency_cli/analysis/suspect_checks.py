@@ -122,10 +122,11 @@ def check_phrase(check: SuspectCheck) -> str:
     word the: 2)".
     """
     removed, inserted, label = check.removed, check.inserted, _shown(check.label)
-    found = f"took the label with it in {removed.flipped} of {removed.texts} texts"
+    it, they = ("them", "they") if check.alone else ("it", "it")
+    found = f"took the label with {it} in {removed.flipped} of {removed.texts} texts"
     if not inserted.texts:
-        return f"{found}; no text of another label to put it into"
-    put = f"put into {inserted.texts} other texts it turned {inserted.flipped} to {label}"
+        return f"{found}; there was no text of another label to put {it} into"
+    put = f"put into {inserted.texts} other texts {they} turned {inserted.flipped} to {label}"
     compared = [
         f"{_shown(word)} alone: {each.flipped}"
         for word, each in zip(check.words, check.alone, strict=False)

@@ -17,7 +17,7 @@ from saliency_cli.analysis.word_counts import BoundedCounts
 from saliency_cli.analysis.word_shares import RowStats, Shares
 
 STRONGEST = 3
-"""Words of a text that are taken in pairs: those with the largest shares."""
+"""Words of a text that are taken in pairs: those with the largest shares, for or against."""
 
 PAIRS_SHOWN = 5
 """Pairs that the page lists."""
@@ -144,7 +144,10 @@ class PairCounts:
 
 
 def strongest(shares: Shares) -> list[str]:
-    """Return the words with the largest shares above 0, the largest first."""
-    return [
-        word for word in nlargest(STRONGEST, shares, key=shares.__getitem__) if shares[word] > 0
-    ]
+    """Return the words with the largest shares, whatever their signs, the largest first.
+
+    With signs, a word that speaks for a label leads only texts of that label. Two such words would
+    then have one label together more often than alone, although neither needs the other.
+    """
+    words = nlargest(STRONGEST, shares, key=lambda word: abs(shares[word]))
+    return [word for word in words if shares[word]]

@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
+from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase, joined
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
+from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
@@ -17,12 +19,16 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def step_summary(run: FinishedRun) -> Iterator[bytes]:
-    """Yield the run's numbers, and a table of the rows to read first, as Markdown."""
+    """Yield the run's numbers, the suspects that were checked, and the rows to read first."""
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
     numbers = (
         (name, "–" if value is None else value) for name, value in asdict(run.summary).items()
     )
     yield from _table(("summary", "value"), numbers)
+    checks = [*map(SuspectCheck.from_json, read_suspects(run.folder) or ())]
+    if checks:
+        yield b"\n## Shortcut suspects\n\n"
+        yield from _table(("word", "label", "check"), map(_suspect_cells, checks))
     rows = [
         (row_name(record), *_cells(record, signed=run.is_signed))
         for record in rows_to_read_first(run, most=MAX_ROWS)
@@ -37,6 +43,11 @@ def _cells(record: Record, *, signed: bool) -> tuple[str, str, str]:
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
     return prediction(record), leading_words(record, signed=signed), excerpt(record["text"])
+
+
+def _suspect_cells(check: SuspectCheck) -> tuple[str, str, str]:
+    """Return the columns of a suspect that was checked."""
+    return excerpt(joined(check.words)), excerpt(check.label), check_phrase(check)
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
