@@ -23,6 +23,9 @@ from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
 from saliency_cli.safe_text import message_line, visible
 
+MOST_SUSPECTS = 5
+"""Suspects in the closing table; the page lists all."""
+
 
 class _Rows(ProgressColumn):
     """The column of a progress bar with the rows that are done and the rows per second."""
@@ -102,7 +105,11 @@ class Console:
             report: The path of the report.
             suspects: A line for each shortcut suspect that was checked.
         """
-        self._table(summary, *(("suspect", each) for each in suspects), ("report", visible(report)))
+        self._table(
+            summary,
+            *(("suspect", each) for each in suspects[:MOST_SUSPECTS]),
+            ("report", visible(report)),
+        )
 
     def closing_share(self, summary: Summary, *, shards: int, of: int) -> None:
         """Print the closing table of a run with `--shard`, and how to complete the report.

@@ -1,8 +1,16 @@
 """A small run in memory, which the user's templates are tried on."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
+from saliency_cli.analysis.findings import (
+    Findings,
+    collect_findings,
+    with_checks,
+    word_findings,
+)
+from saliency_cli.analysis.word_pairs import PairSuspect
 from saliency_cli.records import SCHEMA, BadRow, Record
 from saliency_cli.runs.summary import SummaryCounts
 
@@ -18,6 +26,17 @@ def example_lines() -> list[str]:
     others = [_explained(_REPEATS + each, leads=each % 5) for each in range(_REPEATS)]
     last = [change(2 * _REPEATS + each) for each, change in enumerate(_CHANGES)]
     return [json.dumps(record) for record in (*first, *others, *last)]
+
+
+def example_findings(lines: list[str]) -> Findings:
+    """Return its findings: a suspect that was checked, and a pair of words that was not.
+
+    Args:
+        lines: the lines of its records.
+    """
+    findings = with_checks(collect_findings(lines, labels=LABELS), [_CHECK])
+    pair = PairSuspect(("heart", "home"), "ham", 30, 4.5, 0.95, 0.5, (0, 1), evidence=20.0)
+    return {**findings, "words": replace(word_findings(findings), pairs=(pair,))}
 
 
 def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
@@ -106,6 +125,14 @@ def _quarantined(ordinal: int) -> Record:
 
 
 _CHANGES = (_pair_with_two_targets, _cut_off, _without_noise, _regression, _quarantined)
+_CHECK = {
+    "alone": [],
+    "control": {"texts": 40, "flipped": 1, "words": ["is"]},
+    "inserted": {"texts": 40, "flipped": 30},
+    "label": "spam",
+    "removed": {"texts": 30, "flipped": 20},
+    "words": ["free"],
+}
 _METHOD = {
     "name": "smoothgrad",
     "title": "SmoothGrad",

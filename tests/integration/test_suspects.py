@@ -118,6 +118,8 @@ def test_the_terminal_and_the_page_say_what_was_found(finished: Path, tmp_path: 
         f"texts it turned 50 to spam (control word {control['word']}: {control['flipped']})"
     )
     assert told in " ".join(result.output.split())
+    exported = run("export", copy, "--format", "github-summary").stdout.replace("\\", "")
+    assert f"| {WORD} | spam | {told} |" in exported
     assert "of 50</b> texts; put into 50 other texts it turned <b>50</b>" in before.decode()
     assert b"<bdi>north</bdi> + <bdi>south</bdi>" in before
 
