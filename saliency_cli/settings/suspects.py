@@ -10,7 +10,7 @@ from saliency_cli.settings.option import PAGES, Option
 class SuspectChoice:
     """Whether the model is asked what shortcut suspects do."""
 
-    panel: ClassVar[str] = "Method"
+    panel: ClassVar[str] = "Output"
 
     check_suspects: Annotated[
         bool,

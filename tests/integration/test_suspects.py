@@ -144,6 +144,17 @@ def test_the_last_of_several_parts_checks_the_suspects(
     assert [*files(out)] == [*files(finished)]
 
 
+def test_a_run_that_was_killed_in_the_check_is_resumed(
+    model: Shortcuts, finished: Path, out: Path
+) -> None:
+    explain(model, out, "--shard", "1/1")
+    written = (out / "suspects.json").read_bytes()
+    (out / "suspects.json").unlink()
+    (out / "suspects.json.tmp").write_bytes(written[:100])
+    explain(model, out, "--resume")
+    assert [*files(out)] == [*files(finished)]
+
+
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
