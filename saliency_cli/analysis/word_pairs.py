@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import nlargest
 from itertools import combinations
-from math import log
+from math import log, prod
 
 from saliency_cli.analysis.finding import EXAMPLE_ROWS
 from saliency_cli.analysis.suspect_checks import SuspectCheck
@@ -133,7 +133,8 @@ class PairCounts:
             label = max(counts, key=lambda each: (counts[each].texts, each))
             totals = [words[word] for word in pair]
             led = sum(count.texts for count in counts.values())
-            expected = totals[0].strong * totals[1].strong / texts
+            # A word that was dropped and counted anew may be strong in fewer texts than its pairs.
+            expected = prod(max(each.strong, led) for each in totals) / texts
             purity = counts[label].texts / led
             single = max(each.share(label) for each in totals)
             rows = sorted(row for count in counts.values() for row in count.rows)[:EXAMPLE_ROWS]

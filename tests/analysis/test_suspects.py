@@ -101,6 +101,13 @@ def test_near_duplicates_count_once() -> None:
     assert [seen.is_new(row.shares) for row in rows] == [True] + 39 * [False] + [True, False]
 
 
+def test_words_that_were_dropped_break_nothing() -> None:
+    counts = SuspectCounts(max_pairs=12)
+    for row in planted_pair(300):
+        counts.add(row)
+    assert len(counts.result()[0]) <= 1
+
+
 def test_memory_of_seen_texts_is_bounded_and_other_texts_are_new() -> None:
     seen = SeenTexts()
     pairs = [*combinations(VOCABULARY, 2)]
