@@ -8,16 +8,17 @@ A new finding needs three things: a class with `add` and `result` in its own fil
 import json
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
+from saliency_cli.analysis.suspect_checks import SuspectCheck
 from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
 from saliency_cli.analysis.weakness import WeaknessCollector
 from saliency_cli.analysis.word_shares import row_stats
-from saliency_cli.analysis.word_statistics import WordCounts
+from saliency_cli.analysis.word_statistics import WordCounts, WordFindings
 from saliency_cli.figures.labels import doubt_thresholds
 
 Findings: TypeAlias = dict[str, FindingResult]
@@ -40,6 +41,7 @@ def collect_findings(
     *,
     labels: tuple[str, ...],
     counts: Mapping[str, Any] | None = None,
+    words: WordFindings | None = None,
 ) -> Findings:
     """Return all findings of a run.
 
@@ -47,8 +49,13 @@ def collect_findings(
         lines: the lines of the records; they are read once.
         labels: the model's labels, in its order.
         counts: the run's summary, from its manifest; None shows no figure of it.
+        words: what `collect_words` returned, where that is known.
     """
     collectors, quarantine = _collectors(labels, counts), QuarantineReasons()
+    known: Findings = {} if words is None else {"words": words}
+    order = [*collectors]
+    for name in known:
+        del collectors[name]
     for record in map(json.loads, lines):
         if record["status"] != "ok":
             quarantine.add(record)
@@ -56,8 +63,37 @@ def collect_findings(
         row = row_stats(record)
         for collector in collectors.values():
             collector.add(row)
-    results = {name: collector.result() for name, collector in collectors.items()}
-    return {**results, "quarantined": quarantine.result()}
+    known |= {name: collector.result() for name, collector in collectors.items()}
+    return {**{name: known[name] for name in order}, "quarantined": quarantine.result()}
+
+
+def collect_words(lines: Iterable[str]) -> WordFindings:
+    """Return the leading words and suspects of a run, which need no figure of its summary.
+
+    Args:
+        lines: the lines of the records; they are read once.
+    """
+    words = WordCounts()
+    for record in map(json.loads, lines):
+        if record["status"] == "ok":
+            words.add(row_stats(record))
+    return words.result()
+
+
+def word_findings(findings: Findings) -> WordFindings:
+    """Return the leading words and suspects among the findings of a run."""
+    return cast("WordFindings", findings["words"])
+
+
+def with_checks(findings: Findings, entries: Iterable[Mapping[str, Any]]) -> Findings:
+    """Return findings whose suspects have their checks.
+
+    Args:
+        findings: All findings of a run.
+        entries: What `suspects.json` of the run holds.
+    """
+    checks = map(SuspectCheck.from_json, entries)
+    return {**findings, "words": word_findings(findings).with_checks(checks)}
 
 
 def linked_rows(findings: Findings) -> tuple[int, ...]:

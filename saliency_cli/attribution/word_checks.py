@@ -8,21 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import torch
-from torch import Tensor
-
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.maths import Maths
+from saliency_cli.attribution.removal_passes import mean_logits, word_removal
 from saliency_cli.attribution.rounds import RoundResult
 from saliency_cli.attribution.text_state import EncodedRow
 from saliency_cli.attribution.units import span_of, word_positions
 from saliency_cli.explanations import Explanation, WordCheck
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.devices import to_device
 from saliency_cli.model.heads import Target, predict
-from saliency_cli.model.passes import token_batch
-from saliency_cli.model.perturbation import Removal, perturbed_logits
-from saliency_cli.records import Encoding
+from saliency_cli.records import Encoding, Row
 from saliency_cli.word_boundaries import KEY_LENGTH, word_key
 
 
@@ -50,11 +45,7 @@ def strongest_words(explanation: Explanation, *, most: int) -> list[StrongWord]:
         explanation: The explanation of a text.
         most: How many words are returned at most.
     """
-    words: dict[str, list[list[int]]] = {}
-    for positions in word_positions(explanation.row, explanation.encoding):
-        key = word_key(_text(explanation, positions))
-        if key:
-            words.setdefault(key, []).append(positions)
+    words = words_by_key(explanation.row, explanation.encoding)
     scores = explanation.attribution.scores
 
     def size(places: list[list[int]]) -> float:
@@ -64,10 +55,31 @@ def strongest_words(explanation: Explanation, *, most: int) -> list[StrongWord]:
     return [_strong_word(explanation, places) for places in strongest]
 
 
-def _text(explanation: Explanation, positions: Sequence[int]) -> str:
-    """Return the characters of the tokens at some neighbouring positions, without white space."""
-    segment, start, end = span_of(explanation.encoding, positions)
-    return (explanation.row.text, explanation.row.pair or "")[segment][start:end].strip()
+def words_by_key(row: Row, encoding: Encoding) -> dict[str, list[list[int]]]:
+    """Return the positions of the tokens of each occurrence of a word, by the word's key.
+
+    Args:
+        row: A row.
+        encoding: Its tokens.
+    """
+    words: dict[str, list[list[int]]] = {}
+    for positions in word_positions(row, encoding):
+        key = word_key(written_word(row, encoding, positions))
+        if key:
+            words.setdefault(key, []).append(positions)
+    return words
+
+
+def written_word(row: Row, encoding: Encoding, positions: Sequence[int]) -> str:
+    """Return the characters of the tokens at some neighbouring positions, without white space.
+
+    Args:
+        row: A row.
+        encoding: Its tokens.
+        positions: Those of a word.
+    """
+    segment, start, end = span_of(encoding, positions)
+    return (row.text, row.pair or "")[segment][start:end].strip()
 
 
 def _strong_word(explanation: Explanation, places: Sequence[Sequence[int]]) -> StrongWord:
@@ -76,7 +88,7 @@ def _strong_word(explanation: Explanation, places: Sequence[Sequence[int]]) -> S
         tuple((start, end) for each, start, end in spans if each == segment) for segment in (0, 1)
     )
     positions = frozenset(position for positions in places for position in positions)
-    text = _text(explanation, places[0])[:KEY_LENGTH]
+    text = written_word(explanation.row, explanation.encoding, places[0])[:KEY_LENGTH]
     return StrongWord(text, (own, pair), positions)
 
 
@@ -120,19 +132,16 @@ class CheckRound:
             classifier: The model or a replica of it.
             budget: Tokens of a batch.
         """
-        fill = classifier.tokenizer.mask_token_id
-        removal = Removal(None if fill is None else int(fill))
-        lines, kept = self._lines()
-        logits = self._logits(lines, kept, classifier, budget=budget, removal=removal)
-        # A text in several windows is predicted from the mean of their logits.
-        counts = torch.tensor([text.text.passes for text in self.texts for _ in text.words])
-        owners = torch.arange(len(counts)).repeat_interleave(counts)
-        sums = torch.zeros(len(counts), logits.shape[1]).index_add_(0, owners, logits)
-        predictions = predict(
-            sums / counts[:, None], labels=classifier.labels, head=classifier.head
+        pairs = [(text, word) for text in self.texts for word in text.words]
+        logits = mean_logits(
+            [text.text.encoded for text, _ in pairs],
+            [word.positions for _, word in pairs],
+            classifier,
+            budget=budget,
         )
+        predictions = predict(logits, labels=classifier.labels, head=classifier.head)
         found = iter(predictions)
-        by = "delete" if removal.fill is None else "mask"
+        by = "delete" if word_removal(classifier).fill is None else "mask"
         checks = {}
         for text in self.texts:
             outputs = [next(found).output(text.target.plus) for _ in text.words]
@@ -142,35 +151,6 @@ class CheckRound:
                     for word, output in zip(text.words, outputs, strict=True)
                 )
         return RoundResult((), (), checks=checks)
-
-    def _lines(self) -> tuple[list[Encoding], Tensor]:
-        """Return the window of each pass, and whether each of its tokens stays, [B, L]."""
-        lines, kept = [], []
-        for text in self.texts:
-            for word in text.words:
-                for window in text.text.encoded.windows:
-                    lines.append(window.encoding)
-                    kept.append([place not in word.positions for place in window.positions])
-        longest = max(map(len, lines))
-        return lines, torch.tensor([[*each, *[True] * (longest - len(each))] for each in kept])
-
-    def _logits(
-        self,
-        lines: Sequence[Encoding],
-        kept: Tensor,
-        classifier: Classifier,
-        *,
-        budget: Budget,
-        removal: Removal,
-    ) -> Tensor:
-        """Return the logits of each pass, [B, C], made in as many batches as the budget needs."""
-        tokens = token_batch(lines, classifier)
-        logits = torch.empty(len(lines), len(classifier.labels))
-        for chosen in budget.batches(tokens.lengths, passes=1):
-            some = tokens.select(chosen)
-            stays = to_device(kept[chosen][:, : some.longest], classifier.device)
-            logits[chosen] = perturbed_logits(classifier, some, stays, removal=removal)
-        return logits
 
     @property
     def encoded(self) -> list[EncodedRow]:

@@ -32,6 +32,7 @@ from saliency_cli.settings import (
     Option,
     OutputChoice,
     Sharding,
+    SuspectChoice,
     TargetChoice,
 )
 from saliency_cli.stdout import write_data
@@ -75,6 +76,7 @@ def explain(
     compute: Compute,
     method: MathsChoice,
     target: TargetChoice,
+    suspects: SuspectChoice,
     parameters: Given[MethodParameters],
     execution: ExecutionChoice,
     fail_on: Annotated[
@@ -110,6 +112,7 @@ def explain(
         preset=method.preset,
         sharding=sharding,
         execution=execution,
+        suspects=suspects,
     )
     check_combination(request, gated=bool(gates))
     from saliency_cli.cli.pipeline import run  # noqa: PLC0415 - imports torch

@@ -58,6 +58,8 @@ def inspect_model(
 @command
 def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
+    from saliency_cli.analysis.findings import word_findings  # noqa: PLC0415
+    from saliency_cli.analysis.suspect_checks import suspect_lines  # noqa: PLC0415
     from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
     from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
@@ -78,8 +80,9 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
             run.check_records()
         with shown.waiting("writing the pages"):
             run.folder.clear_pages()
-            render(run.folder, choice)
-    shown.closing(run.summary, report=str(folder / INDEX))
+            findings = render(run.folder, choice)
+    suspects = suspect_lines(word_findings(findings).checks)
+    shown.closing(run.summary, report=str(folder / INDEX), suspects=suspects)
 
 
 @command

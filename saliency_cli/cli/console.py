@@ -3,7 +3,7 @@
 Texts, labels and paths are printed as plain text: control characters are shown as escapes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
@@ -25,6 +25,9 @@ from saliency_cli.safe_text import excerpt, message_line, visible
 
 SLICES_SHOWN = 3
 """Weak slices that the closing table names."""
+
+MOST_SUSPECTS = 5
+"""Suspects in the closing table; the page lists all."""
 
 
 class _Rows(ProgressColumn):
@@ -97,14 +100,19 @@ class Console:
                 Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True
             )
 
-    def closing(self, summary: Summary, *, report: str) -> None:
+    def closing(self, summary: Summary, *, report: str, suspects: Sequence[str] = ()) -> None:
         """Print the closing table of a run.
 
         Args:
             summary: The numbers of the run.
             report: The path of the report.
+            suspects: A line for each shortcut suspect that was checked.
         """
-        self._table(summary, "report", visible(report))
+        self._table(
+            summary,
+            *(("suspect", each) for each in suspects[:MOST_SUSPECTS]),
+            ("report", visible(report)),
+        )
 
     def closing_share(self, summary: Summary, *, shards: int, of: int) -> None:
         """Print the closing table of a run with `--shard`, and how to complete the report.
@@ -115,16 +123,16 @@ class Console:
             of: The number of shards of the whole run.
         """
         next_step = "saliency report DIR writes the report once all shards are explained"
-        self._table(summary, "shards", f"{shards} of {of}; {next_step}")
+        self._table(summary, ("shards", f"{shards} of {of}; {next_step}"))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines of text as they are."""
         for line in lines:
             self._rich.print(Text(visible(line)), soft_wrap=True)
 
-    def _table(self, summary: Summary, name: str, value: str) -> None:
-        """Print the summary's lines, and a last line `name`, `value`."""
-        for label, text in (*_lines(summary), (name, value)):
+    def _table(self, summary: Summary, *more: tuple[str, str]) -> None:
+        """Print the summary's lines, and more lines of a name and a value."""
+        for label, text in (*_lines(summary), *more):
             self._rich.print(Text.assemble((f"{label:<20} ", "dim"), text), soft_wrap=True)
 
 

@@ -26,7 +26,13 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine
 from saliency_cli.runs.summary import Summary
 from saliency_cli.safe_text import visible
-from saliency_cli.settings import Compute, ExecutionChoice, ModelChoice, OutputChoice
+from saliency_cli.settings import (
+    Compute,
+    ExecutionChoice,
+    ModelChoice,
+    OutputChoice,
+    SuspectChoice,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class EvaluationRequest:
             maths=variant.maths,
             output=replace(self.output, folder=folder),
             execution=self.execution,
+            suspects=SuspectChoice(check_suspects=False),
         )
 
 
@@ -83,7 +90,7 @@ class _MethodConsole(Console):
         """Print a warning that names the method."""
         super().warn(f"{self._name}: {message}")
 
-    def closing(self, summary: Summary, *, report: str) -> None:
+    def closing(self, summary: Summary, *, report: str, suspects: Sequence[str] = ()) -> None:
         """Print nothing: the table of the evaluation follows."""
 
 

@@ -5,8 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
-from saliency_cli.analysis.findings import Findings
+from saliency_cli.analysis.findings import Findings, collect_words, word_findings
+from saliency_cli.analysis.suspect_checking import check_suspects
+from saliency_cli.analysis.suspect_checks import suspect_lines
 from saliency_cli.analysis.unknown_gold import UnknownGold
+from saliency_cli.analysis.word_statistics import WordFindings
 from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
@@ -29,6 +32,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
+from saliency_cli.runs.suspects_file import write_suspects
 from saliency_cli.safe_text import encodable, excerpt, listed, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
@@ -73,21 +77,48 @@ def run(request: Request, console: Console) -> Summary:
             missing = _uncommitted(context, own, advance=advance)
             run_shards(ShardWork(context, lock, request, missing, advance, launcher))
         if selection is not None:
+            with console.waiting("checking the suspects"), lock.planning():
+                _check_suspects_of_parts(request, context)
             return _sum_up(context, own, console=console)
         with console.waiting("checking the input"):
             context.source.check_content(context.manifest["hashes"]["input"])
+        with console.waiting("checking the suspects"):
+            words = _check_suspects(request, context)
         with console.waiting("adding up the figures"):
             summary, unconverged = finish(folder, context.manifest)
     with console.waiting("writing the pages"):
         folder.clear_pages()
-        findings = render(folder, output.pages)
+        findings = render(folder, output.pages, words=words)
     for warning in (
         *_unknown_gold(summary, findings),
         *warnings(summary, unconverged=unconverged, repeats=context.engine.classifier.repeats),
     ):
         console.warn(warning)
-    console.closing(summary, report=str(folder.path / INDEX))
+    suspects = suspect_lines(word_findings(findings).checks)
+    console.closing(summary, report=str(folder.path / INDEX), suspects=suspects)
     return summary
+
+
+def _check_suspects(request: Request, context: RunContext) -> WordFindings:
+    """Return the words of a run whose records are complete; write what its suspects do."""
+    folder, checks = context.folder, None
+    words = collect_words(folder.records())
+    if request.suspects.check_suspects:
+        found = check_suspects(words, folder.records(), context.engine)
+        checks = [check.as_json() for check in found]
+    write_suspects(folder, checks)
+    return words
+
+
+def _check_suspects_of_parts(request: Request, context: RunContext) -> None:
+    """Check the suspects if all shards are explained, and no other process has done it.
+
+    A process with `--shard` does it, since `saliency report`, which ends the run, has no model.
+    """
+    folder, shards = context.folder, range(len(context.plan.positions))
+    wanted = request.suspects.check_suspects and not folder.suspects.exists()
+    if wanted and all(folder.receipt(number).exists() for number in shards):
+        _check_suspects(request, context)
 
 
 def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:

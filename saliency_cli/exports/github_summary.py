@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase, joined
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import leading_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
@@ -10,6 +11,7 @@ from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabe
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
+from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
@@ -21,7 +23,7 @@ _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def step_summary(run: FinishedRun) -> Iterator[bytes]:
-    """Yield the run's numbers, and a table of the rows to read first, as Markdown."""
+    """Yield the run's numbers, the suspects that were checked, and the rows to read first."""
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
     numbers = (
         (name, "–" if value is None else value) for name, value in run.summary.numbers().items()
@@ -29,6 +31,10 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     yield from _table(("summary", "value"), numbers)
     yield from _figure_tables(run.summary)
     doubts = doubt_thresholds(run.manifest["counts"])
+    checks = [*map(SuspectCheck.from_json, read_suspects(run.folder) or ())]
+    if checks:
+        yield b"\n## Shortcut suspects\n\n"
+        yield from _table(("word", "label", "check"), map(_suspect_cells, checks))
     rows = [
         (row_name(record), *_cells(record, signed=run.is_signed, doubts=doubts))
         for record in rows_to_read_first(run, most=MAX_ROWS)
@@ -71,6 +77,11 @@ def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tupl
     is_doubtful = mislabelled_margin(record, doubts) is not None
     what = prediction(record) + (", which is probably wrong" if is_doubtful else "")
     return what, leading_words(record, signed=signed), excerpt(record["text"])
+
+
+def _suspect_cells(check: SuspectCheck) -> tuple[str, str, str]:
+    """Return the columns of a suspect that was checked."""
+    return excerpt(joined(check.words)), excerpt(check.label), check_phrase(check)
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:

@@ -1,8 +1,17 @@
 """A small run in memory, which the user's templates are tried on."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from saliency_cli.analysis.findings import (
+    Findings,
+    collect_findings,
+    with_checks,
+    word_findings,
+)
+from saliency_cli.analysis.word_pairs import PairSuspect
 from saliency_cli.records import SCHEMA, BadRow, Record
 from saliency_cli.runs.summary import summarise
 
@@ -18,6 +27,18 @@ def example_lines() -> list[str]:
     others = [_explained(_REPEATS + each, leads=each % 5) for each in range(_REPEATS)]
     last = [change(2 * _REPEATS + each) for each, change in enumerate(_CHANGES)]
     return [json.dumps(record) for record in (*first, *others, *last)]
+
+
+def example_findings(lines: list[str], counts: Mapping[str, Any]) -> Findings:
+    """Return its findings: a suspect that was checked, and a pair of words that was not.
+
+    Args:
+        lines: the lines of its records.
+        counts: its summary.
+    """
+    findings = with_checks(collect_findings(lines, labels=LABELS, counts=counts), [_CHECK])
+    pair = PairSuspect(("heart", "home"), "ham", 30, 4.5, 0.95, 0.5, (0, 1), evidence=20.0)
+    return {**findings, "words": replace(word_findings(findings), pairs=(pair,))}
 
 
 def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
@@ -38,8 +59,11 @@ def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
 
 
 def _explained(ordinal: int, *, leads: int = 0, **changes: Any) -> Record:  # noqa: ANN401
-    """Return the record of a text of six words, of which the one at `leads` has most saliency."""
-    words = _WORDS if leads == len(_WORDS) - 1 else _WORDS[:-1]
+    """Return the record of a text of seven words, of which the one at `leads` has most saliency.
+
+    The last word is in no other text, so that the texts are no near-duplicates.
+    """
+    words = (*(_WORDS if leads == len(_WORDS) - 1 else _WORDS[:-1]), f"t{ordinal}")
     text, ends = " ".join(words), [len(" ".join(words[: at + 1])) for at in range(len(words))]
     share = 0.5 / len(words)
     scores = [share, *(0.5 if at == leads else share for at in range(len(words)))]
@@ -75,7 +99,7 @@ def _pair_with_two_targets(ordinal: int) -> Record:
     record = _explained(ordinal, pair="home free", windows=2)
     names = ("scores", "errors", "special_share", "samples", "flip_rate", "evaluations")
     other = {name: record[name] for name in names} | {"target": "spam", "flip_rate": 0.5}
-    return record | {"segments": [0] * 6, "others": [other]}
+    return record | {"segments": [0] * 7, "others": [other]}
 
 
 def _cut_off(ordinal: int) -> Record:
@@ -100,6 +124,14 @@ def _quarantined(ordinal: int) -> Record:
 
 
 _CHANGES = (_pair_with_two_targets, _cut_off, _without_noise, _regression, _quarantined)
+_CHECK = {
+    "alone": [],
+    "control": {"texts": 40, "flipped": 1, "words": ["is"]},
+    "inserted": {"texts": 40, "flipped": 30},
+    "label": "spam",
+    "removed": {"texts": 30, "flipped": 20},
+    "words": ["free"],
+}
 _METHOD = {
     "name": "smoothgrad",
     "title": "SmoothGrad",
@@ -153,6 +185,7 @@ _OPTIONS: dict[str, Any] = {
     "tolerance": 0.02,
     "preset": None,
     "check_words": 1,
+    "check_suspects": True,
     "objective": "logit",
     "seed": 0,
     "target": "predicted",

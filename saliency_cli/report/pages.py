@@ -8,7 +8,13 @@ from typing import Any
 
 from jinja2 import Environment
 
-from saliency_cli.analysis.findings import Findings, collect_findings, linked_rows
+from saliency_cli.analysis.findings import (
+    Findings,
+    collect_findings,
+    linked_rows,
+    with_checks,
+)
+from saliency_cli.analysis.word_statistics import WordFindings
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
@@ -17,6 +23,7 @@ from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_e
 from saliency_cli.report.templating import environment, template_errors
 from saliency_cli.runs.ownership import INDEX, PAGES
 from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.settings import PageChoice
 
 ROWS_PER_PAGE = 500
@@ -75,7 +82,7 @@ def part_name(number: int) -> str:
     return f"index-{number:04d}.js"
 
 
-def render(folder: RunFolder, choice: PageChoice) -> Findings:
+def render(folder: RunFolder, choice: PageChoice, *, words: WordFindings | None = None) -> Findings:
     """Write the pages of a finished run from its manifest and its records; return its findings.
 
     Up to 500 rows are on index.html itself, and with `--single-file` all are. Otherwise index.html
@@ -84,13 +91,14 @@ def render(folder: RunFolder, choice: PageChoice) -> Findings:
     Args:
         folder: the run's folder.
         choice: title, number of rows, and folder of the user's templates.
+        words: those of the records, where they are known.
 
     Raises:
         UsageError: one of the user's templates has an error.
         OutputError: a page cannot be written.
     """
     with template_errors(choice.template_dir):
-        site = _site(folder, choice)
+        site = _site(folder, choice, words)
         lines = select_rows(
             folder.records(),
             total=site.context["rows_read"],
@@ -101,17 +109,19 @@ def render(folder: RunFolder, choice: PageChoice) -> Findings:
             site.write(INDEX, "index.html.j2", rows=map(row_view, lines), pages=(), index_parts=0)
         else:
             _write_pages(site, lines)
-    findings: Findings = site.context["findings"]
-    return findings
+    shown: Findings = site.context["findings"]
+    return shown
 
 
-def _site(folder: RunFolder, choice: PageChoice) -> Site:
+def _site(folder: RunFolder, choice: PageChoice, words: WordFindings | None) -> Site:
     manifest = folder.read_manifest()
     findings = collect_findings(
         folder.records(),
         labels=tuple(manifest["model"]["labels"]),
         counts=manifest["counts"],
+        words=words,
     )
+    findings = with_checks(findings, read_suspects(folder) or ())
     context = site_context(manifest, findings, choice)
     return Site(folder, environment(choice.template_dir), context)
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from jinja2 import Environment
 
-from saliency_cli.analysis.findings import collect_findings
 from saliency_cli.errors import UsageError
-from saliency_cli.report.example_run import LABELS, example_lines, example_manifest
+from saliency_cli.report.example_run import example_findings, example_lines, example_manifest
 from saliency_cli.report.pages import Page, site_context
 from saliency_cli.report.row_view import row_view
 from saliency_cli.report.templating import environment, template_error
@@ -41,7 +40,7 @@ def _render_example(env: Environment, *, signed: bool) -> None:
     """Render each kind of page of an example run, and discard the text."""
     lines = example_lines()
     manifest = example_manifest(lines, signed=signed)
-    findings = collect_findings(lines, labels=LABELS, counts=manifest["counts"])
+    findings = example_findings(lines, manifest["counts"])
     choice = PageChoice(title="Example" if signed else None, html_rows=len(lines) - signed)
     context = site_context(manifest, findings, choice)
     pages = (Page(1, 0, 1), Page(2, 2, 3))

@@ -21,6 +21,7 @@ from saliency_cli.runs.schema import (
     record_problem,
 )
 from saliency_cli.runs.summary import Summary
+from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.safe_text import encodable, visible
 from saliency_cli.settings import PageChoice
 
@@ -157,6 +158,7 @@ def open_run(path: Path) -> FinishedRun:
     _check_manifest(manifest, {**MANIFEST_SHAPE, **shards, "counts": COUNTS_SHAPE}, folder=folder)
     run = FinishedRun(folder, manifest)
     run.check_parts()
+    read_suspects(folder)
     return run
 
 

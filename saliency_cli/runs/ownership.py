@@ -22,18 +22,18 @@ INDEX = "index.html"
 PAGES = "pages"
 RECORDS = "records"
 MANIFEST = "manifest.json"
+SUSPECTS = "suspects.json"
 WORK = "work"
-LOCK = f"{WORK}/lock"
-SPOOL = f"{WORK}/input"
+LOCK, SPOOL = f"{WORK}/lock", f"{WORK}/input"
 ARRIVING = SPOOL + TEMPORARY_SUFFIX
 """The copy of a stream while its rows are counted."""
 PAGE_MARK = '<meta name="generator" content="saliency '
 """What each page has near its start; templates of the user's may leave it out."""
 
-_HEAD_BYTES = 2**14
+_SUSPECTS_STARTS = "[]\n", '[\n  {\n    "alone": '
 _SEAL = re.compile(rb"\n\S+ written by saliency; SHA-256 of the above: ([0-9a-f]{64}) \S+\n\Z")
 _SEAL_BYTES, _CHUNK_BYTES = 200, 2**20
-_LONGEST_LINE, _LARGEST_MANIFEST = 2**28, 2**30
+_HEAD_BYTES, _LONGEST_LINE, _LARGEST_MANIFEST = 2**14, 2**28, 2**30
 Proof: TypeAlias = Callable[[Path], bool]
 
 
@@ -136,6 +136,7 @@ _KINDS = (
         needs_manifest=True,
         is_sealed=True,
     ),
+    _Kind(re.compile(r"suspects\.json"), _begins(*_SUSPECTS_STARTS), needs_manifest=True),
     _Kind(re.compile(LOCK), _is_empty, may_be_empty=True),
     _Kind(re.compile(SPOOL), _is_spool, may_be_empty=True),
     _Kind(re.compile(r"work/token"), _is_token),

@@ -11,6 +11,7 @@ from saliency_cli.settings import (
     OutputChoice,
     PresetName,
     Sharding,
+    SuspectChoice,
 )
 
 
@@ -26,6 +27,7 @@ class Request:
     preset: PresetName | None = None
     sharding: Sharding = Sharding()
     execution: ExecutionChoice = ExecutionChoice()
+    suspects: SuspectChoice = SuspectChoice()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 DIR/index.html, DIR/pages/     the report
 DIR/records/part-00000.jsonl   one line per input row, in input order; one file per shard
 DIR/manifest.json              the plan; of a finished run also its counts
+DIR/suspects.json              what the check of shortcut suspects found
 DIR/work/                      of an unfinished run: lock, receipts, crash journals, spooled input
 """
 
@@ -29,6 +30,7 @@ from saliency_cli.runs.ownership import (
     PAGES,
     RECORDS,
     SPOOL,
+    SUSPECTS,
     WORK,
     Ownership,
     has_run_name,
@@ -134,6 +136,15 @@ class RunFolder:
         with output_errors(self.path / PAGES):
             self._remove(lambda file: file.startswith(f"{PAGES}/"))
 
+    def clear_suspects(self) -> None:
+        """Remove what an earlier check of suspects found.
+
+        Raises:
+            UsageError, OutputError: As `clear_pages`.
+        """
+        with output_errors(self.suspects):
+            self._remove(lambda file: file == SUSPECTS)
+
     def check_pages(self) -> None:
         """Check that the pages which are here may be replaced.
 
@@ -196,6 +207,11 @@ class RunFolder:
     def journals(self) -> Iterator[Path]:
         """Yield the paths of the crash journals that exist."""
         return (self.path / WORK).glob("*.journal")
+
+    @property
+    def suspects(self) -> Path:
+        """Path of what the check of suspects found."""
+        return self.path / SUSPECTS
 
     @property
     def lock(self) -> Path:

@@ -29,6 +29,7 @@ from saliency_cli.settings.output import (
     Sharding,
     ShardSelection,
 )
+from saliency_cli.settings.suspects import SuspectChoice
 from saliency_cli.settings.target import TargetChoice
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Setting",
     "ShardSelection",
     "Sharding",
+    "SuspectChoice",
     "TargetChoice",
     "UnitsName",
     "settings_of",

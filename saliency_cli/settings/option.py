@@ -22,7 +22,8 @@ class Effect(Enum):
     """Changes numbers through something that the manifest records and compares under another name:
     the SHA-256 of the files that a path names, the device that was chosen for `auto`."""
     PAGES = auto()
-    """Changes the pages alone: recorded for `saliency report`, never compared."""
+    """Changes the pages and what is found on records that are complete: recorded for `saliency
+    report`, never compared."""
     NOTHING = auto()
     """Neither recorded nor compared: it changes no number, as where output is written or what is
     printed. (`--template-dir` changes the pages, but is a path, which no output may hold.)"""

@@ -35,6 +35,7 @@ def test_a_forked_run_writes_the_files_of_a_fresh_process(prepared: PreparedRun,
         "manifest.json",
         "pages",
         "records",
+        "suspects.json",
     }
     assert prepared.explain(out).exit_code == QUARANTINED
     assert_same_files(read_files(out), prepared.expected_files)

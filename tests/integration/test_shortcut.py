@@ -94,3 +94,6 @@ def test_the_planted_word_is_the_first_suspect(
     section = page.partition('<h2 id="suspects">')[2].partition("</section>")[0]
     suspects = re.findall(r'<tr><th scope="row"><bdi>(.*?)</bdi>', section)
     assert suspects[0] == PLANTED
+    (check, *_) = json.loads((tmp_path / "report" / "suspects.json").read_bytes())
+    assert (check["word"], check["label"], check["confirmed"]) == (PLANTED, "spam", True)
+    assert check["inserted"]["flipped"] > 10 * max(check["control"]["flipped"], 1)

@@ -17,6 +17,7 @@ RUN_FILES = (
     "index.html.tmp",
     "manifest.json",
     "manifest.json.tmp",
+    "suspects.json",
     "pages/page-0001.html",
     "pages/page-0009.html",
     "pages/index-0001.js",

@@ -156,16 +156,17 @@ def planted(rows: int = 100) -> Iterator[Record]:
     """Yield records with a planted shortcut.
 
     In the first 40 the word "zap" has the highest score, and the prediction is "spam". The
-    others do not contain it; their highest word and their prediction vary.
+    others do not contain it; their highest word and their prediction vary. A word that each text
+    has alone keeps them from being near-duplicates.
     """
-    filler = "all of these words are in each text"
-    words = filler.split()
+    words = "all of these words are in each text".split()
     for ordinal in range(rows):
+        text = " ".join([*words, f"t{ordinal}"])
         if ordinal < 40:
-            yield led(ordinal, f"{filler} zap", "zap", predicted="spam")
+            yield led(ordinal, f"{text} zap", "zap", predicted="spam")
         else:
             word = words[ordinal % len(words)]
-            yield led(ordinal, filler, word, predicted=("ham", "spam")[ordinal // 8 % 2])
+            yield led(ordinal, text, word, predicted=("ham", "spam")[ordinal // 8 % 2])
 
 
 def pair_record(ordinal: int) -> Record:
