@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from saliency_cli.exports.interface import Export
-from saliency_cli.exports.phrases import leading_words, prediction, row_name
+from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
@@ -29,14 +29,14 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     ]
     if rows:
         yield b"\n## Rows to read first\n\n"
-        yield from _table(("row", "what", "leading words", "text"), rows)
+        yield from _table(("row", "what", "most influential words", "text"), rows)
 
 
 def _cells(record: Record, *, signed: bool) -> tuple[str, str, str]:
-    """Return the columns "what", "leading words" and "text" of a row."""
+    """Return the columns "what", "most influential words" and "text" of a row."""
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
-    return prediction(record), leading_words(record, signed=signed), excerpt(record["text"])
+    return prediction(record), influential_words(record, signed=signed), excerpt(record["text"])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
