@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
+from saliency_cli.analysis.first_look import FirstLookCounts
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
 from saliency_cli.analysis.unknown_gold import UnknownGoldCounts
@@ -25,6 +26,7 @@ Findings: TypeAlias = dict[str, FindingResult]
 def _collectors(labels: tuple[str, ...]) -> dict[str, Finding]:
     """Return a new collector for each finding over explained rows, in the order of the page."""
     return {
+        "first_look": FirstLookCounts(),
         "predictions": PredictionCounts(labels),
         "words": WordCounts(),
         "notable": NotableRowCollector(),

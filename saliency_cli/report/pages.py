@@ -15,6 +15,7 @@ from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
+from saliency_cli.report.trust import doubts
 from saliency_cli.runs.ownership import INDEX, PAGES
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.settings import PageChoice
@@ -136,6 +137,7 @@ def site_context(
         "rows_shown": limit,
         "one_file": one_file,
         "findings": findings,
+        "doubts": doubts(manifest, findings),
         "row_hrefs": _row_hrefs(positions, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
         "search_entry": search_entry,

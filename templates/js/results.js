@@ -65,7 +65,7 @@ function resultsListing(list) {
     item.querySelector("a").href = hrefOf(entry);
     fill("a", `Row ${entry.ordinal}`);
     fill(".predicted bdi", entry.predicted ?? "");
-    fill(".probability", entry.probability === null ? "" : `${(100 * entry.probability).toFixed(1)} %`);
+    fill(".probability", entry.probability === null ? "" : percentText(entry.probability));
     fill(".gold-name", entry.gold ?? "");
     fill(".excerpt", excerptOf(entry, words));
     if (entry.predicted === null) item.querySelector(".predicted").remove();
@@ -84,5 +84,5 @@ function resultsListing(list) {
   }
 
   const pages = (matches) => Math.max(1, Math.ceil(matches.length / RESULTS_PER_PAGE));
-  return { load, show, pages };
+  return { load, show, pages, isSample: list.dataset.sample === "yes" };
 }

@@ -55,6 +55,14 @@ function showChips() {
   }
 }
 
+// A chip says how many rows its own term finds, whatever else is searched for.
+function countChips(entries) {
+  for (const chip of document.querySelectorAll("[data-term]")) {
+    const count = find(entries, { q: chip.dataset.term, sort: "input" }).length;
+    chip.querySelector(".count").textContent = ` ${count.toLocaleString("en")}`;
+  }
+}
+
 function showControls() {
   if (element("q").value.trim() !== state.q) element("q").value = state.q;
   element("sort").value = state.sort;
@@ -84,13 +92,14 @@ function drawListing(listing, entries) {
     state.page = Math.min(state.page, pages);
     listing.show(matches, state);
     showPageButtons(pages);
-    showStatus(totals(matches, entries));
+    showStatus(matches.length ? totals(matches, entries, listing) : advice(state.q, entries));
   } catch (error) {
     showStatus(error.message, { invalid: true });
   }
 }
 
 function onHash() {
+  element(location.hash.slice(1))?.closest("details")?.setAttribute("open", "");
   if (isRow(location.hash)) return revealRow();
   if (location.hash === "#q") return element("q").focus();
   if (location.hash && !location.hash.includes("=")) return;
@@ -100,20 +109,33 @@ function onHash() {
   if (state.q || state.sort) element("texts").scrollIntoView();
 }
 
-// Clears the search if it hides the row that the link leads to.
+// Clears the search if it hides the row that the link leads to. The order of the rows may have
+// changed since the browser went to the row.
 function revealRow() {
   const row = document.querySelector(location.hash);
-  if (!row?.hidden) return;
-  state = { ...state, q: "" };
-  redraw();
-  row.scrollIntoView();
+  if (row?.hidden) {
+    state = { ...state, q: "" };
+    redraw();
+  }
+  row?.scrollIntoView();
+}
+
+// The search box stays at the top of the window, so its results may be far below.
+function revealTexts() {
+  const texts = element("totals").getBoundingClientRect();
+  if (texts.top < 0 || texts.bottom > innerHeight / 2) element("texts").scrollIntoView();
+}
+
+function searchFor(q) {
+  change({ q });
+  revealTexts();
 }
 
 function onClick(event) {
   const button = event.target.closest("button");
   if (!button) return;
   const { term, set, turn } = button.dataset;
-  if (term) change({ q: toggled(state.q, term) });
+  if (term) searchFor(toggled(state.q, term));
   if (set) change({ page: state.page, [set.split("=")[0]]: set.split("=")[1] });
   if (turn) turnPage(Number(turn));
 }
@@ -128,10 +150,11 @@ async function startSearch(listing) {
   const entries = await listing.load();
   redraw = () => drawListing(listing, entries);
   redraw();
+  countChips(entries);
   let timer;
   element("q").addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(() => change({ q: element("q").value.trim() }), 60);
+    timer = setTimeout(() => searchFor(element("q").value.trim()), 60);
   });
   element("sort").addEventListener("change", () => change({ sort: element("sort").value }));
   page.dataset.ready = "yes";

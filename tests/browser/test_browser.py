@@ -12,6 +12,8 @@ from tests.support.runs import HOSTILE, HOSTILE_LABEL, planted, record, varied, 
 
 pytestmark = pytest.mark.browser
 
+IN_ORDER = "#sort=input"
+
 
 @pytest.fixture(scope="module", params=["l2", "dot"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -63,7 +65,7 @@ def test_the_tooltip_shows_a_score_on_hover(watched: Watched, report: Path) -> N
 
 
 def test_the_tooltip_shows_a_score_on_keyboard_focus(watched: Watched, report: Path) -> None:
-    page = watched.open(report / "index.html")
+    page = watched.open(report / "index.html", IN_ORDER)
     tip = page.get_by_role("tooltip")
     page.locator("#row-0 h3 a").focus()
     page.keyboard.press("ArrowRight")
@@ -87,7 +89,7 @@ def test_the_tooltip_shows_a_score_on_keyboard_focus(watched: Watched, report: P
 
 
 def test_each_row_is_one_tab_stop(watched: Watched, report: Path) -> None:
-    page = watched.open(report / "index.html")
+    page = watched.open(report / "index.html", IN_ORDER)
     page.locator("#row-0 h3 a").focus()
     for ordinal in (1, 2, 3):
         page.keyboard.press("Tab")

@@ -55,6 +55,14 @@ QUERIES = {
     "!correct": "wrong",
     "conf<0.6": "ham",
     "conf>99%": "sure",
+    "conf>99": "sure",
+    "conf > 99 %": "sure",
+    "CONF >= 99.5 % label : spam": "sure",
+    "!conf <= .7": "free sure cut pair split",
+    '"conf > 99 %"': "",
+    "label:ham label:spam": "free sure ham wrong cut pair split",
+    'label:ham label:="spam" !label:ham': "free sure cut pair split",
+    "label:ham label:spam gold:ham": "ham",
     "!conf<0.6": "free sure wrong cut pair split",
     "flips>0.1": "sure",
     "special>0.4": "cut pair",
@@ -115,8 +123,8 @@ def watched(browser: Browser) -> Iterator[Watched]:
     assert watched.messages == []
 
 
-def opened(watched: Watched, path: Path, hash_: str = "") -> Page:
-    """Open a page, and wait until its search is ready."""
+def opened(watched: Watched, path: Path, hash_: str = "#sort=input") -> Page:
+    """Open a page, with its rows in the order of the input, and wait until its search is ready."""
     page = watched.page
     page.goto("about:blank")
     page.goto(path.as_uri() + hash_)
@@ -176,6 +184,8 @@ def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Pat
     assert rows(page)[-1] == 4
     sort.select_option(label="input order")
     assert rows(page) == list(range(8))
+    sort.select_option(label="wrong ones first")
+    assert rows(page) == [3, 0, 1, 2, 4, 5, 6, 7]
 
 
 def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
@@ -200,7 +210,7 @@ def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report:
     page = opened(watched, report / "index.html", "#q=free")
     page.evaluate("location.hash = '#row-3'")
     expect(page.locator("#row-3")).to_be_in_viewport()
-    assert rows(page) == list(range(8))
+    assert rows(page) == [3, 0, 1, 2, 4, 5, 6, 7]
     page = opened(watched, report / "index.html", "#row-7")
     expect(page.locator("#row-7")).to_be_in_viewport()
     expect(page.locator(".key")).to_be_in_viewport()
@@ -211,20 +221,31 @@ def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Pat
     for name, term, matches in (
         ("wrong", "!correct", [3]),
         ("unsure", "conf<0.6", [2]),
-        ("noise-fragile", "flips>0.1", [1]),
+        ("overturned", "flips>0.1", [1]),
         ("cut", "truncated", [5]),
         ("quarantined", "quarantined", [4]),
         ("ham", "label:ham", [2, 3]),
     ):
-        chip = page.get_by_role("button", name=name, exact=True)
+        chip = page.get_by_role("button", name=f"{name} {len(matches)}", exact=True)
         chip.click()
         assert (rows(page), page.locator("#q").input_value()) == (matches, term)
         expect(chip).to_have_attribute("aria-pressed", "true")
         chip.click()
         assert (len(rows(page)), page.locator("#q").input_value()) == (8, "")
     search(page, "free")
-    page.get_by_role("button", name="spam", exact=True).click()
-    assert page.locator("#q").input_value() == "free label:spam"
+    for name in ("spam 5", "ham 2"):
+        page.get_by_role("button", name=name, exact=True).click()
+    assert page.locator("#q").input_value() == "free label:spam label:ham"
+    assert rows(page) == [0, 1]
+
+
+def test_an_empty_result_says_what_to_try(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    totals = page.get_by_role("status")
+    search(page, "label:ham truncated")
+    expect(totals).to_have_text("No row matches. Without truncated: 2 rows")
+    search(page, "zebra")
+    expect(totals).to_contain_text("No row matches. Try a shorter word")
 
 
 def focused(page: Page) -> str | None:
@@ -238,7 +259,7 @@ def test_keys_move_between_rows_and_to_the_search(watched: Watched, report: Path
         assert focused(page) == f"Row {name}", key
     page.keyboard.press("/")
     page.keyboard.type("home j?")
-    expect(page.get_by_role("status")).to_contain_text("0 of 8")
+    expect(page.get_by_role("status")).to_contain_text("No row matches")
     search(page, "home")
     page.locator("#q").blur()
     page.keyboard.press("j")
@@ -384,7 +405,7 @@ def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Pa
     assert results(page)[0] == "Row 100"
     page.get_by_role("button", name="Next →").click()
     assert results(page)[0] == "Row 200"
-    assert page.url.endswith("#page=3")
+    assert page.url.endswith("&page=3")
     page.keyboard.press("[")
     page.keyboard.press("j")
     assert focused(page) == "Row 100"
