@@ -192,7 +192,7 @@ def _write_page(site: Site, number: int, lines: list[str], *, entries: list[str]
 def _with_entries(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
     """Yield the rows unchanged, and append the search entry of each to `entries`."""
     for row in rows:
-        entries.append(search_entry(row).json())
+        entries.append(search_entry(row, shaded=True).json())
         yield row
 
 

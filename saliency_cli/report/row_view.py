@@ -226,6 +226,11 @@ def _unread_span(text: str, *, cut: bool) -> Span:
     return Span(visible_text(text), "cut" if cut else "")
 
 
+def excerpt_spans(words: Iterable[Piece]) -> list[Span]:
+    """Return the spans of an excerpt, each word whole."""
+    return [_piece_span(word) for word in words]
+
+
 def searchable_text(text: str) -> str:
     """Return a text for the search index: on one line, with invisible characters escaped."""
     return text if text.isprintable() else visible(" ".join(text.split()))

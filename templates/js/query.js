@@ -167,14 +167,14 @@ function compareBy(field, direction) {
 }
 
 // The wrong predictions first, the most probable of them first; the others in the order of the input.
-function compareWrongFirst(a, b) {
-  const isWrong = (entry) => entry.correct === false;
-  if (isWrong(a) !== isWrong(b)) return isWrong(b) - isWrong(a);
-  return isWrong(a) ? b.probability - a.probability || a.place - b.place : a.place - b.place;
+function wrongFirst(entries) {
+  const wrong = entries.filter((entry) => entry.correct === false);
+  wrong.sort((a, b) => b.probability - a.probability);
+  return [...wrong, ...entries.filter((entry) => entry.correct !== false)];
 }
 
 function sorted(entries, sort) {
-  if (!sort) return entries.toSorted(compareWrongFirst);
+  if (!sort) return wrongFirst(entries);
   const term = sort.replace("-", "");
   if (!Object.hasOwn(NUMBER_TERMS, term)) return entries;
   return entries.toSorted(compareBy(NUMBER_TERMS[term], sort.startsWith("-") ? -1 : 1));

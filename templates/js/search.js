@@ -148,6 +148,7 @@ function turnPage(by) {
 async function startSearch(listing) {
   showStatus("Loading the search index …");
   const entries = await listing.load();
+  entries.forEach(searchText); // 100 ms for 10,000 rows, which the first search would take longer
   redraw = () => drawListing(listing, entries);
   redraw();
   countChips(entries);

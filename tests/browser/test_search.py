@@ -391,6 +391,12 @@ def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None
     search(page, "label:ham home")
     assert results(page) == ["Row 1002", "Row 1003"]
     expect(page.locator(".result").nth(1)).to_contain_text("✗ wrong, gold spam")
+    shades = "spans => spans.map((span) => [span.textContent, span.className])"
+    in_result = page.locator(".result").nth(1).locator(".t").evaluate_all(shades)
+    page.get_by_role("link", name="Row 1003").click()
+    on_page = page.locator("#row-1003 .text > .t:not(.special, .s0)").evaluate_all(shades)
+    assert in_result == on_page != []
+    page = opened(watched, pages / "index.html")
     search(page, '"number 777"')
     page.get_by_role("link", name="Row 777").click()
     expect(page.locator("#row-777")).to_be_in_viewport()

@@ -26,8 +26,13 @@ from saliency_cli.records import Record
 from saliency_cli.report.number_format import grouped, percent, score_text, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
 from saliency_cli.report.row_selection import select_rows
-from saliency_cli.report.row_view import script_safe_json
-from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker
+from saliency_cli.report.row_view import RowView, Shading, Span, script_safe_json
+from saliency_cli.report.search_index import (
+    ENTRY_FIELDS,
+    IndexPacker,
+    shade_runs,
+    shaded_chunks,
+)
 from saliency_cli.report.templating import environment
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
@@ -131,6 +136,31 @@ def test_the_search_index_has_every_row_that_is_shown(many: Path) -> None:
     assert (entry["predicted"], entry["gold"], entry["correct"]) == ("ham", "spam", False)
     assert (entry["lead"], entry["probability"]) == ("heart", 0.53)
     assert dict(zip(ENTRY_FIELDS, entries[503], strict=True))["flags"] == "quarantined"
+
+
+def runs_of(shades: str) -> list[tuple[str, int]]:
+    """Return (shade, number of UTF-16 units) of each run, as the page's script reads them."""
+    names = {"_": "", **{c: f"s{n}" for n, c in enumerate("ABCDEF", start=1)}}
+    names |= {c: f"n{n}" for n, c in enumerate("abcdef", start=1)}
+    return [(names[code], int(n or 1)) for code, n in re.findall(r"(\D)(\d*)", shades)]
+
+
+@given(
+    st.lists(st.tuples(st.text("aé👩 \n\t\x07", max_size=5), st.sampled_from("s0 s3 n6".split())))
+)
+def test_runs_of_shades_cover_the_text(parts: list[tuple[str, str]]) -> None:
+    spans = [Span(text, f"t {css}", "note") for text, css in parts]
+    row = RowView(record(0, "x"), "", shadings=(Shading("spam", (spans, spans), None, None),))
+    chunks = shaded_chunks(row)
+    text = "".join(text for text, _ in chunks)
+    assert "\n" not in text
+    units = text.encode("utf-16-le")
+    found = ""
+    for css, length in runs_of(shade_runs(chunks)):
+        part, units = units[: 2 * length].decode("utf-16-le"), units[2 * length :]
+        found += part if css else ""
+    assert not units
+    assert found == "".join(text for text, css in chunks if css != "s0" and css)
 
 
 def test_parts_of_the_search_index_are_below_5_mb_and_have_all_entries() -> None:
