@@ -41,7 +41,7 @@ PACKAGE = Path(__file__).parent.parent
 SUBFOLDERS = ("html", "css", "js")
 """Subfolders of the templates' folder; a template's name does not include them."""
 STYLES = ("report.css",)
-SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "search.js", "keys.js")
+SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "scale.js", "search.js", "keys.js")
 """The scripts in the order in which they are joined to one."""
 
 

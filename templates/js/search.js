@@ -1,7 +1,7 @@
 // Search, sort and view. The state is in the URL's hash, so that a link opens the same view:
-// #q=label:spam !correct&sort=-error&page=2&view=tokens&shades=magnitude
+// #q=label:spam !correct&sort=-error&page=2&view=tokens&shades=magnitude&scale=relative
 
-const DEFAULTS = { q: "", sort: "", page: "1", view: "words", shades: "signed" };
+const DEFAULTS = { q: "", sort: "", page: "1", view: "words", shades: "signed", scale: "fixed" };
 const element = (id) => document.getElementById(id);
 
 function stateOf(hash) {
@@ -36,6 +36,8 @@ function showView() {
   if (page.classList.contains("tokens") !== (state.view === "tokens")) resetStops();
   page.classList.toggle("tokens", state.view === "tokens");
   page.classList.toggle("magnitude", state.shades === "magnitude");
+  const isRelative = state.scale === "relative";
+  if (isRelative !== page.classList.contains("relative")) showScale(isRelative);
   for (const button of document.querySelectorAll("[data-set]")) {
     const [name, value] = button.dataset.set.split("=");
     button.setAttribute("aria-pressed", String(state[name] === value));
@@ -55,10 +57,11 @@ function showChips() {
   }
 }
 
-// A chip says how many rows its own term finds, whatever else is searched for.
+// A chip says how many rows its own term finds, whatever else is searched for; of none it is hidden.
 function countChips(entries) {
   for (const chip of document.querySelectorAll("[data-term]")) {
     const count = find(entries, { q: chip.dataset.term, sort: "input" }).length;
+    chip.hidden = !count;
     chip.querySelector(".count").textContent = ` ${count.toLocaleString("en")}`;
   }
 }
@@ -166,6 +169,9 @@ function start() {
   for (const hidden of document.querySelectorAll("[data-scripted]")) hidden.hidden = false;
   document.addEventListener("click", onClick);
   window.addEventListener("hashchange", onHash);
+  window.addEventListener("beforeprint", () => {
+    for (const each of document.querySelectorAll("details")) each.open = true;
+  });
   showView();
   if (!element("q")) return;
   const listing = results ? resultsListing(results) : rowsListing(rows);

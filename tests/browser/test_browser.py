@@ -214,5 +214,9 @@ def test_printed_pages_have_the_shades(browser: Browser, report: Path) -> None:
         "e => [getComputedStyle(e).printColorAdjust, getComputedStyle(e).backgroundColor]"
     )
     assert styles == ["exact", "rgb(148, 194, 240)"]
+    adjust = "all => all.map((each) => getComputedStyle(each).printColorAdjust)"
+    assert {*page.locator("meter, .bar, .matrix td").evaluate_all(adjust)} == {"exact"}
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
     assert page.pdf().startswith(b"%PDF")
     page.close()

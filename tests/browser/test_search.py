@@ -323,6 +323,27 @@ def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> 
     assert page.locator(".key").inner_text() == "Words for or against the label special token"
 
 
+def test_the_relative_scale_compares_the_words_of_one_text(
+    watched: Watched, tmp_path: Path
+) -> None:
+    words = [f"w{number}" for number in range(1, 129)]  # the n-th word has n parts of the saliency
+    long = record(0, " ".join(words))
+    long["errors"][64] = 1.0
+    page = opened(watched, write_run(tmp_path / "run", [long, pair_record(1)]) / "index.html")
+    classes = "spans => spans.map((span) => span.className)"
+    spans = page.locator("#row-0 .text > .t:not(.special)")
+    before = spans.evaluate_all(classes)
+    assert {*before} == {"t s0", "t s1"}
+    page.get_by_role("button", name="relative").click()
+    after = spans.evaluate_all(classes)
+    assert [after[at] for at in (127, 126, 63, 62, 33, 5, 2)] == [
+        "t s6", "t s5", "t s0", "t s4", "t s4", "t s1", "t s0",
+    ]  # fmt: skip
+    assert page.locator("#row-1 .text .s6").count() == 1  # of both texts of a pair
+    page.get_by_role("button", name="fixed").click()
+    assert spans.evaluate_all(classes) == before
+
+
 def pasted(page: Page) -> str:
     page.locator("#q").fill("")
     page.locator("#q").press("Control+V")
