@@ -212,7 +212,7 @@ def test_run_with_quarantined_rows_only_writes_records(tmp_path: Path) -> None:
 def test_stdout_has_data_only_and_quiet_prints_nothing(tmp_path: Path) -> None:
     loud = explain(MODEL, TEXTS, "--limit", 3, "--out", tmp_path / "one")
     assert loud.stdout == ""
-    assert "special-token share" in loud.stderr
+    assert "on special tokens" in loud.stderr
     quiet = explain(MODEL, TEXTS, "--limit", 3, "--out", tmp_path / "two", "--quiet")
     assert quiet.output == ""
 
