@@ -48,7 +48,8 @@ def score_text(score: float, error: float | None, *, remark: str = "") -> str:
     if not error:
         return f"{percent(score)}{remark}\n{score:.4f}".replace("-", MINUS)
     digits = SCORE_FORMATS[bisect_right(ERROR_STEPS, error)] % (score, error)
-    return f"{percent(score)} ± {percent(error)}{remark}\n{digits}".replace("-", MINUS)
+    first = f"{percent_number(score)} % ± {percent_number(error)} %"
+    return f"{first}{remark}\n{digits}".replace("-", MINUS)
 
 
 def figure_text(mean: float, error: float) -> str:

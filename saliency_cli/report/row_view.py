@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple, TypeAlias
 
 from saliency_cli.analysis.correctness import prediction_is_correct
@@ -146,13 +147,16 @@ def _most_probable(record: Record) -> tuple[tuple[str, float], ...]:
 
 
 def _shading(record: Record) -> Shading:
-    texts = [group_by_word(pieces(record))]
-    if record["pair"] is not None:
-        texts.append(group_by_word(pieces(record, segment=1)))
-    totals = _totals(word for text in texts for word in text)
+    segments = (0,) if record["pair"] is None else (0, 1)
+    texts = [group_by_word(pieces(record, segment=segment)) for segment in segments]
+    keys = [[*map(_key, text)] for text in texts]
+    totals = _totals(zip(chain(*keys), chain(*texts), strict=True))
     return Shading(
         record["target"],
-        tuple([_span(word, totals) for word in text] for text in texts),
+        tuple(
+            [_span(word, totals.get(key)) for key, word in zip(*text, strict=True)]
+            for text in zip(keys, texts, strict=True)
+        ),
         _lead(totals),
         record["flip_rate"],
         record.get("completeness"),
@@ -170,17 +174,22 @@ Totals: TypeAlias = dict[str, Total]
 """Word key -> its total; the shares are those of `RowStats.shares`."""
 
 
-def _totals(words: Iterable[list[Piece]]) -> Totals:
+def _key(word: list[Piece]) -> str:
+    """Return a word's key; it is empty for white space, special tokens and unread text."""
+    first = word[0]
+    if first.special or not first.tokens:
+        return ""
+    text = first.text if len(word) == 1 else "".join([piece.text for piece in word])
+    return word_key(text.strip())
+
+
+def _totals(words: Iterable[tuple[str, list[Piece]]]) -> Totals:
     totals: Totals = {}
-    for word in words:
-        if word[0].tokens and not word[0].special and (key := _key(word)):
+    for key, word in words:
+        if key:
             share, occurrences = totals.get(key, (0.0, 0))
             totals[key] = Total(share + _score(word), occurrences + 1)
     return totals
-
-
-def _key(word: list[Piece]) -> str:
-    return word_key("".join([piece.text for piece in word]).strip())
 
 
 def _lead(totals: Totals) -> Lead | None:
@@ -192,9 +201,8 @@ def _score(word: list[Piece]) -> float:
     return word[0].score if len(word) == 1 else sum(piece.score for piece in word)
 
 
-def _span(word: list[Piece], totals: Totals) -> Span:
+def _span(word: list[Piece], total: Total | None) -> Span:
     """Return the span of a word: of one with several tokens the sum of their scores, and theirs."""
-    total = totals.get(_key(word)) if word[0].tokens and not word[0].special else None
     if len(word) == 1:
         return _piece_span(word[0], total)
     whole = merge_pieces(word)

@@ -142,12 +142,17 @@ def shade_runs(chunks: Iterable[Chunk]) -> str:
     """
     runs: list[list[Any]] = []
     for text, shade in chunks:
-        code, units = _CODES.get(shade, "_"), len(text.encode("utf-16-le", "surrogatepass")) // 2
+        code, units = _CODES.get(shade, "_"), _utf16_units(text)
         if runs and runs[-1][0] == code:
             runs[-1][1] += units
         elif units:
             runs.append([code, units])
     return "".join(f"{code}{units if units > 1 else ''}" for code, units in runs)
+
+
+def _utf16_units(text: str) -> int:
+    """Return the length of a text as JavaScript counts it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:

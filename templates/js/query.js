@@ -34,7 +34,7 @@ function withoutBlanks(query) {
 function percentText(share) {
   if (share > 0 && share < 0.0005) return "<0.1 %";
   if (share >= 0.9995 && share < 1) return ">99.9 %";
-  const decimals = (share > 0 && share < 0.0995) || (share >= 0.995 && share < 1) ? 1 : 0;
+  const decimals = (share > 0 && share < 0.0995) || (share >= 0.99 && share < 1) ? 1 : 0;
   return `${(100 * share).toFixed(decimals)} %`;
 }
 

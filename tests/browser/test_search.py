@@ -488,6 +488,18 @@ def test_a_single_file_has_all_rows(watched: Watched, pages: Path, tmp_path: Pat
     assert rows(page) == [1002, 1003]
 
 
+def test_a_sample_of_the_rows_says_so_and_has_no_accuracy(
+    watched: Watched, report: Path, tmp_path: Path
+) -> None:
+    records = read_records(report)
+    run = write_run(tmp_path / "run", records, single_file=True, html_rows=5)
+    page = opened(watched, run / "index.html")
+    assert page.get_by_text("These are a sample: 5 of 8 rows").is_visible()
+    expect(page.get_by_role("status")).to_have_text("5 of 5 rows")
+    search(page, "correct")
+    expect(page.get_by_role("status")).to_have_text("2 of 5 rows")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation_before_and_after_a_search(
     browser: Browser, report: Path, pages: Path, scheme: str
