@@ -91,10 +91,11 @@ class Console:
         It is a line without a spinner: a signal may end the process during an import, and a spinner
         would leave the cursor hidden.
         """
-        if self._animated:
+        shown = self._animated and not self._rich.is_dumb_terminal
+        if shown:
             self._rich.print("loading …", end="\r", style="dim")
         yield
-        if self._animated:
+        if shown:
             self._rich.control(Control((ControlType.ERASE_IN_LINE, 2)))
 
     def warn(self, message: str) -> None:
