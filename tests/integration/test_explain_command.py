@@ -140,7 +140,7 @@ def test_gold_labels_are_matched_and_unknown_ones_are_named(tmp_path: Path, writ
     assert "leaves them out: eggs (3), <b> (2), 3.5 (1), …\n" in result.stderr
     assert "failed: accuracy covers 7 of 14 rows with a gold label: 7 have" in result.stderr
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert "of the 7 of 14 rows whose gold label the model has" in page
+    assert "7</a> of 14 gold labels are none of the model’s" in page
     assert "<bdi>&lt;b&gt;</bdi>" in page
     gate = ("--fail-on", "accuracy<0.9", "--allow-unknown-gold", "--overwrite")
     assert "failed" not in explain(MODEL, texts, "--out", out, *gate).stderr
