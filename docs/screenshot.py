@@ -10,7 +10,7 @@ ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-fir
 
 
 def main(report: Path, folder: Path) -> None:
-    """Write report.png (the top of the summary) and texts.png (texts, with a word's tooltip).
+    """Write report.png (the first screen) and texts.png (texts, with a word's tooltip).
 
     Args:
         report: the run's folder.
@@ -21,6 +21,7 @@ def main(report: Path, folder: Path) -> None:
         browser = chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1000, "height": 760}, color_scheme="light")
         page.goto((report / "index.html").absolute().as_uri())
+        page.wait_for_selector("html[data-ready]")
         page.screenshot(path=folder / "report.png")
         show_tooltip(page)
         page.screenshot(path=folder / "texts.png")
@@ -29,9 +30,9 @@ def main(report: Path, folder: Path) -> None:
 
 def show_tooltip(page: Page) -> None:
     """Scroll to the texts, and point at a word with a strong shade."""
-    page.evaluate("scrollTo(0, document.getElementById('texts').offsetTop)")
+    page.evaluate("document.getElementById('texts').scrollIntoView()")
     page.wait_for_timeout(500)
-    page.locator("#row-1 .s5:not(.special)").first.hover()
+    page.locator(".row .s5:not(.special)").first.hover()
     page.wait_for_timeout(300)
 
 

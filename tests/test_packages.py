@@ -17,6 +17,7 @@ LAYERS = (
         "explanations",
         "settings",
         "progress",
+        "percentages",
         "safe_text",
         "word_boundaries",
         "atomic_files",

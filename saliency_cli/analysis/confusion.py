@@ -48,12 +48,16 @@ class Confusion:
         cells: one tuple per gold label, in the order of `labels`.
         mistakes: the cells of wrong predictions with most rows, largest first.
         hidden_labels: how many labels occur but are not in `labels`.
+        judged: how many predictions have a gold label of the model's.
+        wrong: how many of these are wrong.
     """
 
     labels: tuple[str, ...]
     cells: tuple[tuple[Cell, ...], ...]
     mistakes: tuple[Cell, ...]
     hidden_labels: int
+    judged: int
+    wrong: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class PredictionCounts:
             tuple(tuple(self._cell(gold, label) for label in labels) for gold in labels),
             self._mistakes(),
             hidden_labels=len(counts) - len(labels),
+            judged=self.cells.total(),
+            wrong=sum(n for cell, n in self.cells.items() if cell[0] != cell[1]),
         )
 
     def _label_counts(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 
 from saliency_cli.analysis.confusion import PredictionCounts
 from saliency_cli.analysis.finding import Finding, FindingResult
+from saliency_cli.analysis.first_look import FirstLookCounts
 from saliency_cli.analysis.notable_rows import NotableRowCollector
 from saliency_cli.analysis.quarantine import QuarantineReasons
 from saliency_cli.analysis.suspect_checks import SuspectCheck
@@ -28,9 +29,10 @@ Findings: TypeAlias = dict[str, FindingResult]
 def _collectors(labels: tuple[str, ...], counts: Mapping[str, Any] | None) -> dict[str, Finding]:
     """Return a new collector for each finding over explained rows, in the order of the page."""
     return {
+        "first_look": FirstLookCounts(),
         "predictions": PredictionCounts(labels),
-        "weakness": WeaknessCollector(counts),
         "words": WordCounts(),
+        "weakness": WeaknessCollector(counts),
         "notable": NotableRowCollector(doubt_thresholds(counts)),
         "unknown_gold": UnknownGoldCounts(),
     }

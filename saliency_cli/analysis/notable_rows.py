@@ -5,15 +5,13 @@ from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from typing import NamedTuple
 
+from saliency_cli.analysis.excerpts import Excerpt, excerpt_words
 from saliency_cli.analysis.word_shares import RowStats
 from saliency_cli.figures.labels import mislabelled_margin
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 
 ROWS_LISTED = 25
 """Rows that are listed for each kind."""
-
-EXCERPT = 120
-"""Characters of a row's text that are shown beside its number."""
 
 FEWEST_WORDS = 5
 """With fewer different words, one of them always dominates the text."""
@@ -26,7 +24,7 @@ class NotableRow:
     Attributes:
         ordinal: the row's number in the input, from 0.
         id: the row's id in the input.
-        excerpt: the beginning of the text.
+        excerpt: a part of the text with its strongest word, by word; see `excerpt_words`.
         predicted: the predicted label.
         gold: the gold label.
         leading_word: the word with the largest share.
@@ -35,7 +33,7 @@ class NotableRow:
 
     ordinal: int
     id: str | None
-    excerpt: str
+    excerpt: Excerpt
     predicted: str | None
     gold: str | None
     leading_word: str | None
@@ -197,11 +195,10 @@ class NotableRowCollector:
 
 def _notable_row(row: RowStats, value: float) -> NotableRow:
     record = row.record
-    text = record["text"] if record["pair"] is None else f"{record['text']} ⁄ {record['pair']}"
     return NotableRow(
         record["ordinal"],
         record["id"],
-        text[:EXCERPT] + ("…" if len(text) > EXCERPT else ""),
+        excerpt_words(record),
         record["predicted"],
         record["gold"],
         row.leading_word,

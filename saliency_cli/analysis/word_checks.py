@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from saliency_cli.percentages import percent_number
 from saliency_cli.records import Record
 
 NEGLIGIBLE = 0.0005
@@ -16,7 +17,7 @@ class CheckView:
         word: The word that was left out.
         label: The label whose probability was looked at; None of a regression.
         output: That probability without the word; of a regression the value.
-        effect: What follows, in words: "up 13.1 points: it spoke against".
+        effect: What follows, in words: "up 13 points: it spoke against".
     """
 
     word: str
@@ -54,7 +55,7 @@ def _view(check: Record, label: str | None, before: float) -> CheckView:
     if abs(moved) < NEGLIGIBLE:
         return CheckView(check["word"], label, output, "it changes next to nothing")
     side = "for" if moved < 0 else "against"
-    points = f"{_direction(moved)} {100 * abs(moved):.1f} points"
+    points = f"{_direction(moved)} {percent_number(abs(moved))} points"
     return CheckView(check["word"], label, output, f"{points}: it spoke {side}")
 
 

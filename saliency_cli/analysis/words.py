@@ -143,20 +143,20 @@ def whole_words(record: Record, *, segment: int = 0) -> Iterator[Piece]:
 def strongest_words(record: Record, *, limit: int) -> list[Piece]:
     """Return the words of a text and its pair with the largest absolute scores, largest first.
 
-    Each occurrence of a word is an entry of its own.
+    Occurrences of a word are added up, whatever their spelling; the first one gives the text.
 
     Args:
         record: an explained record.
         limit: maximum number of words.
     """
-    segments = (0,) if record["pair"] is None else (0, 1)
-    candidates = [
-        word._replace(text=word.text.strip())
-        for segment in segments
-        for word in whole_words(record, segment=segment)
-        if word.tokens and not word.special and word.text.strip()
-    ]
-    return sorted(candidates, key=lambda word: -abs(word.score))[:limit]
+    occurrences: dict[str, list[Piece]] = {}
+    for segment in (0,) if record["pair"] is None else (0, 1):
+        for word in whole_words(record, segment=segment):
+            text = word.text.strip()
+            if word.tokens and not word.special and text:
+                occurrences.setdefault(word_key(text), []).append(word._replace(text=text))
+    merged = [merge_pieces(each)._replace(text=each[0].text) for each in occurrences.values()]
+    return sorted(merged, key=lambda word: -abs(word.score))[:limit]
 
 
 @dataclass(frozen=True, slots=True)

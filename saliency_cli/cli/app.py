@@ -115,9 +115,11 @@ def explain(
         suspects=suspects,
     )
     check_combination(request, gated=bool(gates))
-    from saliency_cli.cli.pipeline import run  # noqa: PLC0415 - imports torch
+    shown = Console(quiet=console.quiet)
+    with shown.loading():
+        from saliency_cli.cli.pipeline import run  # noqa: PLC0415 - imports torch
 
-    summary = run(request, Console(quiet=console.quiet))
+    summary = run(request, shown)
     if as_json:
         write_data([json.dumps(asdict(summary), sort_keys=True).encode() + b"\n"])
     judged = (gate.failure(summary, partly=allow_unknown_gold) for gate in gates)

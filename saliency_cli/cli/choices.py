@@ -1,5 +1,6 @@
 """From options as they were given to what a run computes: presets, defaults, combinations."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -140,3 +141,21 @@ def check_combination(request: Request, *, gated: bool) -> None:
         raise UsageError("--device cuda needs GPUs: leave out --gpus-per-worker 0")
     if part and gated:
         raise UsageError("--fail-on judges a whole run, and --shard is a part of one")
+
+
+def given_text(text: str) -> str:
+    """Return TEXT of the command line; `-` stands for what standard input has.
+
+    Raises:
+        UsageError: Standard input is closed, or is not UTF-8.
+    """
+    if text != STDIN:
+        return text
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", "give the text, or pipe it into the command")
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"standard input is not UTF-8: byte {error.start + 1}", "convert it, as iconv does"
+        ) from None

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from saliency_cli.attribution.maths import MathsChoice
-from saliency_cli.cli.choices import choose_device_name, choose_maths, with_preset_layer
+from saliency_cli.cli.choices import choose_device_name, choose_maths, given_text, with_preset_layer
 from saliency_cli.cli.console import Console, show_failure
 from saliency_cli.cli.gates import GATE_FAILED, Gate, parse_gates
 from saliency_cli.cli.options import Given, MethodParameters, Only, command
@@ -46,7 +46,8 @@ def inspect_model(
     ] = False,
 ) -> None:
     """Print what MODEL is and whether it can be explained, or why not."""
-    from saliency_cli.cli.inspection import inspect_checkpoint  # noqa: PLC0415 - imports torch
+    with Console(quiet=False).loading():
+        from saliency_cli.cli.inspection import inspect_checkpoint  # noqa: PLC0415 - imports torch
 
     inspection, error = inspect_checkpoint(model, compute)
     shown = inspection.as_json() if as_json else "\n".join(inspection.lines())
@@ -131,7 +132,14 @@ def export(
 @command
 def show(
     model: ModelChoice,
-    text: Annotated[str, Option("The text that is explained.", flag="TEXT", argument=True)],
+    text: Annotated[
+        str,
+        Option(
+            "The text that is explained; - reads it from standard input.",
+            flag="TEXT",
+            argument=True,
+        ),
+    ],
     console: ConsoleChoice,
     compute: Compute,
     method: MathsChoice,
@@ -176,16 +184,18 @@ def show(
         model=with_preset_layer(model, method.preset),
         compute=compute,
         maths=choose_maths(method, target, parameters.values),
-        text=text,
+        text=given_text(text),
         pair=pair,
         reduce=reduce,
         flip=flip,
     )
-    from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
+    console_shown = Console(quiet=console.quiet)
+    with console_shown.loading():
+        from saliency_cli.cli.pipeline import answer  # noqa: PLC0415 - imports torch
     from saliency_cli.cli.terminal import shaded  # noqa: PLC0415
     from saliency_cli.runs.record_lines import record_line  # noqa: PLC0415
 
-    record = answer(question, Console(quiet=console.quiet), attention_page=attention_page)
+    record = answer(question, console_shown, attention_page=attention_page)
     shown = escape_json(record_line(record)) if as_json else shaded(record)
     write_data([shown.encode()])
 
@@ -216,7 +226,8 @@ def evaluate(
 ) -> None:
     """Measure which attribution method to trust on MODEL, over a sample of TEXTS."""
     variants = parse_variants(choice.methods, seed=choice.seed)
-    from saliency_cli.cli.evaluation import EvaluationRequest, run_evaluation  # noqa: PLC0415
+    with Console(quiet=console.quiet).loading():
+        from saliency_cli.cli.evaluation import EvaluationRequest, run_evaluation  # noqa: PLC0415
     from saliency_cli.evaluation.metrics import choose_metrics  # noqa: PLC0415
 
     metrics = [metric.name for metric in choose_metrics(choice) if metric.name != "agreement"]

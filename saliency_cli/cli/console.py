@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console as RichConsole
+from rich.control import Control
 from rich.progress import (
     BarColumn,
     Progress,
@@ -17,8 +18,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import ControlType
 from rich.text import Text
 
+from saliency_cli.percentages import percent_number
 from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
 from saliency_cli.safe_text import excerpt, message_line, visible
@@ -86,6 +89,20 @@ class Console:
             return
         with self._rich.status(Text(visible(what))):
             yield
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Show "loading …" while the block imports libraries, if stderr is a terminal.
+
+        It is a line without a spinner: a signal may end the process during an import, and a spinner
+        would leave the cursor hidden.
+        """
+        shown = self._animated and not self._rich.is_dumb_terminal
+        if shown:
+            self._rich.print("loading …", end="\r", style="dim")
+        yield
+        if shown:
+            self._rich.control(Control((ControlType.ERASE_IN_LINE, 2)))
 
     def warn(self, message: str) -> None:
         """Print a warning in one line."""
@@ -172,7 +189,7 @@ def warnings(summary: Summary, *, unconverged: int, repeats: bool) -> Iterator[s
         )
         remedy = "; use a smaller --noise" if repeats else ""
         yield (
-            f"{cause} the prediction in {summary.flip_rate:.1%} of passes, "
+            f"{cause} the prediction in {percent_number(summary.flip_rate)}% of passes, "
             f"so the explanations are unreliable{remedy}"
         )
     if unconverged:
@@ -201,10 +218,11 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if summary.accuracy_text is not None:
         yield "accuracy", summary.accuracy_text
     yield from _weak_lines(summary)
-    if summary.ok:
-        yield "special-token share", f"{summary.special_share:.1%}"
+    if summary.special_share is not None:
+        yield "on special tokens", f"{percent_number(summary.special_share)}% of the shares"
     if summary.flip_rate is not None:
-        yield "flip rate", f"{summary.flip_rate:.1%}"
+        share = percent_number(summary.flip_rate)
+        yield "overturned", f"{share}% of predictions, by tiny changes"
     if summary.samples is not None:
         yield "samples per text", f"{summary.samples:.1f}"
     if summary.truncated:

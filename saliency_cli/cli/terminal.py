@@ -9,34 +9,15 @@ from rich.text import Text
 from saliency_cli.analysis.word_checks import check_views
 from saliency_cli.analysis.words import Piece, strongest_words, whole_words
 from saliency_cli.cli.counterfactual_view import counterfactual_lines
+from saliency_cli.cli.terminal_colours import background, styles
+from saliency_cli.percentages import percent_number
 from saliency_cli.records import Record
 from saliency_cli.report.palette import shade
 from saliency_cli.safe_text import visible
 from saliency_cli.stdout import data_stream
 
 MAX_WORDS = 5
-"""Lines of the table of leading words."""
-_DARK, _LIGHT = "#16191d", "#ffffff"
-STYLES = {
-    "s0": "",
-    "s1": f"{_DARK} on #e3eefb",
-    "s2": f"{_DARK} on #c3dcf7",
-    "s3": f"{_DARK} on #94c2f0",
-    "s4": f"{_DARK} on #5b9fe3",
-    "s5": f"bold {_LIGHT} on #1f6fbf",
-    "s6": f"bold {_LIGHT} on #0b3f7d",
-    "n1": f"underline {_DARK} on #fdeedd",
-    "n2": f"underline {_DARK} on #fbd9b5",
-    "n3": f"underline {_DARK} on #f7b977",
-    "n4": f"underline {_DARK} on #ee9336",
-    "n5": f"bold underline {_LIGHT} on #a95204",
-    "n6": f"bold underline {_LIGHT} on #6e3300",
-}
-"""The Rich style of each shade, with the colours of `templates/css/report.css`.
-
-Blue (s) is for the target and orange (n) against it. Orange is underlined as well, so that the sign
-does not depend on colour alone.
-"""
+"""Lines of the table of the most influential words."""
 _MARKS = dict(zip("s0123456", ("", "", *"¹²³⁴⁵⁶"), strict=True)) | {"n": "⁻"}
 """What stands for each character of a shade's name where there is no colour: n3 becomes ⁻³."""
 
@@ -60,7 +41,7 @@ def shaded(record: Record, console: Console | None = None) -> str:
 
 
 def _lines(record: Record, *, colour: bool) -> Iterator[Text]:
-    """Yield the prediction; for each target text, leading words and reliability; then answers."""
+    """Yield the prediction; for each target text, words and reliability; then answers."""
     yield _prediction(record)
     targets = [record, *({**record, **other} for other in record.get("others", ()))]
     for target in targets:
@@ -105,7 +86,7 @@ def _prediction(record: Record) -> Text:
 
 def _shaded_text(words: Iterable[Piece], *, colour: bool) -> Text:
     """Return the words with the style of their shade, or with a mark of it behind them."""
-    text = Text()
+    text, style_of = Text(), styles(background())
     for word in words:
         name = shade(word.score, word.error)
         escaped = visible(word.text, keep="\n\t")
@@ -113,14 +94,10 @@ def _shaded_text(words: Iterable[Piece], *, colour: bool) -> Text:
             text.append(" ")
         mark = "" if colour else "".join(_MARKS[character] for character in name)
         body = escaped.rstrip()
-        text.append(body + mark, style=_style(word, name))
+        text.append(body + mark, style="dim strike" if word.cut else style_of[name])
         text.append(" " if word.special else escaped[len(body) :])
     text.rstrip()
     return text
-
-
-def _style(word: Piece, name: str) -> str:
-    return "dim strike" if word.cut else STYLES[name]
 
 
 def _table(words: list[Piece]) -> Iterator[Text]:
@@ -129,13 +106,13 @@ def _table(words: list[Piece]) -> Iterator[Text]:
     width = max(map(_cells, names), default=0)
     for word, name in zip(words, names, strict=True):
         pad = " " * (width - _cells(name))
-        yield Text(f"  {name}{pad}  {word.score:6.1%}{_error(word)}")
+        yield Text(f"  {name}{pad}  {percent_number(word.score):>5}%{_error(word)}")
 
 
 def _error(word: Piece) -> str:
     if word.error is None:
         return ""
-    return " ± <0.1%" if word.error < 0.0005 else f" ± {word.error:.1%}"
+    return f" ± {percent_number(word.error)}%"
 
 
 def _cells(text: str) -> int:
@@ -145,9 +122,10 @@ def _cells(text: str) -> int:
 
 def _reliability(record: Record) -> str:
     """Return the figures from which a reader can see how far to trust the explanation."""
-    parts = [f"special tokens {record['special_share']:.1%}"]
+    parts = [f"special tokens {percent_number(record['special_share'])}%"]
     if record["flip_rate"] is not None:
-        parts.append(f"flip rate {record['flip_rate']:.1%}")
+        overturned = percent_number(record["flip_rate"])
+        parts.append(f"tiny changes overturn {overturned}% of predictions")
     if record["samples"] is not None:  # None for a method that draws nothing at random
         parts.append(f"{record['samples']} samples")
     if "completeness" in record:

@@ -7,7 +7,7 @@ Sources: "Workflow commands for GitHub Actions" in GitHub's docs; for the escape
 from collections.abc import Iterator
 
 from saliency_cli.exports.interface import Export
-from saliency_cli.exports.phrases import leading_words, prediction, row_name
+from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
@@ -52,8 +52,8 @@ def _message(record: Record, *, signed: bool) -> str:
     if record["status"] != "ok":
         return f"{row_name(record)}, line {record['line']}: {excerpt(record['reason'])}"
     text = excerpt(record["text"], limit=120)
-    words = leading_words(record, signed=signed)
-    return f"{row_name(record)}: {prediction(record)}. Leading: {words}. Text: {text}"
+    words = influential_words(record, signed=signed)
+    return f"{row_name(record)}: {prediction(record)}. Most influential: {words}. Text: {text}"
 
 
 EXPORT = Export("github", "at most ten annotations, for a GitHub Actions workflow", annotations)

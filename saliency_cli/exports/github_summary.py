@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase, joined
 from saliency_cli.exports.interface import Export
-from saliency_cli.exports.phrases import leading_words, prediction, row_name
+from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
 from saliency_cli.records import Record
@@ -41,7 +41,7 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     ]
     if rows:
         yield b"\n## Rows to read first\n\n"
-        yield from _table(("row", "what", "leading words", "text"), rows)
+        yield from _table(("row", "what", "most influential words", "text"), rows)
 
 
 def _figure_tables(summary: Summary) -> Iterator[bytes]:
@@ -71,12 +71,12 @@ def _figure(value: float | None) -> str:
 
 
 def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tuple[str, str, str]:
-    """Return the columns "what", "leading words" and "text" of a row."""
+    """Return the columns "what", "most influential words" and "text" of a row."""
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
     is_doubtful = mislabelled_margin(record, doubts) is not None
     what = prediction(record) + (", which is probably wrong" if is_doubtful else "")
-    return what, leading_words(record, signed=signed), excerpt(record["text"])
+    return what, influential_words(record, signed=signed), excerpt(record["text"])
 
 
 def _suspect_cells(check: SuspectCheck) -> tuple[str, str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.xmlreader import AttributesImpl
 
 from saliency_cli.exports.interface import Export
-from saliency_cli.exports.phrases import leading_words, prediction, row_name
+from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
@@ -109,8 +109,8 @@ def _outcome(record: Record, *, signed: bool) -> _Outcome | None:
         return _Outcome("skipped", "no gold label of the model's to judge it by", "")
     if correct:
         return None
-    words = leading_words(record, signed=signed)
-    text = f"leading: {words}\ntext: {excerpt(record['text'])}"
+    words = influential_words(record, signed=signed)
+    text = f"most influential: {words}\ntext: {excerpt(record['text'])}"
     return _Outcome("failure", prediction(record), text)
 
 

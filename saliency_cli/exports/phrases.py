@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from saliency_cli.analysis.word_checks import CheckView, check_views
 from saliency_cli.analysis.words import Piece, strongest_words
+from saliency_cli.percentages import percent_number
 from saliency_cli.records import Record
 from saliency_cli.safe_text import excerpt
 
@@ -30,10 +31,12 @@ def prediction(record: Record) -> str:
     )
 
 
-def leading_words(record: Record, *, signed: bool, most: int = 3) -> str:
+def influential_words(record: Record, *, signed: bool, most: int = 3) -> str:
     """Return the words with the largest shares of the explanation, with their shares.
 
-    With signs it says for which label they speak: "I 22.2% for ham; 0709 32.2% against it". A share
+    Occurrences of a word are added up, as on the page.
+
+    With signs it says for which label they speak: "I 22% for ham; 0709 32% against it". A share
     within its standard error is undecided. What leaving out the strongest words does follows.
 
     Args:
@@ -61,7 +64,7 @@ def _words(record: Record, *, signed: bool, most: int) -> str:
 def _checks(record: Record) -> str:
     """Return what leaving out the strongest words does, or nothing without checks.
 
-    "without 0709: ham 99.9%, up 13.1 points: it spoke against".
+    "without 0709: ham 99.9%, up 13 points: it spoke against".
     """
     return "; ".join(
         f"without {_shortened(check.word)}: {_output(check)}, {check.effect}"
@@ -72,11 +75,13 @@ def _checks(record: Record) -> str:
 def _output(check: CheckView) -> str:
     if check.label is None:
         return f"{check.output:g}"
-    return f"{_shortened(check.label)} {check.output:.1%}"
+    return f"{_shortened(check.label)} {percent_number(check.output)}%"
 
 
 def _listed(words: Sequence[Piece]) -> str:
-    return ", ".join(f"{_shortened(word.text)} {abs(word.score):.1%}" for word in words)
+    return ", ".join(
+        f"{_shortened(word.text)} {percent_number(abs(word.score))}%" for word in words
+    )
 
 
 def _shortened(text: str) -> str:

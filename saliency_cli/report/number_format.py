@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 
+from saliency_cli.percentages import percent_number
 from saliency_cli.report.bounds import cut_name
 from saliency_cli.safe_text import visible
 
@@ -11,7 +12,7 @@ ERROR_STEPS = (1e-5, 1e-4, 1e-3)
 SCORE_FORMATS = tuple(f"%.{digits}f ± %.{digits}f" for digits in (7, 6, 5, 4))
 
 SMALLEST_ERROR = 0.0005
-"""A percentage with one decimal, or a number with three, would show a smaller error as none."""
+"""A number with three decimals would show a smaller error as none."""
 
 MINUS = "−"
 
@@ -27,8 +28,8 @@ def name_text(name: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as 98.6 %, or a dash for None."""
-    return "–" if share is None else f"{100 * share:z.1f} %".replace("-", MINUS)
+    """Return a share with two digits, 98 %, or a dash for None."""
+    return "–" if share is None else f"{percent_number(share)} %".replace("-", MINUS)
 
 
 def value_text(value: float) -> str:
@@ -37,7 +38,7 @@ def value_text(value: float) -> str:
 
 
 def score_text(score: float, error: float | None, *, remark: str = "") -> str:
-    """Return a score as a percentage, 21.3 % ± 0.2 %, and below it with more digits.
+    """Return a score as a percentage, 21 % ± 0.2 %, and below it with more digits.
 
     Args:
         score: the share of the text's saliency, -1 to 1.
@@ -47,8 +48,8 @@ def score_text(score: float, error: float | None, *, remark: str = "") -> str:
     if not error:
         return f"{percent(score)}{remark}\n{score:.4f}".replace("-", MINUS)
     digits = SCORE_FORMATS[bisect_right(ERROR_STEPS, error)] % (score, error)
-    rounded = f"{100 * error:.1f} %" if error >= SMALLEST_ERROR else "<0.1 %"
-    return f"{100 * score:z.1f} % ± {rounded}{remark}\n{digits}".replace("-", MINUS)
+    first = f"{percent_number(score)} % ± {percent_number(error)} %"
+    return f"{first}{remark}\n{digits}".replace("-", MINUS)
 
 
 def figure_text(mean: float, error: float) -> str:

@@ -21,6 +21,7 @@ from saliency_cli.report.row_selection import page_positions, select_rows
 from saliency_cli.report.row_view import RowView, row_view
 from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker, search_entry
 from saliency_cli.report.templating import environment, template_errors
+from saliency_cli.report.trust import doubts
 from saliency_cli.runs.ownership import INDEX, PAGES
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.suspects_file import read_suspects
@@ -150,6 +151,7 @@ def site_context(
         "rows_shown": limit,
         "one_file": one_file,
         "findings": findings,
+        "doubts": doubts(manifest, findings),
         "row_hrefs": _row_hrefs(positions, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
         "search_entry": search_entry,
@@ -204,7 +206,7 @@ def _write_page(site: Site, number: int, lines: list[str], *, entries: list[str]
 def _with_entries(rows: Iterable[RowView], entries: list[str]) -> Iterator[RowView]:
     """Yield the rows unchanged, and append the search entry of each to `entries`."""
     for row in rows:
-        entries.append(search_entry(row).json())
+        entries.append(search_entry(row, shaded=True).json())
         yield row
 
 

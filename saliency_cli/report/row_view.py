@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
 from saliency_cli.analysis.word_checks import CheckView, check_views
-from saliency_cli.analysis.word_shares import Shares, leading_word, row_stats
+from saliency_cli.analysis.word_shares import leading_word, row_stats
 from saliency_cli.analysis.words import Piece, group_by_word, merge_pieces, pieces
 from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import NOTHING_OMITTED, Omitted, bounded
-from saliency_cli.report.number_format import score_text, visible_text
+from saliency_cli.report.number_format import percent, score_text, visible_text
 from saliency_cli.report.palette import is_undecided, shade
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import visible
@@ -146,58 +147,84 @@ def _most_probable(record: Record) -> tuple[tuple[str, float], ...]:
 
 
 def _shading(record: Record) -> Shading:
-    texts = [group_by_word(pieces(record))]
-    if record["pair"] is not None:
-        texts.append(group_by_word(pieces(record, segment=1)))
+    segments = (0,) if record["pair"] is None else (0, 1)
+    texts = [group_by_word(pieces(record, segment=segment)) for segment in segments]
+    keys = [[*map(_key, text)] for text in texts]
+    totals = _totals(zip(chain(*keys), chain(*texts), strict=True))
     return Shading(
         record["target"],
-        tuple([_span(word) for word in text] for text in texts),
-        _lead(word for text in texts for word in text),
+        tuple(
+            [_span(word, totals.get(key)) for key, word in zip(*text, strict=True)]
+            for text in zip(keys, texts, strict=True)
+        ),
+        _lead(totals),
         record["flip_rate"],
         record.get("completeness"),
     )
 
 
-def _lead(words: Iterable[list[Piece]]) -> Lead | None:
-    """Return the leading word, which is the same as `RowStats.leading_word`."""
-    shares: Shares = {}
-    for word in words:
-        if word[0].tokens and not word[0].special:
-            key = word_key("".join([piece.text for piece in word]).strip())
-            shares[key] = shares.get(key, 0.0) + _score(word)
-    shares.pop("", None)
-    best = leading_word(shares)
-    return None if best is None else Lead(best, shares[best])
+class Total(NamedTuple):
+    """What the occurrences of a word have together: its share, and how many they are."""
+
+    share: float
+    occurrences: int
+
+
+Totals: TypeAlias = dict[str, Total]
+"""Word key -> its total; the shares are those of `RowStats.shares`."""
+
+
+def _key(word: list[Piece]) -> str:
+    """Return a word's key; it is empty for white space, special tokens and unread text."""
+    first = word[0]
+    if first.special or not first.tokens:
+        return ""
+    text = first.text if len(word) == 1 else "".join([piece.text for piece in word])
+    return word_key(text.strip())
+
+
+def _totals(words: Iterable[tuple[str, list[Piece]]]) -> Totals:
+    totals: Totals = {}
+    for key, word in words:
+        if key:
+            share, occurrences = totals.get(key, (0.0, 0))
+            totals[key] = Total(share + _score(word), occurrences + 1)
+    return totals
+
+
+def _lead(totals: Totals) -> Lead | None:
+    best = leading_word({key: total.share for key, total in totals.items()})
+    return None if best is None else Lead(best, totals[best].share)
 
 
 def _score(word: list[Piece]) -> float:
     return word[0].score if len(word) == 1 else sum(piece.score for piece in word)
 
 
-def _span(word: list[Piece]) -> Span:
-    return _piece_span(word[0]) if len(word) == 1 else _word_span(word)
-
-
-def _word_span(word: list[Piece]) -> Span:
-    """Return the span of a word with several tokens: the sum of their scores, and their spans."""
+def _span(word: list[Piece], total: Total | None) -> Span:
+    """Return the span of a word: of one with several tokens the sum of their scores, and theirs."""
+    if len(word) == 1:
+        return _piece_span(word[0], total)
     whole = merge_pieces(word)
     css = f"w {shade(whole.score, whole.error)}"
-    return Span("", css, _note(whole), tuple(map(_piece_span, word)))
+    return Span("", css, _note(whole, total), tuple(map(_piece_span, word)))
 
 
-def _piece_span(piece: Piece) -> Span:
+def _piece_span(piece: Piece, total: Total | None = None) -> Span:
     if not piece.tokens:
         return _unread_span(piece.text, cut=piece.cut)
     text = piece.text if piece.text.isprintable() else visible_text(piece.text)
     css = f"t {shade(piece.score, piece.error)}"
-    return Span(text, f"{css} special" if piece.special else css, _note(piece))
+    return Span(text, f"{css} special" if piece.special else css, _note(piece, total))
 
 
-def _note(piece: Piece) -> str:
-    """Return the tooltip: the score, the number of tokens, and whether it is undecided."""
+def _note(piece: Piece, total: Total | None) -> str:
+    """Return the tooltip: the score, the number of tokens, whether it is undecided, the total."""
     remark = f", {len(piece.tokens)} tokens" if len(piece.tokens) > 1 else ""
     if is_undecided(piece.score, piece.error):
         remark += ", undecided"
+    if total is not None and total.occurrences > 1:
+        remark += f", {total.occurrences} times, in all {percent(total.share)}"
     return score_text(piece.score, piece.error, remark=remark)
 
 
@@ -205,6 +232,11 @@ def _note(piece: Piece) -> str:
 def _unread_span(text: str, *, cut: bool) -> Span:
     """Return the span of text without a token. Cached: nearly always it is one space."""
     return Span(visible_text(text), "cut" if cut else "")
+
+
+def excerpt_spans(words: Iterable[Piece]) -> list[Span]:
+    """Return the spans of an excerpt, each word whole."""
+    return [_piece_span(word) for word in words]
 
 
 def searchable_text(text: str) -> str:

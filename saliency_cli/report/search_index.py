@@ -2,15 +2,19 @@
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from saliency_cli.analysis.quarantine import reason_kind
 from saliency_cli.records import Record
 from saliency_cli.report.bounds import cut_name
 from saliency_cli.report.row_view import RowView, script_safe_json, searchable_text
+from saliency_cli.safe_text import visible
+
+_WHITE = re.compile(r"\s+")
 
 PART_BYTES = 3 * 2**20
 """Size of one part's entries before compression; incompressible ones stay under 5 MB in base64."""
@@ -33,6 +37,8 @@ class Entry:
             `reason` that the page shows in another way; None if there is none.
         flags: words that a search finds the row by, separated by spaces.
         text: the text and its pair, or a quarantined row's reason and excerpt.
+        shades: the shades of the text from its beginning, see `shade_runs`; None where the page
+            has the shaded text itself.
     """
 
     ordinal: int
@@ -47,6 +53,7 @@ class Entry:
     lead: str | None = None
     flags: str
     text: str
+    shades: str | None = None
     reason: str | None = None
     exact: dict[str, str] | None = None
 
@@ -61,12 +68,18 @@ ENTRY_FIELDS = tuple(field.name for field in fields(Entry))
 """Names of an entry's values, in the order of its JSON array; the pages pass them to the script."""
 
 
-def search_entry(row: RowView) -> Entry:
-    """Return a row's entry, with invisible characters escaped as on the page."""
+def search_entry(row: RowView, *, shaded: bool = False) -> Entry:
+    """Return a row's entry, with invisible characters escaped as on the page.
+
+    Args:
+        row: the row.
+        shaded: whether the entry has the shades, too.
+    """
     record = row.record
     if record["status"] != "ok":
         return _quarantined_entry(record)
     lead = None if row.lead is None else row.lead.text
+    chunks = shaded_chunks(row)
     names = {"predicted": record["predicted"], "gold": record["gold"], "lead": lead}
     return Entry(
         ordinal=record["ordinal"],
@@ -76,7 +89,8 @@ def search_entry(row: RowView) -> Entry:
         flip_rate=record["flip_rate"],
         special_share=_rounded(record["special_share"]),
         flags=_flags(record),
-        text=searchable_text("\n".join(filter(None, (record["text"], record["pair"])))),
+        text="".join(text for text, _ in chunks),
+        shades=shade_runs(chunks) if shaded else None,
         **_shown_and_exact({"id": record["id"], **names}),
     )
 
@@ -88,6 +102,57 @@ def _quarantined_entry(record: Record) -> Entry:
         text=searchable_text(f"{record['reason']}\n{record['excerpt']}"),
         **_shown_and_exact({"id": record["id"], "reason": reason_kind(record["reason"])}),
     )
+
+
+Chunk: TypeAlias = tuple[str, str]
+"""A part of the text, on one line, and its shade: `s3`, `n1`, or "" for none."""
+
+_LEVELS = range(1, 7)
+_CODES = {f"s{level}": "_ABCDEF"[level] for level in _LEVELS} | {
+    f"n{level}": "_abcdef"[level] for level in _LEVELS
+}
+
+
+def shaded_chunks(row: RowView) -> list[Chunk]:
+    """Return the text of a row for its first target, and its pair after a blank, in chunks."""
+    chunks: list[Chunk] = []
+    for spans in row.shadings[0].texts:
+        if chunks:
+            chunks.append((" ", ""))
+        for text, css, _, parts in spans:
+            if not css.endswith("special"):
+                whole = "".join(part.text for part in parts) if parts else text
+                chunks.append((_on_one_line(whole, chunks), css[2:4] if css[1:2] == " " else ""))
+    return chunks
+
+
+def _on_one_line(text: str, before: list[Chunk]) -> str:
+    """Return text with its white space as single blanks, none of them after a blank."""
+    if text.isprintable():
+        return text
+    blank = bool(before) and before[-1][0].endswith(" ")
+    return visible(_WHITE.sub(" ", text).removeprefix(" " if blank else ""))
+
+
+def shade_runs(chunks: Iterable[Chunk]) -> str:
+    """Return the shades of a text as runs: a letter for the shade, and its number of UTF-16 units.
+
+    A to F are the shades 1 to 6 for the target, a to f those against it, and _ is none. A run of
+    one unit has no number: `_5C4_` is five without, four of shade 3, and one without.
+    """
+    runs: list[list[Any]] = []
+    for text, shade in chunks:
+        code, units = _CODES.get(shade, "_"), _utf16_units(text)
+        if runs and runs[-1][0] == code:
+            runs[-1][1] += units
+        elif units:
+            runs.append([code, units])
+    return "".join(f"{code}{units if units > 1 else ''}" for code, units in runs)
+
+
+def _utf16_units(text: str) -> int:
+    """Return the length of a text as JavaScript counts it."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:

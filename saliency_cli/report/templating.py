@@ -34,6 +34,7 @@ from saliency_cli.report.number_format import (
     visible_text,
 )
 from saliency_cli.report.palette import heat, shade
+from saliency_cli.report.row_view import excerpt_spans
 from saliency_cli.report.search_links import label_terms, search, term
 from saliency_cli.safe_text import excerpt, visible
 
@@ -41,7 +42,7 @@ PACKAGE = Path(__file__).parent.parent
 SUBFOLDERS = ("html", "css", "js")
 """Subfolders of the templates' folder; a template's name does not include them."""
 STYLES = ("report.css",)
-SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "search.js", "keys.js")
+SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "scale.js", "search.js", "keys.js")
 """The scripts in the order in which they are joined to one."""
 
 
@@ -78,6 +79,7 @@ def environment(overrides: Path | None = None) -> Environment:
     env.filters |= {"percent": percent, "grouped": grouped, "short": short, "heat": heat}
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
     env.filters |= {"name": name_text, "value": value_text, "mean_count": count_text}
+    env.filters |= {"excerpt_spans": excerpt_spans}
     env.globals |= {"limits_of_page": {"labels": LABELS_KEPT}}
     env.globals |= {"limits_of_weakness": LIMITS_OF_WEAKNESS}
     env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}

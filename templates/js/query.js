@@ -13,8 +13,30 @@ const NUMBER_TERMS = {
 const FLAGS = ["quarantined", "truncated", "windows", "pair"];
 // A term is `field:="a JSON string"`, or a field with a sign and a value, or a value.
 const EXACT = /([a-z]+):=("(?:[^"\\]|\\.)*"?)/u;
-const PLAIN = /(?:([a-z]+)([:<>]))?(?:"([^"]*)"?|(\S+))?/u;
+const PLAIN = /(?:([a-z]+)(:|[<>]=?))?(?:"([^"]*)"?|(\S+))?/u;
 const TERM = new RegExp(`(!?)(?:${EXACT.source}|${PLAIN.source})`, "giu");
+
+// A quoted string; or a field, a sign and a percentage, with blanks between them.
+const FIELDS = [...Object.keys(TEXT_TERMS), ...Object.keys(NUMBER_TERMS)].join("|");
+const LOOSE = new RegExp(
+  String.raw`"(?:[^"\\]|\\.)*"?|(?<![^\s!])(${FIELDS})\s*(:=?|[<>]=?)\s*(?:([\d.]+)\s*%)?`,
+  "giu",
+);
+
+// `conf > 90 %` becomes `conf>90%`.
+function withoutBlanks(query) {
+  return query.replace(LOOSE, (whole, key, sign, percent) =>
+    key ? `${key}${sign}${percent ? `${percent}%` : ""}` : whole,
+  );
+}
+
+// As `percent_number` in percentages.py.
+function percentText(share) {
+  if (share > 0 && share < 0.0005) return "<0.1 %";
+  if (share >= 0.9995 && share < 1) return ">99.9 %";
+  const decimals = (share > 0 && share < 0.0995) || (share >= 0.99 && share < 1) ? 1 : 0;
+  return `${(100 * share).toFixed(decimals)} %`;
+}
 
 const folded = (text) => text.normalize().toLowerCase();
 
@@ -65,9 +87,16 @@ function parsed(json, message) {
 
 function fieldCompares({ key, sign, text }) {
   const field = NUMBER_TERMS[key];
-  const bound = text.endsWith("%") ? Number(text.slice(0, -1)) / 100 : Number(text);
-  if (Number.isNaN(bound)) throw new Error(`${key}${sign} needs a number, not “${text}”`);
-  const holds = sign === "<" ? (value) => value < bound : (value) => value > bound;
+  const number = Number(text.replace(/%$/u, ""));
+  if (Number.isNaN(number)) throw new Error(`${key}${sign} needs a number, not “${text}”`);
+  // The values are shares, so a number above 1 can only be meant as a percentage.
+  const bound = number > 1 || text.endsWith("%") ? number / 100 : number;
+  const holds = {
+    "<": (value) => value < bound,
+    "<=": (value) => value <= bound,
+    ">": (value) => value > bound,
+    ">=": (value) => value >= bound,
+  }[sign];
   return (entry) => (entry[field] === null ? null : holds(entry[field]));
 }
 
@@ -88,7 +117,7 @@ function testOf({ key, sign, text, quoted }) {
   if (sign === ":" && Object.hasOwn(TEXT_TERMS, key)) {
     return text && fieldEquals(TEXT_TERMS[key], text);
   }
-  if ((sign === "<" || sign === ">") && Object.hasOwn(NUMBER_TERMS, key)) {
+  if (/^[<>]/u.test(sign) && Object.hasOwn(NUMBER_TERMS, key)) {
     return text && fieldCompares({ key, sign, text });
   }
   if (sign) return containsText(`${key}${sign}${text}`);
@@ -98,7 +127,7 @@ function testOf({ key, sign, text, quoted }) {
 }
 
 function termsOf(query) {
-  return [...query.matchAll(TERM)]
+  return [...withoutBlanks(query).matchAll(TERM)]
     .filter(([whole]) => whole)
     .map(([whole, bang, exactKey, json, key = "", sign = "", quoted, plain]) => ({
       whole,
@@ -110,10 +139,21 @@ function termsOf(query) {
     }));
 }
 
+// A row has one label, one id …, so two terms of one field mean either. Returns null for any other.
+function alternative({ not, key, sign }) {
+  return !not && sign.startsWith(":") && Object.hasOwn(TEXT_TERMS, key) ? key : null;
+}
+
 // Terms without a value yet, such as `label:`, are ignored.
 function testsOf(query) {
-  const tests = termsOf(query).map((term) => [term.not, testOf(term)]);
-  return tests.filter(([, test]) => test).map(([not, test]) => (not ? negated(test) : test));
+  const terms = termsOf(query).map((term) => ({ ...term, test: testOf(term) }));
+  const groups = Map.groupBy(
+    terms.filter(({ test }) => test),
+    (term) => alternative(term) ?? term,
+  );
+  return [...groups.values()].map((group) =>
+    group[0].not ? negated(group[0].test) : (entry) => group.some(({ test }) => test(entry)),
+  );
 }
 
 // Rows without a value come last; equal rows stay in the order of the input.
@@ -126,7 +166,15 @@ function compareBy(field, direction) {
   };
 }
 
+// The wrong predictions first, the most probable of them first; the others in the order of the input.
+function wrongFirst(entries) {
+  const wrong = entries.filter((entry) => entry.correct === false);
+  wrong.sort((a, b) => b.probability - a.probability);
+  return [...wrong, ...entries.filter((entry) => entry.correct !== false)];
+}
+
 function sorted(entries, sort) {
+  if (!sort) return wrongFirst(entries);
   const term = sort.replace("-", "");
   if (!Object.hasOwn(NUMBER_TERMS, term)) return entries;
   return entries.toSorted(compareBy(NUMBER_TERMS[term], sort.startsWith("-") ? -1 : 1));
@@ -137,10 +185,22 @@ function find(entries, { q, sort }) {
   return sorted(entries.filter((entry) => tests.every((test) => test(entry))), sort);
 }
 
-function totals(matches, all) {
+function totals(matches, all, { isSample }) {
   const rows = `${matches.length} of ${all.length} rows`;
   const withGold = matches.filter((entry) => entry.correct !== null);
-  if (!withGold.length) return rows;
+  if (isSample || !withGold.length) return rows;
   const correct = withGold.filter((entry) => entry.correct).length;
   return `${rows}, accuracy ${((100 * correct) / withGold.length).toFixed(1)} %`;
+}
+
+// Returns what to try where no row matches: the search without the term that excludes most rows.
+function advice(query, entries) {
+  const terms = termsOf(query).map(({ whole }) => whole);
+  const counts = terms.map((left) => {
+    const q = terms.filter((term) => term !== left).join(" ");
+    return [find(entries, { q, sort: "input" }).length, left];
+  });
+  const [count, left] = counts.sort((a, b) => b[0] - a[0])[0] ?? [0];
+  if (terms.length > 1 && count) return `No row matches. Without ${left}: ${count} rows`;
+  return "No row matches. Try a shorter word; “Keys and search” lists the search terms";
 }

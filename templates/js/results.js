@@ -1,4 +1,4 @@
-// The listing for rows on other pages: short results with links, from the search index in pages/.
+// The listing for rows on other pages: short shaded results with links, from the search index in pages/.
 // The index is script files, because a page from file:// may load no other kind of data.
 
 const RESULTS_PER_PAGE = 100;
@@ -28,14 +28,43 @@ function loadPart(number) {
   });
 }
 
-// The excerpt starts shortly before the first match of a search word.
-function excerptOf(entry, words) {
+// The part of the text that is shown, [start, end): it starts shortly before the first match.
+function excerptRange(entry, words) {
   const hits = words.map((word) => searchText(entry).indexOf(word)).filter((index) => index >= 0);
   const from = Math.max(0, Math.min(...hits, entry.text.length) - CONTEXT_LENGTH);
-  const start = hits.length && from > 0 ? from : 0;
-  const text = entry.text.slice(start, start + EXCERPT_LENGTH);
-  const rest = start + EXCERPT_LENGTH < entry.text.length;
-  return `${start ? "…" : ""}${text}${rest ? "…" : ""}`;
+  const start = hits.length ? from : 0;
+  return [start, Math.min(start + EXCERPT_LENGTH, entry.text.length)];
+}
+
+// "_5C4_" are five characters without a shade, four of shade 3, and one without (`shade_runs` in
+// search_index.py).
+function* shadeRuns(entry) {
+  let start = 0;
+  for (const [, code, length] of (entry.shades ?? "").matchAll(/(\D)(\d*)/gu)) {
+    const end = start + Number(length || 1);
+    const level = "_abcdef".indexOf(code.toLowerCase());
+    yield [start, end, level && `t ${code < "a" ? "s" : "n"}${level}`];
+    start = end;
+  }
+  yield [start, Infinity, ""];
+}
+
+function* excerptNodes(entry, [from, to]) {
+  if (from) yield "…";
+  for (const [start, end, css] of shadeRuns(entry)) {
+    if (start >= to) break;
+    const text = entry.text.slice(Math.max(start, from), Math.min(end, to));
+    if (end <= from || !text) continue;
+    if (!css) {
+      yield text;
+      continue;
+    }
+    const span = document.createElement("span");
+    span.className = css;
+    span.textContent = text;
+    yield span;
+  }
+  if (to < entry.text.length) yield "…";
 }
 
 function resultsListing(list) {
@@ -65,9 +94,9 @@ function resultsListing(list) {
     item.querySelector("a").href = hrefOf(entry);
     fill("a", `Row ${entry.ordinal}`);
     fill(".predicted bdi", entry.predicted ?? "");
-    fill(".probability", entry.probability === null ? "" : `${(100 * entry.probability).toFixed(1)} %`);
+    fill(".probability", entry.probability === null ? "" : percentText(entry.probability));
     fill(".gold-name", entry.gold ?? "");
-    fill(".excerpt", excerptOf(entry, words));
+    item.querySelector(".excerpt").append(...excerptNodes(entry, excerptRange(entry, words)));
     if (entry.predicted === null) item.querySelector(".predicted").remove();
     for (const mark of item.querySelectorAll("[data-outcome]")) {
       if (mark.dataset.outcome !== outcome(entry)) mark.remove();
@@ -84,5 +113,5 @@ function resultsListing(list) {
   }
 
   const pages = (matches) => Math.max(1, Math.ceil(matches.length / RESULTS_PER_PAGE));
-  return { load, show, pages };
+  return { load, show, pages, isSample: list.dataset.sample === "yes" };
 }

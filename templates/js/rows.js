@@ -3,6 +3,7 @@
 function rowsListing(list) {
   const rows = [...list.querySelectorAll(".row")];
   const entryOf = entryReader(list);
+  let order = rows; // in the document
 
   function load() {
     const read = (row, place) =>
@@ -10,20 +11,16 @@ function rowsListing(list) {
     return Promise.resolve(rows.map(read));
   }
 
-  function matchesFirst(matches) {
-    const first = new Set(matches.map((entry) => rows[entry.place]));
-    return [...first, ...rows.filter((row) => !first.has(row))];
-  }
-
-  // Moving a row costs more than hiding it, so rows move only if their order changes.
+  // Moving a row costs more than hiding it, so rows move only if the order of those shown changes.
   function show(matches) {
-    const places = new Set(matches.map((entry) => entry.place));
-    rows.forEach((row, place) => (row.hidden = !places.has(place)));
-    const inInputOrder = matches.every((entry, i) => !i || matches[i - 1].place < entry.place);
-    if (inInputOrder && list.dataset.moved !== "yes") return;
-    list.dataset.moved = inInputOrder ? "no" : "yes";
-    list.append(...(inInputOrder ? rows : matchesFirst(matches)));
+    const shown = matches.map((entry) => rows[entry.place]);
+    const isShown = new Set(shown);
+    for (const row of rows) row.hidden = !isShown.has(row);
+    const inPlace = order.filter((row) => isShown.has(row));
+    if (inPlace.every((row, index) => row === shown[index])) return;
+    order = [...shown, ...rows.filter((row) => !isShown.has(row))];
+    list.append(...order);
   }
 
-  return { load, show, pages: () => 1 };
+  return { load, show, pages: () => 1, isSample: list.dataset.sample === "yes" };
 }

@@ -12,6 +12,8 @@ from tests.support.runs import HOSTILE, HOSTILE_LABEL, planted, record, varied, 
 
 pytestmark = pytest.mark.browser
 
+IN_ORDER = "#sort=input"
+
 
 @pytest.fixture(scope="module", params=["l2", "dot"])
 def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -63,7 +65,7 @@ def test_the_tooltip_shows_a_score_on_hover(watched: Watched, report: Path) -> N
 
 
 def test_the_tooltip_shows_a_score_on_keyboard_focus(watched: Watched, report: Path) -> None:
-    page = watched.open(report / "index.html")
+    page = watched.open(report / "index.html", IN_ORDER)
     tip = page.get_by_role("tooltip")
     page.locator("#row-0 h3 a").focus()
     page.keyboard.press("ArrowRight")
@@ -87,7 +89,7 @@ def test_the_tooltip_shows_a_score_on_keyboard_focus(watched: Watched, report: P
 
 
 def test_each_row_is_one_tab_stop(watched: Watched, report: Path) -> None:
-    page = watched.open(report / "index.html")
+    page = watched.open(report / "index.html", IN_ORDER)
     page.locator("#row-0 h3 a").focus()
     for ordinal in (1, 2, 3):
         page.keyboard.press("Tab")
@@ -212,5 +214,9 @@ def test_printed_pages_have_the_shades(browser: Browser, report: Path) -> None:
         "e => [getComputedStyle(e).printColorAdjust, getComputedStyle(e).backgroundColor]"
     )
     assert styles == ["exact", "rgb(148, 194, 240)"]
+    adjust = "all => all.map((each) => getComputedStyle(each).printColorAdjust)"
+    assert {*page.locator("meter, .bar, .matrix td").evaluate_all(adjust)} == {"exact"}
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
     assert page.pdf().startswith(b"%PDF")
     page.close()

@@ -25,7 +25,7 @@ HOSTILE_LABELS = (
 
 
 FOLLOW_LINKS = """
-() => [...document.querySelectorAll('.finding a[href^="#q="]')].map((link) => {
+() => [...document.querySelectorAll('section a[href^="#q="]')].map((link) => {
   history.replaceState(null, "", link.getAttribute("href"));
   onHash();
   return [link.textContent, document.getElementById("totals").textContent];
@@ -49,8 +49,8 @@ def test_each_search_link_finds_as_many_rows_as_it_says(
     ]
     records += [bad_record(rows), bad_record(rows + 1), bad_record(rows + 2) | {"reason": "no"}]
     page = watched.open(write_run(tmp_path / "run", records) / "index.html")
-    expect(page.locator("#first-fragile")).to_contain_text("rows, the first 25 are listed")
-    links = page.locator('.finding a[href^="#q="]')
+    expect(page.locator("#first-fragile")).to_contain_text("The first 25 are listed")
+    links = page.locator('section a[href^="#q="]')
     hrefs_and_texts = links.evaluate_all(
         "all => all.map((each) => [each.getAttribute('href'), each.textContent])"
     )

@@ -55,6 +55,14 @@ QUERIES = {
     "!correct": "wrong",
     "conf<0.6": "ham",
     "conf>99%": "sure",
+    "conf>99": "sure",
+    "conf > 99 %": "sure",
+    "CONF >= 99.5 % label : spam": "sure",
+    "!conf <= .7": "free sure cut pair split",
+    '"conf > 99 %"': "",
+    "label:ham label:spam": "free sure ham wrong cut pair split",
+    'label:ham label:="spam" !label:ham': "free sure cut pair split",
+    "label:ham label:spam gold:ham": "ham",
     "!conf<0.6": "free sure wrong cut pair split",
     "flips>0.1": "sure",
     "special>0.4": "cut pair",
@@ -115,8 +123,8 @@ def watched(browser: Browser) -> Iterator[Watched]:
     assert watched.messages == []
 
 
-def opened(watched: Watched, path: Path, hash_: str = "") -> Page:
-    """Open a page, and wait until its search is ready."""
+def opened(watched: Watched, path: Path, hash_: str = "#sort=input") -> Page:
+    """Open a page, with its rows in the order of the input, and wait until its search is ready."""
     page = watched.page
     page.goto("about:blank")
     page.goto(path.as_uri() + hash_)
@@ -176,6 +184,8 @@ def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Pat
     assert rows(page)[-1] == 4
     sort.select_option(label="input order")
     assert rows(page) == list(range(8))
+    sort.select_option(label="wrong ones first")
+    assert rows(page) == [3, 0, 1, 2, 4, 5, 6, 7]
 
 
 def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
@@ -200,7 +210,7 @@ def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report:
     page = opened(watched, report / "index.html", "#q=free")
     page.evaluate("location.hash = '#row-3'")
     expect(page.locator("#row-3")).to_be_in_viewport()
-    assert rows(page) == list(range(8))
+    assert rows(page) == [3, 0, 1, 2, 4, 5, 6, 7]
     page = opened(watched, report / "index.html", "#row-7")
     expect(page.locator("#row-7")).to_be_in_viewport()
     expect(page.locator(".key")).to_be_in_viewport()
@@ -211,20 +221,31 @@ def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Pat
     for name, term, matches in (
         ("wrong", "!correct", [3]),
         ("unsure", "conf<0.6", [2]),
-        ("noise-fragile", "flips>0.1", [1]),
+        ("overturned", "flips>0.1", [1]),
         ("cut", "truncated", [5]),
         ("quarantined", "quarantined", [4]),
         ("ham", "label:ham", [2, 3]),
     ):
-        chip = page.get_by_role("button", name=name, exact=True)
+        chip = page.get_by_role("button", name=f"{name} {len(matches)}", exact=True)
         chip.click()
         assert (rows(page), page.locator("#q").input_value()) == (matches, term)
         expect(chip).to_have_attribute("aria-pressed", "true")
         chip.click()
         assert (len(rows(page)), page.locator("#q").input_value()) == (8, "")
     search(page, "free")
-    page.get_by_role("button", name="spam", exact=True).click()
-    assert page.locator("#q").input_value() == "free label:spam"
+    for name in ("spam 5", "ham 2"):
+        page.get_by_role("button", name=name, exact=True).click()
+    assert page.locator("#q").input_value() == "free label:spam label:ham"
+    assert rows(page) == [0, 1]
+
+
+def test_an_empty_result_says_what_to_try(watched: Watched, report: Path) -> None:
+    page = opened(watched, report / "index.html")
+    totals = page.get_by_role("status")
+    search(page, "label:ham truncated")
+    expect(totals).to_have_text("No row matches. Without truncated: 2 rows")
+    search(page, "zebra")
+    expect(totals).to_contain_text("No row matches. Try a shorter word")
 
 
 def focused(page: Page) -> str | None:
@@ -238,7 +259,7 @@ def test_keys_move_between_rows_and_to_the_search(watched: Watched, report: Path
         assert focused(page) == f"Row {name}", key
     page.keyboard.press("/")
     page.keyboard.type("home j?")
-    expect(page.get_by_role("status")).to_contain_text("0 of 8")
+    expect(page.get_by_role("status")).to_contain_text("No row matches")
     search(page, "home")
     page.locator("#q").blur()
     page.keyboard.press("j")
@@ -274,7 +295,7 @@ def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Pa
     word = page.locator("#row-7 .w")
     tip = page.get_by_role("tooltip")
     word.hover()
-    assert tip.inner_text() == "55.0 % ± 1.4 %, 2 tokens\n0.5500 ± 0.0143"
+    assert tip.inner_text() == "55 % ± 1.4 %, 2 tokens\n0.5500 ± 0.0143"
     backgrounds = "spans => spans.map((span) => getComputedStyle(span).backgroundColor)"
     none = "rgba(0, 0, 0, 0)"
     assert page.locator("#row-7 .w > .t").evaluate_all(backgrounds) == [none, none]
@@ -282,7 +303,7 @@ def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Pa
     assert word.evaluate_all(backgrounds) == [none]
     assert none not in page.locator("#row-7 .w > .t").evaluate_all(backgrounds)
     page.locator("#row-7 .w > .t").first.hover()
-    assert tip.inner_text().startswith("30.0 % ± ")
+    assert tip.inner_text().startswith("30 % ± ")
     page.locator("#row-7 h3 a").focus()
     stops = []
     for _ in range(4):
@@ -300,6 +321,27 @@ def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> 
     assert against.evaluate(colour) == "rgb(11, 63, 125)" != before
     assert "−" not in page.locator(".legend").inner_text()
     assert page.locator(".key").inner_text() == "Words for or against the label special token"
+
+
+def test_the_relative_scale_compares_the_words_of_one_text(
+    watched: Watched, tmp_path: Path
+) -> None:
+    words = [f"w{number}" for number in range(1, 129)]  # the n-th word has n parts of the saliency
+    long = record(0, " ".join(words))
+    long["errors"][64] = 1.0
+    page = opened(watched, write_run(tmp_path / "run", [long, pair_record(1)]) / "index.html")
+    classes = "spans => spans.map((span) => span.className)"
+    spans = page.locator("#row-0 .text > .t:not(.special)")
+    before = spans.evaluate_all(classes)
+    assert {*before} == {"t s0", "t s1"}
+    page.get_by_role("button", name="relative").click()
+    after = spans.evaluate_all(classes)
+    assert [after[at] for at in (127, 126, 63, 62, 33, 5, 2)] == [
+        "t s6", "t s5", "t s0", "t s4", "t s4", "t s1", "t s0",
+    ]  # fmt: skip
+    assert page.locator("#row-1 .text .s6").count() == 1  # of both texts of a pair
+    page.get_by_role("button", name="fixed").click()
+    assert spans.evaluate_all(classes) == before
 
 
 def pasted(page: Page) -> str:
@@ -361,7 +403,7 @@ def test_arrow_keys_follow_the_direction_of_the_text(watched: Watched, tmp_path:
 
 
 def results(page: Page) -> list[str]:
-    return page.locator(".result a").all_inner_texts()
+    return page.locator(".result a").all_text_contents()
 
 
 def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None:
@@ -370,6 +412,12 @@ def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None
     search(page, "label:ham home")
     assert results(page) == ["Row 1002", "Row 1003"]
     expect(page.locator(".result").nth(1)).to_contain_text("✗ wrong, gold spam")
+    shades = "spans => spans.map((span) => [span.textContent, span.className])"
+    in_result = page.locator(".result").nth(1).locator(".t").evaluate_all(shades)
+    page.get_by_role("link", name="Row 1003").click()
+    on_page = page.locator("#row-1003 .text > .t:not(.special, .s0)").evaluate_all(shades)
+    assert in_result == on_page != []
+    page = opened(watched, pages / "index.html")
     search(page, '"number 777"')
     page.get_by_role("link", name="Row 777").click()
     expect(page.locator("#row-777")).to_be_in_viewport()
@@ -384,7 +432,7 @@ def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Pa
     assert results(page)[0] == "Row 100"
     page.get_by_role("button", name="Next →").click()
     assert results(page)[0] == "Row 200"
-    assert page.url.endswith("#page=3")
+    assert page.url.endswith("&page=3")
     page.keyboard.press("[")
     page.keyboard.press("j")
     assert focused(page) == "Row 100"
@@ -438,6 +486,18 @@ def test_a_single_file_has_all_rows(watched: Watched, pages: Path, tmp_path: Pat
     assert page.title() == "All & one"
     search(page, "label:ham")
     assert rows(page) == [1002, 1003]
+
+
+def test_a_sample_of_the_rows_says_so_and_has_no_accuracy(
+    watched: Watched, report: Path, tmp_path: Path
+) -> None:
+    records = read_records(report)
+    run = write_run(tmp_path / "run", records, single_file=True, html_rows=5)
+    page = opened(watched, run / "index.html")
+    assert page.get_by_text("These are a sample: 5 of 8 rows").is_visible()
+    expect(page.get_by_role("status")).to_have_text("5 of 5 rows")
+    search(page, "correct")
+    expect(page.get_by_role("status")).to_have_text("2 of 5 rows")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -23,7 +23,8 @@ from saliency_cli.analysis.words import strongest_words, whole_words
 from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.checkpoints import precision
 from saliency_cli.cli.app import app
-from saliency_cli.cli.terminal import STYLES, shaded
+from saliency_cli.cli.terminal import shaded
+from saliency_cli.cli.terminal_colours import background, styles
 from saliency_cli.records import Record
 from saliency_cli.report.palette import legend, shade
 from saliency_cli.settings import Compute, ModelChoice
@@ -88,6 +89,14 @@ def test_an_attention_page_that_cannot_be_written_ends_with_code_2(tmp_path: Pat
         assert not page.exists()
 
 
+def test_a_dash_reads_the_text_from_standard_input() -> None:
+    command = ["show", str(MODEL), "-", "--json"]
+    read = CliRunner().invoke(app, command, input=f"{TEXT}\n")
+    assert read.stdout == show(TEXT, "--json").stdout
+    broken = CliRunner().invoke(app, command, input=b"caf\xe9")
+    assert (broken.exit_code, "standard input is not UTF-8: byte 4" in broken.stderr) == (2, True)
+
+
 def test_show_takes_float32_where_auto_is_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda _device: True)
     monkeypatch.setattr(precision, "BFLOAT16_MIN_WIDTH", 1)
@@ -120,7 +129,7 @@ def test_words_have_marks_if_there_is_no_colour() -> None:
     assert re.sub("[⁻¹²³⁴⁵⁶]", "", lines[2]) == f"[CLS] {TEXT} [SEP]"
     assert lines[4].startswith(f"  {strongest_words(each, limit=1)[0].text} ")
     assert "±" in lines[4]
-    assert lines[-1].endswith("flip rate 0.0%, 8 samples")
+    assert lines[-1].endswith("tiny changes overturn 0% of predictions, 8 samples")
 
 
 @pytest.mark.parametrize(
@@ -159,20 +168,33 @@ def test_colours_are_used_only_if_the_terminal_has_256(
 
 
 @pytest.mark.parametrize("system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT])
-def test_every_shade_has_a_different_colour(system: ColorSystem) -> None:
+@pytest.mark.parametrize("of", ["light", "dark"])
+def test_every_shade_has_a_different_colour(system: ColorSystem, of: str) -> None:
     shades = {step.css for step in legend(signed=True)}
-    assert set(STYLES) == shades
-    colours = [Style.parse(STYLES[name]).bgcolor for name in sorted(shades - {"s0"})]
+    assert set(styles(of)) == shades
+    colours = [Style.parse(styles(of)[name]).bgcolor for name in sorted(shades - {"s0"})]
     drawn = {colour.downgrade(system) for colour in colours if colour is not None}
     assert len(drawn) == len(colours) == 12
 
 
-def test_text_has_enough_contrast_on_every_shade() -> None:
-    for name, style in STYLES.items():
-        parsed = Style.parse(style)
-        assert (parsed.color is None) == (name == "s0")
-        if parsed.color is not None and parsed.bgcolor is not None:
-            assert contrast(parsed.color, parsed.bgcolor) >= 4.5, name
+@pytest.mark.parametrize("of", ["light", "dark"])
+def test_shades_run_away_from_the_background_and_text_has_contrast(of: str) -> None:
+    for sign in "sn":
+        parsed = [Style.parse(styles(of)[f"{sign}{level}"]) for level in range(1, 7)]
+        pairs = [(each.color, each.bgcolor) for each in parsed]
+        found = [contrast(ink, shade) for ink, shade in pairs if ink and shade]
+        assert min(found) >= 4.5
+        brightness = [luminance(shade) for _, shade in pairs if shade]
+        assert len(brightness) == 6
+        assert brightness == sorted(brightness, reverse=of == "light")
+
+
+def test_the_background_is_what_the_terminal_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, expected in (("0;15", "light"), ("0;default;7", "light"), ("15;0", "dark")):
+        monkeypatch.setenv("COLORFGBG", value)
+        assert background() == expected
+    monkeypatch.delenv("COLORFGBG")
+    assert background() == "dark"
 
 
 def contrast(one: Color, other: Color) -> float:
@@ -209,7 +231,7 @@ def test_no_text_can_send_control_characters_to_the_terminal(text: str) -> None:
 def test_sign_of_a_score_is_visible_without_colour() -> None:
     explained = record(0, "free call") | {"scores": [0.2, -0.4, 0.4]}
     assert "free⁻⁶ call⁶" in plain(explained)
-    assert all("underline" in style for name, style in STYLES.items() if name[0] == "n")
+    assert all("underline" in style for name, style in styles("dark").items() if name[0] == "n")
 
 
 def test_both_texts_of_a_pair_are_shown() -> None:
@@ -237,7 +259,7 @@ def test_wordpieces_of_a_word_are_joined_and_punctuation_is_separate() -> None:
 
 @given(st.floats(-1, 1))
 def test_shade_of_every_score_has_a_style(score: float) -> None:
-    assert shade(score) in STYLES
+    assert shade(score) in styles("dark")
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_gold_labels_are_matched_and_unknown_ones_are_named(tmp_path: Path, writ
     assert "leaves them out: eggs (3), <b> (2), 3.5 (1), …\n" in result.stderr
     assert "failed: accuracy covers 7 of 14 rows with a gold label: 7 have" in result.stderr
     page = (out / "index.html").read_text(encoding="utf-8")
-    assert "of the 7 of 14 rows whose gold label the model has" in page
+    assert "7</a> of 14 gold labels are none of the model’s" in page
     assert "<bdi>&lt;b&gt;</bdi>" in page
     gate = ("--fail-on", "accuracy<0.9", "--allow-unknown-gold", "--overwrite")
     assert "failed" not in explain(MODEL, texts, "--out", out, *gate).stderr
@@ -212,7 +212,7 @@ def test_run_with_quarantined_rows_only_writes_records(tmp_path: Path) -> None:
 def test_stdout_has_data_only_and_quiet_prints_nothing(tmp_path: Path) -> None:
     loud = explain(MODEL, TEXTS, "--limit", 3, "--out", tmp_path / "one")
     assert loud.stdout == ""
-    assert "special-token share" in loud.stderr
+    assert "on special tokens" in loud.stderr
     quiet = explain(MODEL, TEXTS, "--limit", 3, "--out", tmp_path / "two", "--quiet")
     assert quiet.output == ""
 

@@ -124,6 +124,7 @@ def test_explain_and_report_send_no_control_sequence_of_hostile_texts(
     files = (hostile / NAME, hostile / f"{NAME}.jsonl", "--out", out)
     result = run_on_terminal(warm, "explain", *files, "--json", "--title", ATTACK, **environment)
     assert r"\x1b]0;owned\x07" in result.safe_text(rich=rich)
+    assert ("loading …" in result.screen) == rich
     assert result.exit_code == 4
     report = run_on_terminal(warm, "report", out, "--title", ATTACK, **environment)
     assert r"\x1b]0;owned\x07" in report.safe_text(rich=rich)

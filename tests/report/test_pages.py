@@ -26,8 +26,13 @@ from saliency_cli.records import Record
 from saliency_cli.report.number_format import grouped, percent, score_text, short
 from saliency_cli.report.palette import BOUNDS, heat, legend, shade
 from saliency_cli.report.row_selection import select_rows
-from saliency_cli.report.row_view import script_safe_json
-from saliency_cli.report.search_index import ENTRY_FIELDS, IndexPacker
+from saliency_cli.report.row_view import RowView, Shading, Span, script_safe_json
+from saliency_cli.report.search_index import (
+    ENTRY_FIELDS,
+    IndexPacker,
+    shade_runs,
+    shaded_chunks,
+)
 from saliency_cli.report.templating import environment
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
@@ -74,7 +79,7 @@ def test_the_page_of_each_kind_of_method_equals_the_golden_file(
     run = write_run(tmp_path / "run", [*map(change, varied()[:4])], method=method)
     page = (run / "index.html").read_text(encoding="utf-8")
     assert ("±" in page.partition("<article")[0]) == method.is_random
-    assert ("flip rate" in page) == method.has_flip_rate
+    assert ("tiny changes overturn" in page) == method.has_flip_rate
     compare(run / "index.html", GOLDEN / f"index-{method.name}.html", request)
 
 
@@ -131,6 +136,31 @@ def test_the_search_index_has_every_row_that_is_shown(many: Path) -> None:
     assert (entry["predicted"], entry["gold"], entry["correct"]) == ("ham", "spam", False)
     assert (entry["lead"], entry["probability"]) == ("heart", 0.53)
     assert dict(zip(ENTRY_FIELDS, entries[503], strict=True))["flags"] == "quarantined"
+
+
+def runs_of(shades: str) -> list[tuple[str, int]]:
+    """Return (shade, number of UTF-16 units) of each run, as the page's script reads them."""
+    names = {"_": "", **{c: f"s{n}" for n, c in enumerate("ABCDEF", start=1)}}
+    names |= {c: f"n{n}" for n, c in enumerate("abcdef", start=1)}
+    return [(names[code], int(n or 1)) for code, n in re.findall(r"(\D)(\d*)", shades)]
+
+
+@given(
+    st.lists(st.tuples(st.text("aé👩 \n\t\x07", max_size=5), st.sampled_from("s0 s3 n6".split())))
+)
+def test_runs_of_shades_cover_the_text(parts: list[tuple[str, str]]) -> None:
+    spans = [Span(text, f"t {css}", "note") for text, css in parts]
+    row = RowView(record(0, "x"), "", shadings=(Shading("spam", (spans, spans), None, None),))
+    chunks = shaded_chunks(row)
+    text = "".join(text for text, _ in chunks)
+    assert "\n" not in text
+    units = text.encode("utf-16-le")
+    found = ""
+    for css, length in runs_of(shade_runs(chunks)):
+        part, units = units[: 2 * length].decode("utf-16-le"), units[2 * length :]
+        found += part if css else ""
+    assert not units
+    assert found == "".join(text for text, css in chunks if css != "s0" and css)
 
 
 def test_parts_of_the_search_index_are_below_5_mb_and_have_all_entries() -> None:
@@ -258,11 +288,11 @@ def test_linked_rows_are_selected_before_all_others(
 @pytest.mark.parametrize(
     ("score", "error", "text"),
     [
-        (0.5, None, "50.0 %\n0.5000"),
-        (0.21342, 0.0041, "21.3 % ± 0.4 %\n0.2134 ± 0.0041"),
+        (0.5, None, "50 %\n0.5000"),
+        (0.21342, 0.0041, "21 % ± 0.4 %\n0.2134 ± 0.0041"),
         (0.01239123, 0.0000321, "1.2 % ± <0.1 %\n0.012391 ± 0.000032"),
-        (-0.25, 0.3, "−25.0 % ± 30.0 %\n−0.2500 ± 0.3000"),
-        (-0.0001, 0.0, "0.0 %\n−0.0001"),
+        (-0.25, 0.3, "−25 % ± 30 %\n−0.2500 ± 0.3000"),
+        (-0.0001, 0.0, ">−0.1 %\n−0.0001"),
     ],
 )
 def test_scores_are_written_as_percentages_and_with_more_digits(

@@ -39,7 +39,7 @@ class Watched:
         page.on("dialog", lambda dialog: self.messages.append(dialog.message))
         page.on("request", lambda request: self.requests.append(request.url))
 
-    def open(self, path: Path) -> Page:
-        """Open a file, and return the page."""
-        self.page.goto(path.as_uri())
+    def open(self, path: Path, fragment: str = "") -> Page:
+        """Open a file, at a fragment such as `#sort=input`, and return the page."""
+        self.page.goto(path.as_uri() + fragment)
         return self.page
