@@ -200,7 +200,7 @@ def warnings(summary: Summary, *, unconverged: int, repeats: bool) -> Iterator[s
 
 
 def _weak_lines(summary: Summary) -> Iterator[tuple[str, str]]:
-    """Yield the lines about weak slices and rows whose gold label is probably wrong."""
+    """Yield the lines about weak slices and rows whose gold label may be wrong."""
     weak = summary.weak_slices()
     shown = [
         f"{excerpt(column)} {excerpt(value)}: {of['accuracy']:.1%} of {of['gold_known']} right"
@@ -209,7 +209,7 @@ def _weak_lines(summary: Summary) -> Iterator[tuple[str, str]]:
     if weak:
         yield "weak slices", "; ".join(shown + ["…"] * (len(weak) > SLICES_SHOWN))
     if summary.mislabelled:
-        yield "mislabelled", f"probably {summary.mislabelled} rows; see the report"
+        yield "gold to check", f"{summary.mislabelled} rows may be mislabelled; see the report"
 
 
 def _lines(summary: Summary) -> Iterator[tuple[str, str]]:

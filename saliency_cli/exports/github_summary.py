@@ -75,7 +75,7 @@ def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tupl
     if record["status"] != "ok":
         return f"not explained: {excerpt(record['reason'])}", "", excerpt(record["excerpt"])
     is_doubtful = mislabelled_margin(record, doubts) is not None
-    what = prediction(record) + (", which is probably wrong" if is_doubtful else "")
+    what = prediction(record) + (", which may be wrong" if is_doubtful else "")
     return what, influential_words(record, signed=signed), excerpt(record["text"])
 
 

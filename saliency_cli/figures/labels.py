@@ -1,4 +1,4 @@
-"""Precision, recall and F1 of each label, and when a gold label is probably wrong."""
+"""Precision, recall and F1 of each label, and when a gold label may be wrong."""
 
 from array import array
 from collections import Counter, defaultdict

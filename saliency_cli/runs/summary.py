@@ -38,7 +38,7 @@ class Summary:
         mae: Mean absolute error of a regression.
         rmse: Root of its mean squared error.
         pearson: Correlation of its values with the gold numbers.
-        mislabelled: Number of rows whose gold label is probably wrong.
+        mislabelled: Number of rows whose gold label may be wrong.
         calibration: Rows, mean probability and accuracy of each bin of `ece`.
         labels: Figures of each label that occurs.
         slices: Figures of each slice, by column and value.

@@ -89,4 +89,4 @@ def test_step_summary_says_where_the_model_is_weak_and_which_gold_labels_are_dou
         "\n## Weak slices\n\n| slice | rows | accuracy |\n| --- | --- | --- |\n| lang de |"
         in content
     )
-    assert "which is probably wrong" in content
+    assert "which may be wrong" in content
