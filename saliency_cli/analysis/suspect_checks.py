@@ -118,12 +118,12 @@ def joined(words: Sequence[str]) -> str:
 def check_phrase(check: SuspectCheck) -> str:
     """Return what a check found as one line of plain text, words and label cut to 60 characters.
 
-    "took the label with it in 31 of 40 texts; put into 50 other texts it turned 44 to spam (control
-    word the: 2)".
+    "without it the label changes in 31 of 40 texts; put into 50 other texts it turned 44 to spam
+    (control word the: 2)".
     """
     removed, inserted, label = check.removed, check.inserted, _shown(check.label)
     it, they = ("them", "they") if check.alone else ("it", "it")
-    found = f"took the label with {it} in {removed.flipped} of {removed.texts} texts"
+    found = f"without {it} the label changes in {removed.flipped} of {removed.texts} texts"
     if not inserted.texts:
         return f"{found}; there was no text of another label to put {it} into"
     put = f"put into {inserted.texts} other texts {they} turned {inserted.flipped} to {label}"

@@ -8,7 +8,7 @@ from saliency_cli.analysis.finding import EXAMPLE_ROWS
 from saliency_cli.analysis.word_shares import RowStats
 from saliency_cli.figures.labels import CALIBRATED, largest_first
 from saliency_cli.figures.regression import gold_number
-from saliency_cli.figures.slices import ALPHA, is_weak, slice_values
+from saliency_cli.figures.slices import ALPHA, BAND_NAMES, LENGTH, is_weak, slice_values
 
 POINTS = 500
 """Most points of the scatter chart; of more rows every second, fourth, ... has one."""
@@ -63,7 +63,8 @@ class Weakness:
         figures: the run's summary; empty where there are no figures.
         labels: each label with its figures, those with most rows first.
         weak: the weak slices, the least likely by chance first.
-        columns: the slices of each column that has more than one, the weak ones first.
+        columns: the slices of each column that has more than one: lengths in their order, of
+            other columns the weak ones first.
         scatter: the points of a regression; None without gold numbers.
     """
 
@@ -127,6 +128,8 @@ class WeaknessCollector:
         columns: dict[str, list[SliceView]] = {}
         for each in (*self._weak, *(each for each in self._slices if not each.is_weak)):
             columns.setdefault(each.column, []).append(each)
+        if LENGTH in columns:
+            columns[LENGTH].sort(key=lambda each: BAND_NAMES.index(each.value))
         return Weakness(
             self._counts,
             tuple(largest_first(self._counts.get("labels", {}))),

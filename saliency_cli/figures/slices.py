@@ -1,5 +1,6 @@
 """Slices: the rows that share a value of a column, a length or a script, and how each does."""
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ LENGTH, SCRIPT = "length", "script"
 """The columns of the automatic slices; a column of the input of this name replaces one."""
 BANDS = (0, 16, 32, 64, 128, 256, 512)
 """Lengths in tokens, special tokens not counted: a slice has those above one and up to the next."""
+BAND_NAMES = (*(f"{above + 1}-{most}" for above, most in pairwise(BANDS)), f"over {BANDS[-1]}")
 MOST_VALUES = 50
 """Largest slices of a column that are kept; all others are one more slice."""
 MOST_COUNTED = 2_000
@@ -33,10 +35,7 @@ def slice_values(record: Record) -> dict[str, str]:
 
 
 def _band(tokens: int) -> str:
-    for above, most in pairwise(BANDS):
-        if tokens <= most:
-            return f"{above + 1}-{most}"
-    return f"over {BANDS[-1]}"
+    return BAND_NAMES[bisect_left(BANDS, tokens, lo=1) - 1]
 
 
 @dataclass(slots=True)

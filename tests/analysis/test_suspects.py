@@ -164,8 +164,8 @@ def test_a_suspect_is_confirmed_beyond_its_control_and_its_words_alone(
 
 def test_the_phrase_says_what_was_counted_and_no_more() -> None:
     assert check_phrase(CHECK) == (
-        "took the label with it in 31 of 40 texts; put into 50 other texts it turned 44 to spam "
-        "(control word the: 2)"
+        "without it the label changes in 31 of 40 texts; put into 50 other texts it turned 44 to "
+        "spam (control word the: 2)"
     )
 
 

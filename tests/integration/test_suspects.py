@@ -114,8 +114,8 @@ def test_the_terminal_and_the_page_say_what_was_found(finished: Path, tmp_path: 
     word = suspects(copy)[0]
     control = word["control"]
     told = (
-        f"took the label with it in {word['removed']['flipped']} of 50 texts; put into 50 other "
-        f"texts it turned 50 to spam (control word {control['word']}: {control['flipped']})"
+        f"without it the label changes in {word['removed']['flipped']} of 50 texts; put into 50 "
+        f"other texts it turned 50 to spam (control word {control['word']}: {control['flipped']})"
     )
     assert told in " ".join(result.output.split())
     exported = run("export", copy, "--format", "github-summary").stdout.replace("\\", "")
@@ -166,7 +166,7 @@ def test_without_the_check_there_is_no_file_and_the_page_says_so(
 ) -> None:
     output = explain(model, out, "--no-check-suspects")
     assert not (out / "suspects.json").exists()
-    assert "took the label" not in output
+    assert "the label changes in" not in output
     page = (out / "index.html").read_text(encoding="utf-8")
     assert "was not checked (<code>--no-check-suspects</code>)" in page
     assert "onfirmed" not in page
