@@ -128,8 +128,9 @@ class WeaknessCollector:
         columns: dict[str, list[SliceView]] = {}
         for each in (*self._weak, *(each for each in self._slices if not each.is_weak)):
             columns.setdefault(each.column, []).append(each)
-        if LENGTH in columns:
-            columns[LENGTH].sort(key=lambda each: BAND_NAMES.index(each.value))
+        if LENGTH in columns:  # a column of the input may have this name, and other values
+            place = {name: number for number, name in enumerate(BAND_NAMES)}
+            columns[LENGTH].sort(key=lambda each: place.get(each.value, len(place)))
         return Weakness(
             self._counts,
             tuple(largest_first(self._counts.get("labels", {}))),

@@ -304,3 +304,20 @@ def test_damaged_figures_are_named() -> None:
     row = predicted_row(0, 0.9, "spam")
     assert gold_problem(row | {"gold_labels": ["eggs"]}) == "gold_labels is damaged"
     assert gold_problem(row | {"slices": {"lang": 3}}) == "slices is damaged"
+
+
+def words_of(size: int) -> Record:
+    """Return the fields of a record of a text of some words."""
+    offsets = [[2 * n, 2 * n + 1] for n in range(size)]
+    equal = {"scores": [1 / size] * size, "errors": None, "special": [False] * size}
+    return {"text": " ".join("w" * size), "tokens": ["w"] * size, "offsets": offsets, **equal}
+
+
+def test_lengths_are_in_their_order_and_a_column_of_that_name_may_hold_anything() -> None:
+    rows = [*calibrated(60, seed=0)]
+    sizes = (40, 3, 20)
+    texts = [each | words_of(sizes[n % 3]) for n, each in enumerate(rows)]
+    lengths = [each.value for each in weakness_of(texts).columns["length"]]
+    assert lengths == ["1-16", "17-32", "33-64"]
+    named = [each | {"slices": {"length": "ab"[n % 2]}} for n, each in enumerate(rows)]
+    assert {each.value for each in weakness_of(named).columns["length"]} == {"a", "b"}
