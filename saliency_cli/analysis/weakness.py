@@ -1,15 +1,23 @@
 """Where the model is weak: what the page shows of the figures of labels, slices and calibration."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any
 
 from saliency_cli.analysis.finding import EXAMPLE_ROWS
+from saliency_cli.analysis.suspects import Suspect, SuspectCounts
 from saliency_cli.analysis.word_shares import RowStats
 from saliency_cli.figures.labels import CALIBRATED, largest_first
 from saliency_cli.figures.regression import gold_number
 from saliency_cli.figures.slices import ALPHA, BAND_NAMES, LENGTH, is_weak, slice_values
 
+MOST_SUSPICIOUS = 3
+"""Weak slices, the least likely by chance, whose own suspects are looked for; each keeps the counts
+of its words."""
+SUSPECTS_OF_A_SLICE = 3
+SLICE_PAIRS = 10_000
+"""Pairs of label and word that are counted for each: a fifth of the memory of the run's."""
 POINTS = 500
 """Most points of the scatter chart; of more rows every second, fourth, ... has one."""
 LIMITS_OF_WEAKNESS = {
@@ -32,6 +40,7 @@ class SliceView:
         figures: the figures that the summary has.
         is_weak: whether it is worse than the other rows beyond chance.
         wrong_rows: the ordinals of the first wrong rows of a weak slice.
+        suspects: shortcut suspects among the rows of a weak slice alone.
     """
 
     column: str
@@ -39,6 +48,7 @@ class SliceView:
     figures: Mapping[str, Any]
     is_weak: bool
     wrong_rows: list[int] = field(default_factory=list)
+    suspects: tuple[Suspect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,9 @@ class WeaknessCollector:
             (each for each in self._slices if each.is_weak),
             key=lambda each: (each.figures["p_value"], each.column, each.value),
         )
+        self._suspects = [
+            SuspectCounts(max_pairs=SLICE_PAIRS) for _ in self._weak[:MOST_SUSPICIOUS]
+        ]
         self._points: list[tuple[float, float]] = []
         self._step, self._numbers = 1, 0
 
@@ -108,11 +121,18 @@ class WeaknessCollector:
         """Add one row."""
         if row.record["predicted"] is None:
             self._add_point(gold_number(row.record), row.record["value"])
-        elif row.correct is False and self._weak:
-            values = slice_values(row.record)
-            for each in self._weak:
-                if values.get(each.column) == each.value and len(each.wrong_rows) < EXAMPLE_ROWS:
-                    each.wrong_rows.append(row.record["ordinal"])
+        elif self._weak:
+            self._add_to_slices(row)
+
+    def _add_to_slices(self, row: RowStats) -> None:
+        values = slice_values(row.record)
+        for each, suspects in zip_longest(self._weak, self._suspects):
+            if values.get(each.column) != each.value:
+                continue
+            if suspects is not None:
+                suspects.add(row)
+            if row.correct is False and len(each.wrong_rows) < EXAMPLE_ROWS:
+                each.wrong_rows.append(row.record["ordinal"])
 
     def _add_point(self, gold: float | None, value: float) -> None:
         if gold is None:
@@ -125,8 +145,13 @@ class WeaknessCollector:
 
     def result(self) -> Weakness:
         """Return what the section shows."""
+        found = [each.result()[0][:SUSPECTS_OF_A_SLICE] for each in self._suspects]
+        weak = [
+            replace(each, suspects=suspects or ())
+            for each, suspects in zip_longest(self._weak, found)
+        ]
         columns: dict[str, list[SliceView]] = {}
-        for each in (*self._weak, *(each for each in self._slices if not each.is_weak)):
+        for each in (*weak, *(each for each in self._slices if not each.is_weak)):
             columns.setdefault(each.column, []).append(each)
         if LENGTH in columns:  # a column of the input may have this name, and other values
             place = {name: number for number, name in enumerate(BAND_NAMES)}
@@ -134,7 +159,7 @@ class WeaknessCollector:
         return Weakness(
             self._counts,
             tuple(largest_first(self._counts.get("labels", {}))),
-            tuple(self._weak),
+            tuple(weak),
             {name: tuple(each) for name, each in columns.items() if len(each) > 1},
             _scatter(self._points),
         )

@@ -23,7 +23,7 @@ from saliency_cli.records import Record, match_labels
 from saliency_cli.runs.figures_schema import figures_problem, gold_problem
 from saliency_cli.runs.summary import Summary, summarise
 from tests.support.predictions import LABELS, calibrated, predicted_row
-from tests.support.runs import bad_record, record
+from tests.support.runs import bad_record, planted, record
 
 
 def summary_of(records: Iterable[Record], labels: tuple[str, ...] = LABELS) -> Summary:
@@ -321,3 +321,21 @@ def test_lengths_are_in_their_order_and_a_column_of_that_name_may_hold_anything(
     assert lengths == ["1-16", "17-32", "33-64"]
     named = [each | {"slices": {"length": "ab"[n % 2]}} for n, each in enumerate(rows)]
     assert {each.value for each in weakness_of(named).columns["length"]} == {"a", "b"}
+
+
+def test_a_weak_slice_names_the_suspects_among_its_own_rows() -> None:
+    suspicious = [
+        each | {"gold": "ham", "slices": {"lang": "fr"}} if n < 40 else each
+        for n, each in enumerate(planted(300))
+    ]
+    others = [
+        each | {"gold": each["predicted"], "slices": {"lang": "de" if n % 2 else "fr"}}
+        for n, each in enumerate(suspicious[40:])
+    ]
+    rows = [
+        each | {"probabilities": {"ham": 0.5, "spam": 0.5}} for each in (*suspicious[:40], *others)
+    ]
+    (weak,) = weakness_of(rows).weak
+    assert (weak.column, weak.value) == ("lang", "fr")
+    assert [each.word.word for each in weak.suspects] == ["zap"]
+    assert [each.word.leads for each in weak.suspects] == [40]
