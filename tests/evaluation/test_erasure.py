@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import permutations
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -9,9 +11,18 @@ import torch
 
 from saliency_cli.evaluation.bootstrap import mean_figure
 from saliency_cli.evaluation.metrics import METRICS
-from saliency_cli.evaluation.metrics.erasure import SHARES, counts_of
+from saliency_cli.evaluation.metrics.erasure import SHARES, counts_of, erased_logits, falls
 from saliency_cli.evaluation.subject import Subject
-from tests.support.evaluations import Bag, bag_subject, bag_texts, with_scores, write_bag
+from saliency_cli.model.classifier import Classifier
+from tests.support.evaluations import (
+    Bag,
+    bag_subject,
+    bag_texts,
+    subject_of,
+    with_scores,
+    write_bag,
+)
+from tests.support.models import WORDS
 
 ERASURE = ("comprehensiveness", "sufficiency")
 
@@ -81,6 +92,26 @@ def test_the_falls_are_those_of_eraser(subject: Subject) -> None:
 def probability_of(weights: Sequence[float]) -> float:
     """Return the probability of the label that words of these weights speak for."""
     return float(torch.tensor([sum(weights), -sum(weights)]).softmax(0)[0])
+
+
+def test_the_best_order_is_the_upper_limit_of_all_orders(bert: Classifier) -> None:
+    """Edin et al. 2024 find the limits of short texts by all orders, as is done by hand here."""
+    texts = [" ".join(WORDS[word : word + 5]) for word in range(0, len(WORDS) - 5, 5)]
+    with subject_of(bert, texts, "gradient") as made:
+        reference = METRICS["comprehensiveness"].reference(made)
+        for text, row in enumerate(made.passes.removable):
+            places = row.nonzero()[:, 0].tolist()
+            orders = [*permutations(range(len(places)))]
+            ranks = torch.full((len(orders), len(row)), len(row))
+            ranks[:, places] = torch.tensor(orders)
+            numbers = torch.full((len(orders),), text)
+            logits = erased_logits(made, numbers, ranks, by="mask", keep=False)
+            exact = falls(made, numbers, logits)["probability"].mean(dim=1)
+            best, random = (
+                fmean(reference[name]["mask"]["probability"][text]) for name in ("best", "random")
+            )
+            assert float(exact.min()) - 1e-6 <= random <= float(exact.max()) + 1e-6
+            assert best == pytest.approx(float(exact.max()), abs=1e-6)
 
 
 def test_the_size_of_a_batch_changes_nothing(bag: Bag) -> None:
