@@ -185,10 +185,12 @@ function find(entries, { q, sort }) {
   return sorted(entries.filter((entry) => tests.every((test) => test(entry))), sort);
 }
 
-function totals(matches, all, { isSample }) {
+// Rows that are chosen by being right or wrong have no accuracy.
+function totals(matches, all, { isSample, q }) {
   const rows = `${matches.length} of ${all.length} rows`;
   const withGold = matches.filter((entry) => entry.correct !== null);
-  if (isSample || !withGold.length) return rows;
+  const isChosen = termsOf(q).some(({ key, quoted, text }) => !key && !quoted && text === "correct");
+  if (isSample || isChosen || !withGold.length) return rows;
   const correct = withGold.filter((entry) => entry.correct).length;
   return `${rows}, accuracy ${((100 * correct) / withGold.length).toFixed(1)} %`;
 }

@@ -95,7 +95,7 @@ function drawListing(listing, entries) {
     state.page = Math.min(state.page, pages);
     listing.show(matches, state);
     showPageButtons(pages);
-    showStatus(matches.length ? totals(matches, entries, listing) : advice(state.q, entries));
+    showStatus(matches.length ? totals(matches, entries, { ...listing, q: state.q }) : advice(state.q, entries));
   } catch (error) {
     showStatus(error.message, { invalid: true });
   }

@@ -117,8 +117,8 @@ def test_windows_and_pairs_are_checked_as_a_whole(bert: Classifier) -> None:
 @pytest.mark.parametrize(
     ("moved", "effect"),
     [
-        (0.131, "up 13.1 points: it spoke against"),
-        (-0.2, "down 20.0 points: it spoke for"),
+        (0.131, "up 13 points: it spoke against"),
+        (-0.2, "down 20 points: it spoke for"),
         (0.0001, "it changes next to nothing"),
     ],
 )

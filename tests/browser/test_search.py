@@ -159,6 +159,8 @@ def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Pat
     expect(totals).to_have_text("8 of 8 rows, accuracy 75.0 %")
     search(page, "home")
     expect(totals).to_have_text("2 of 8 rows, accuracy 50.0 %")
+    search(page, "!correct")
+    expect(totals).to_have_text("1 of 8 rows")
     search(page, "truncated")
     expect(totals).to_have_text("1 of 8 rows")
     search(page, "conf<much")
