@@ -33,6 +33,8 @@ from transformers import PreTrainedTokenizerFast
 
 from saliency_cli.attribution.engine import explain
 from saliency_cli.errors import UsageError
+from saliency_cli.evaluation.metrics.planted import first_rank
+from saliency_cli.evaluation.rescoring import Scored
 from saliency_cli.evaluation.shortcuts import SHORTCUTS, PlantedText, Shortcut, planted_text
 from saliency_cli.evaluation.variants import Variant, parse_variants
 from saliency_cli.explanations import Explanation
@@ -282,7 +284,7 @@ def answers_here(
             continue
         found = [each for each in outcomes if isinstance(each, Explanation)]
         ranks = [
-            first_rank(text, each.attribution.scores, each.encoding)
+            first_rank(text, Scored(each.encoding, each.attribution.scores))
             for text, each in zip(asked, found, strict=True)
         ]
         evaluations = fmean(each.record()["evaluations"] for each in found)
@@ -309,27 +311,10 @@ def answers_of_peers(taught: Taught, asked: Sequence[PlantedText], python: str) 
     )
     for name, answer in json.loads(answers.read_text(encoding="utf-8")).items():
         ranks = answer.get("refused") or [
-            first_rank(text, scores, encoding)
+            first_rank(text, Scored(encoding, scores))
             for text, scores, encoding in zip(asked, answer["scores"], encodings, strict=True)
         ]
         yield Answer(taught.name, taught.kind, name, ranks, answer.get("evaluations", 0))
-
-
-def first_rank(text: PlantedText, scores: Sequence[float], encoding: Any) -> int:  # noqa: ANN401
-    """Return the rank, from 1, of the first token that is part of a planted word.
-
-    Args:
-        text: The text.
-        scores: One score a token.
-        encoding: Its tokens; special ones have no rank.
-    """
-    places = [place for place, special in enumerate(encoding.special) if not special]
-    order = sorted(places, key=lambda place: -scores[place])
-    for rank, place in enumerate(order, 1):
-        start, end = encoding.offsets[place]
-        if any(start < last and first < end for first, last in text.spans):
-            return rank
-    return len(order) + 1
 
 
 def lines_of(answers: Sequence[Answer]) -> list[list[str]]:

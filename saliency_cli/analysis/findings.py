@@ -54,19 +54,18 @@ def collect_findings(
         words: what `collect_words` returned, where that is known.
     """
     collectors, quarantine = _collectors(labels, counts), QuarantineReasons()
-    known: Findings = {} if words is None else {"words": words}
-    order = [*collectors]
-    for name in known:
-        del collectors[name]
+    missing = [each for name, each in collectors.items() if words is None or name != "words"]
     for record in map(json.loads, lines):
         if record["status"] != "ok":
             quarantine.add(record)
             continue
         row = row_stats(record)
-        for collector in collectors.values():
+        for collector in missing:
             collector.add(row)
-    known |= {name: collector.result() for name, collector in collectors.items()}
-    return {**{name: known[name] for name in order}, "quarantined": quarantine.result()}
+    results = {name: collector.result() for name, collector in collectors.items()}
+    if words is not None:
+        results["words"] = words
+    return {**results, "quarantined": quarantine.result()}
 
 
 def collect_words(lines: Iterable[str]) -> WordFindings:

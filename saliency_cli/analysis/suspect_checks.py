@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from saliency_cli.analysis.tail_bounds import fisher_exact
+from saliency_cli.figures.chance import fisher_exact
 from saliency_cli.safe_text import excerpt
 
 CONFIRMED_BELOW = 0.001

@@ -1,6 +1,6 @@
-"""How improbable counts and shares are by chance: bounds in nats, and Fisher's exact test."""
+"""Bounds, in nats, on how improbable counts and shares are by chance."""
 
-from math import comb, log
+from math import log
 
 
 def count_tail_bound(count: int, expected: float) -> float:
@@ -31,22 +31,3 @@ def bernoulli_kl(share: float, base: float) -> float:
         return 0.0
     rest = (1 - share) * log((1 - share) / (1 - base)) if share < 1 else 0.0
     return share * log(share / base) + rest
-
-
-def fisher_exact(hits: int, draws: int, *, other_hits: int, other_draws: int) -> float:
-    """Return the probability of as many hits or more if both groups had one probability of a hit.
-
-    This is Fisher's exact test, one-sided (Fisher 1935): all hits are divided at random.
-
-    Args:
-        hits: the hits of the first group.
-        draws: its size.
-        other_hits: the hits of the second group.
-        other_draws: its size.
-    """
-    total = hits + other_hits
-    ways = sum(
-        comb(draws, each) * comb(other_draws, total - each)
-        for each in range(hits, min(draws, total) + 1)
-    )
-    return ways / comb(draws + other_draws, total)

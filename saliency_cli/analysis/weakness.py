@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
+from saliency_cli.analysis.even_sample import EvenSample
 from saliency_cli.analysis.finding import EXAMPLE_ROWS
 from saliency_cli.analysis.suspects import Suspect, SuspectCounts
 from saliency_cli.analysis.word_shares import RowStats
@@ -114,13 +115,14 @@ class WeaknessCollector:
         self._suspects = [
             SuspectCounts(max_pairs=SLICE_PAIRS) for _ in self._weak[:MOST_SUSPICIOUS]
         ]
-        self._points: list[tuple[float, float]] = []
-        self._step, self._numbers = 1, 0
+        self._points = EvenSample[tuple[float, float]](POINTS // 2)
 
     def add(self, row: RowStats) -> None:
         """Add one row."""
         if row.record["predicted"] is None:
-            self._add_point(gold_number(row.record), row.record["value"])
+            gold = gold_number(row.record)
+            if gold is not None:
+                self._points.add((gold, row.record["value"]))
         elif self._weak:
             self._add_to_slices(row)
 
@@ -133,15 +135,6 @@ class WeaknessCollector:
                 suspects.add(row)
             if row.correct is False and len(each.wrong_rows) < EXAMPLE_ROWS:
                 each.wrong_rows.append(row.record["ordinal"])
-
-    def _add_point(self, gold: float | None, value: float) -> None:
-        if gold is None:
-            return
-        if self._numbers % self._step == 0:
-            self._points.append((gold, value))
-        self._numbers += 1
-        if len(self._points) > POINTS:
-            self._points, self._step = self._points[::2], 2 * self._step
 
     def result(self) -> Weakness:
         """Return what the section shows."""
@@ -161,7 +154,7 @@ class WeaknessCollector:
             tuple(largest_first(self._counts.get("labels", {}))),
             tuple(weak),
             {name: tuple(each) for name, each in columns.items() if len(each) > 1},
-            _scatter(self._points),
+            _scatter(self._points.held),
         )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from saliency_cli.analysis.even_sample import EvenSample
 from saliency_cli.atomic_files import open_atomic, output_errors
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.byte_source import STDIN
@@ -54,19 +55,13 @@ def other_rows(texts: TextsChoice, known: Collection[str], *, most: int) -> list
     Args:
         texts: The input, which is read once.
         known: Texts that are left out.
-        most: The number from which on every second row is dropped, so that memory is bounded.
+        most: Half the number of rows that are returned at most.
     """
-    kept: list[Row] = []
-    step, number = 1, 0
+    others = EvenSample[Row](most)
     for row in _readable(texts):
-        if row.text in known:
-            continue
-        if number % step == 0:
-            kept.append(row)
-        number += 1
-        if len(kept) > 2 * most:
-            kept, step = kept[::2], 2 * step
-    return kept
+        if row.text not in known:
+            others.add(row)
+    return others.held
 
 
 def _readable(texts: TextsChoice) -> Iterator[Row]:

@@ -43,17 +43,19 @@ class ErasedTexts:
         answers = dict(zip(_METRICS, (answers for _, answers in stored), strict=True))
         return cls(run.manifest["model"]["labels"], shares, answers)
 
+    def has(self, ordinal: int) -> bool:
+        """Whether a row was measured."""
+        return all(ordinal in each for each in self.answers.values())
+
     def fields(self, ordinal: int) -> dict[str, Any] | None:
         """Return the scorer's fields of a row; None if it was not measured."""
-        of_row = {metric: each.get(ordinal) for metric, each in self.answers.items()}
-        if None in of_row.values():
+        if not self.has(ordinal):
             return None
         fields = {
             f"{metric}_classification_scores": [
-                dict(zip(self.labels, p, strict=True)) for p in each
+                dict(zip(self.labels, shares, strict=True)) for shares in each[ordinal]
             ]
-            for metric, each in of_row.items()
-            if each
+            for metric, each in self.answers.items()
         }
         thresholds = [
             {"threshold": share / 100, **{name: scores[n] for name, scores in fields.items()}}

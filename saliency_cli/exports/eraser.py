@@ -66,7 +66,7 @@ def problems(run: FinishedRun) -> Iterator[str]:
         twice += annotation_id in seen
         slashes += "/" in annotation_id
         seen.add(annotation_id)
-        unmeasured += erased is not None and erased.fields(record["ordinal"]) is None
+        unmeasured += erased is not None and not erased.has(record["ordinal"])
     if twice:
         yield f"{twice} rows have the id of an earlier row; the scorer wants each id once"
     if slashes:

@@ -20,10 +20,38 @@ def wilson_interval(count: int, total: int) -> tuple[float, float]:
     return max(0.0, centre - spread), min(1.0, centre + spread)
 
 
-def excess_p_value(wrong: int, rows: int, *, all_wrong: int, all_rows: int) -> float:
-    """Return the p-value of Fisher's exact test, one-sided: a group has more wrong rows by chance.
+def fisher_exact(hits: int, draws: int, *, other_hits: int, other_draws: int) -> float:
+    """Return the probability of as many hits or more if both groups had one probability of a hit.
 
-    1 for a group with no more of them than its part of all rows.
+    This is Fisher's exact test, one-sided (Fisher 1935): all hits are divided at random.
+
+    Args:
+        hits: The hits of the first group.
+        draws: Its size.
+        other_hits: The hits of the second group.
+        other_draws: Its size.
+    """
+    all_hits, misses = hits + other_hits, draws - hits + other_draws - other_hits
+    term = exp(
+        _log_choose(all_hits, hits)
+        + _log_choose(misses, draws - hits)
+        - _log_choose(all_hits + misses, draws)
+    )
+    total = 0.0
+    # Above the mean the terms fall; the rest is left out once it changes no digit.
+    for count in range(hits, min(draws, all_hits) + 1):
+        total += term
+        if term < 1e-17 * total:
+            break
+        term *= (all_hits - count) * (draws - count)
+        term /= (count + 1) * (misses - draws + count + 1)
+    return min(1.0, total)
+
+
+def excess_p_value(wrong: int, rows: int, *, all_wrong: int, all_rows: int) -> float:
+    """Return `fisher_exact` of a group of rows against the others.
+
+    1 for a group with no more wrong rows than its part of all rows.
 
     Args:
         wrong: Wrong rows of the group.
@@ -33,21 +61,7 @@ def excess_p_value(wrong: int, rows: int, *, all_wrong: int, all_rows: int) -> f
     """
     if wrong * all_rows <= all_wrong * rows:
         return 1.0
-    right = all_rows - all_wrong
-    term = exp(
-        _log_choose(all_wrong, wrong)
-        + _log_choose(right, rows - wrong)
-        - _log_choose(all_rows, rows)
-    )
-    total = 0.0
-    # Above the mean the terms fall; the rest is left out once it changes no digit.
-    for count in range(wrong, min(rows, all_wrong) + 1):
-        total += term
-        if term < 1e-17 * total:
-            break
-        term *= (all_wrong - count) * (rows - count)
-        term /= (count + 1) * (right - rows + count + 1)
-    return min(1.0, total)
+    return fisher_exact(wrong, rows, other_hits=all_wrong - wrong, other_draws=all_rows - rows)
 
 
 def _log_choose(total: int, chosen: int) -> float:

@@ -45,8 +45,7 @@ def doubts(manifest: Mapping[str, Any], findings: Findings) -> list[Doubt]:
         manifest: the run's manifest.
         findings: its findings.
     """
-    found = (*_of_model(manifest), *_of_scores(manifest["counts"], findings))
-    return [*found]
+    return [*_of_model(manifest), *_of_scores(manifest["counts"], findings)]
 
 
 def _of_model(manifest: Mapping[str, Any]) -> Iterator[Doubt]:

@@ -11,9 +11,9 @@ from saliency_cli.analysis.even_sample import EvenSample
 from saliency_cli.analysis.near_duplicates import SeenTexts
 from saliency_cli.analysis.suspect_checks import Flips, SuspectCheck, check_phrase
 from saliency_cli.analysis.suspects import PURITY, SuspectCounts
-from saliency_cli.analysis.tail_bounds import fisher_exact
 from saliency_cli.analysis.word_shares import RowStats, leading_word, row_stats
 from saliency_cli.analysis.word_statistics import WordCounts, WordFindings
+from saliency_cli.figures.chance import fisher_exact
 from tests.support.runs import led
 
 VOCABULARY = [f"{first}{second}" for first in "bdfgklmn" for second in "aeiou"]

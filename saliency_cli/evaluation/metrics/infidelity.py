@@ -3,7 +3,7 @@
 Shapes: T texts, M masks, L tokens of the longest text, K for T × M lines.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -36,10 +36,10 @@ class Infidelity(Metric):
         "It asks for sums of scores, which no scores of single tokens can give where words act "
         "together, and texts without half of their tokens are unlike those that the model knows."
     )
-    better: ClassVar[Any] = "lower"
+    better: ClassVar[Literal["higher", "lower"] | None] = "lower"
 
     def reference(self, subject: Subject) -> Values:
-        """Return the fall of the logit for each text and mask; a fall is 0 in an empty text."""
+        """Return by how much the label's logit falls for each text and mask, T lists of M."""
         texts, removed = masks(subject)
         logits = subject.outputs(texts, removed, by="mask")["logit"]
         return {"falls": as_lists((subject.clean["logit"][texts] - logits).view(-1, MASKS))}

@@ -129,11 +129,16 @@ def _ranks(subject: Subject, name: str, lesson: Lesson, learned: Learned) -> lis
         questions, subject.variants[name].maths, subject, classifier=learned.classifier
     )
     pairs = zip(chosen, scored, strict=True)
-    return [_first_rank(text, each) for text, each in pairs if each is not None]
+    return [first_rank(text, each) for text, each in pairs if each is not None]
 
 
-def _first_rank(text: PlantedText, scored: Scored) -> int:
-    """Return the rank, from 1, of the first token that is part of a planted word."""
+def first_rank(text: PlantedText, scored: Scored) -> int:
+    """Return the rank, from 1, of the first token that is part of a planted word.
+
+    Args:
+        text: The text with the spans of its planted words.
+        scored: Its tokens and their scores; special tokens have no rank.
+    """
     encoding = scored.encoding
     offsets = [
         o for o, special in zip(encoding.offsets, encoding.special, strict=True) if not special
