@@ -31,6 +31,7 @@ LAYERS = (
     ("checkpoints",),
     ("runs",),
     ("analysis",),
+    ("gates",),
     ("workers",),
     ("report", "exports"),
     ("evaluation",),
