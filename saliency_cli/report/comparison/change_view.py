@@ -1,0 +1,94 @@
+"""Prepares a changed row for the page: both shadings, with the words that moved marked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from saliency_cli.comparison.distance import WordMove, distance_between
+from saliency_cli.comparison.row_changes import RowChange
+from saliency_cli.report.number_format import percent
+from saliency_cli.report.row_view import RowView, Shading, Span, row_view
+from saliency_cli.word_boundaries import word_key
+
+WORDS_LISTED = 5
+"""Words that moved most, which are listed below a row."""
+MOVED = "moved"
+"""CSS class of a word that moved."""
+Lines: TypeAlias = tuple[str | None, str | None]
+"""The lines of a row's records in both runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """One changed row as the template shows it.
+
+    Attributes:
+        change: what changed.
+        before: the row of the first run; None if it has none.
+        after: the row of the second run; None if it has none.
+        words: the words that moved most, the largest change first.
+        by_size: whether shares are compared by size alone, since the targets differ.
+    """
+
+    change: RowChange
+    before: RowView | None
+    after: RowView | None
+    words: tuple[WordMove, ...]
+    by_size: bool
+
+    @property
+    def shown(self) -> RowView:
+        """The row of the second run; of a row that only the first one has, that."""
+        row = self.after or self.before
+        assert row is not None  # noqa: S101 - one of the runs has the row
+        return row
+
+
+def change_view(change: RowChange, lines: Lines) -> ChangeView:
+    """Return a changed row, prepared for the template.
+
+    Args:
+        change: What changed.
+        lines: The lines of the row's records in both runs.
+    """
+    moves, by_size = _moves(change)
+    before, after = (None if line is None else _marked(row_view(line), moves) for line in lines)
+    visible = [move for move in moves.values() if move.is_visible]
+    visible.sort(key=lambda move: (-abs(move.change), move.word))
+    return ChangeView(change, before, after, tuple(visible[:WORDS_LISTED]), by_size)
+
+
+def _moves(change: RowChange) -> tuple[dict[str, WordMove], bool]:
+    """Return the words of both texts, and whether they are compared by size alone.
+
+    A label that flipped gives another target, and the scores for another target may have other
+    signs: then the page compares sizes, to show which words lost or gained influence.
+    """
+    distance, both = change.distance, change.explained
+    if distance is not None:
+        return {move.word: move for move in distance.words}, False
+    if both is None or both[0]["text"] != both[1]["text"] or both[0]["pair"] != both[1]["pair"]:
+        return {}, False
+    moves = distance_between(*both, signed=False).words
+    return {move.word: move for move in moves}, True
+
+
+def _marked(row: RowView, moves: Mapping[str, WordMove]) -> RowView:
+    """Return a row whose first shading marks the words that moved."""
+    if not row.shadings:
+        return row
+    first = row.shadings[0]
+    texts = tuple([_marked_span(span, moves) for span in text] for text in first.texts)
+    shading: Shading = replace(first, texts=texts)
+    return replace(row, shadings=(shading,))
+
+
+def _marked_span(span: Span, moves: Mapping[str, WordMove]) -> Span:
+    if not span.note or "special" in span.css:
+        return span
+    text = span.text or "".join(part.text for part in span.parts)
+    move = moves.get(word_key(text.strip())) if text.strip() else None
+    if move is None or not move.is_visible:
+        return span
+    note = f"{span.note}\n{percent(move.before)} before, {percent(move.after)} after"
+    return span._replace(css=f"{span.css} {MOVED}", note=note)
