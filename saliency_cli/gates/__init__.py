@@ -6,7 +6,15 @@ numbers implements `Figures`; it is the only thing that another source of number
 
 from saliency_cli.gates.expressions import parse_gates
 from saliency_cli.gates.gate import Gate, GateNames, Level, Part, Relation, Sign
-from saliency_cli.gates.results import Figures, GateResult, Measured, Outcome, judge
+from saliency_cli.gates.results import (
+    Figures,
+    GateResult,
+    Measured,
+    Outcome,
+    in_order,
+    judge,
+    stored_results,
+)
 
 __all__ = [
     "Figures",
@@ -19,6 +27,8 @@ __all__ = [
     "Part",
     "Relation",
     "Sign",
+    "in_order",
     "judge",
     "parse_gates",
+    "stored_results",
 ]

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 
 from saliency_cli.gates.gate import Gate, Level, Part
-from saliency_cli.gates.sentences import comparison_sentence, unmeasured_sentence
+from saliency_cli.gates.sentences import (
+    comparison_sentence,
+    distinct,
+    figure,
+    unmeasured_sentence,
+)
 
 Outcome: TypeAlias = Literal["failed", "not measured", "warned", "passed"]
 """In the order in which they are shown. A gate of level "warn" that is not met has warned."""
@@ -71,13 +75,34 @@ class GateResult:
         """Whether the command ends with exit code 1: a gate that is not measured fails, too."""
         return self.level == "error" and self.outcome in {"failed", "not measured"}
 
+    @property
+    def value_text(self) -> str:
+        """The number as text; a dash if there is none."""
+        return self._texts[0]
+
+    @property
+    def bound_text(self) -> str:
+        """The bound as text; a dash if there is none."""
+        return self._texts[1]
+
+    @property
+    def _texts(self) -> tuple[str, str]:
+        """Number and bound with the digits that show which is larger."""
+        if self.value is not None and self.bound is not None:
+            return distinct(self.value, self.bound, is_share=self.is_share)
+        value, bound = (
+            "–" if each is None else figure(each, is_share=self.is_share)
+            for each in (self.value, self.bound)
+        )
+        return value, bound
+
     def as_json(self) -> dict[str, Any]:
         """Return the entry of a manifest."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
-        """Return the result that an entry holds; `is_result` has checked it."""
+        """Return the result that an entry of a checked manifest holds."""
         return cls(**{name: entry[name] for name in cls.__slots__})
 
 
@@ -137,26 +162,6 @@ def in_order(results: Iterable[GateResult]) -> list[GateResult]:
     return sorted(results, key=lambda each: (not each.fails, ORDER.index(each.outcome)))
 
 
-def is_result(entry: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Whether a JSON value is what `GateResult.as_json` returns."""
-    if type(entry) is not dict or entry.keys() != {*GateResult.__slots__}:
-        return False
-    texts = (entry["gate"], entry["sentence"])
-    numbers = (entry["value"], entry["bound"], entry["baseline"])
-    return (
-        all(type(each) is str for each in texts)
-        and all(map(_is_number, numbers))
-        and type(entry["is_share"]) is bool
-        and entry["level"] in {"error", "warn"}
-        and entry["outcome"] in ORDER
-        and (entry["outcome"] == "not measured" or None not in {entry["value"], entry["bound"]})
-    )
-
-
-def _is_number(value: object) -> bool:
-    """Whether a value is None or a finite number that a float can hold."""
-    if value is None:
-        return True
-    if type(value) is int:
-        return abs(value) <= 2**53
-    return type(value) is float and isfinite(value)
+def stored_results(manifest: Mapping[str, Any]) -> tuple[GateResult, ...]:
+    """Return the results that a checked manifest holds; none of a run without gates."""
+    return tuple(map(GateResult.from_json, manifest.get("gates", ())))

@@ -16,10 +16,11 @@ from saliency_cli.gates import (
     Measured,
     Part,
     Relation,
+    in_order,
     judge,
     parse_gates,
 )
-from saliency_cli.gates.results import in_order, is_result
+from saliency_cli.runs.gates_schema import is_gate_result
 from saliency_cli.safe_text import visible
 
 NAMES = GateNames(("accuracy", "rows", "planted.lime:units=words"), ("accuracy",), ("recall",))
@@ -95,7 +96,7 @@ def test_results_come_back_from_json(
     both = [Table({gate.title: Measured(each, is_share=share)}) for each in (value, baseline)]
     (found,) = judge([gate], both[0], baseline=both[1])
     assert GateResult.from_json(found.as_json()) == found
-    assert is_result(found.as_json())
+    assert is_gate_result(found.as_json())
     assert visible(found.sentence) == found.sentence.encode().decode()
 
 
