@@ -32,6 +32,7 @@ LAYERS = (
     ("runs",),
     ("analysis",),
     ("gates",),
+    ("comparison",),
     ("workers",),
     ("report", "exports"),
     ("evaluation",),

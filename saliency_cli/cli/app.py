@@ -18,6 +18,7 @@ from saliency_cli.cli.choices import (
     choose_maths,
     with_preset_layer,
 )
+from saliency_cli.cli.comparison import compare
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import Commands
 from saliency_cli.cli.options import Given, MethodParameters, command
@@ -115,3 +116,4 @@ app.command()(commands.report)
 app.command()(commands.export)
 app.command()(commands.show)
 app.command()(commands.evaluate)
+app.command()(compare)

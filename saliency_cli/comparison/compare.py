@@ -65,7 +65,7 @@ class _MostUrgent:
     _heap: list[tuple[tuple[float, ...], MatchedRow]] = field(default_factory=list)
 
     def add(self, change: RowChange, places: MatchedRow) -> None:
-        if not self.most or not change.is_change or change.explained is None:
+        if not self.most or not change.is_change:
             return
         item = (_urgency(change), places)
         if len(self._heap) < self.most:
@@ -188,6 +188,9 @@ def _result(
         "saliency_not_comparable": [*differences.of_saliency],
         "suspects": dict(suspects),
         **{f"{kind}_suspects": len(found) for kind, found in suspects.items()},
+        "new_confirmed_suspects": sum(
+            each["after"] is not None and each["after"]["confirmed"] for each in suspects["new"]
+        ),
     }
     return {**result, "verdict": verdict(result)}
 

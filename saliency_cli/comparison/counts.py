@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from saliency_cli.comparison.paired_means import PairedMeans
 from saliency_cli.comparison.row_changes import (
     BROKEN,
     FIXED,
@@ -14,7 +15,6 @@ from saliency_cli.comparison.row_changes import (
     ONLY_BEFORE,
     RowChange,
 )
-from saliency_cli.comparison.paired_means import PairedMeans
 from saliency_cli.comparison.slice_changes import ALL, SliceChanges, mean_figures
 from saliency_cli.comparison.word_changes import WordChangeCounts
 from saliency_cli.figures.chance import mcnemar_exact
@@ -30,6 +30,7 @@ class ComparisonCounts:
 
     Attributes:
         kinds: number of rows of each kind of change.
+        changed: rows of both runs with another prediction, status or saliency.
         gold_changed: rows that both runs explain, with different gold labels.
         texts_changed: rows that both runs explain, with different texts (and the same id).
         explained: rows that both runs explain.
@@ -43,6 +44,7 @@ class ComparisonCounts:
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
+    changed: int = 0
     gold_changed: int = 0
     texts_changed: int = 0
     explained: int = 0
@@ -56,6 +58,7 @@ class ComparisonCounts:
     def add(self, change: RowChange) -> None:
         """Add one row."""
         self.kinds[change.kind] += 1
+        self.changed += change.is_change
         both = change.explained
         if both is None:
             return
@@ -88,6 +91,7 @@ class ComparisonCounts:
             "only_before": kinds[ONLY_BEFORE],
             "only_after": kinds[ONLY_AFTER],
             "explained": self.explained,
+            "changed": self.changed,
             "newly_quarantined": kinds[LOST],
             "no_longer_quarantined": kinds[GAINED],
             "gold_changed": self.gold_changed,
@@ -113,10 +117,12 @@ class ComparisonCounts:
     def _accuracies(self) -> dict[str, Any]:
         of_all = self.slices.counts[ALL]
         figures = of_all.figures()
-        p_value = mcnemar_exact(of_all.broken, of_all.fixed) if of_all.gold_known else None
+        names = ("gold_known", "accuracy_before", "accuracy_after")
+        known = of_all.gold_known
         return {
-            **{name: figures[name] for name in ("gold_known", "accuracy_before", "accuracy_after")},
-            "p_value": None if p_value is None else rounded(p_value),
+            **{name: figures[name] for name in names},
+            "accuracy_change": mean(of_all.correct[1] - of_all.correct[0], known),
+            "p_value": rounded(mcnemar_exact(of_all.broken, of_all.fixed)) if known else None,
         }
 
     def _shifts(self) -> dict[str, Any]:

@@ -37,6 +37,11 @@ class ComparisonFolder:
         return (self.path / RESULT).is_file()
 
     @property
+    def result_path(self) -> Path:
+        """Path of `comparison.json`."""
+        return self.path / RESULT
+
+    @property
     def page(self) -> Path:
         """Path of the page."""
         return self.path / PAGE
@@ -79,7 +84,7 @@ class ComparisonFolder:
         Raises:
             OutputError: It cannot be written.
         """
-        path = self.path / RESULT
+        path = self.result_path
         with open_atomic(path) as stream, output_errors(path):
             stream.write(result_text(result) + "\n")
 
@@ -89,7 +94,7 @@ class ComparisonFolder:
         Raises:
             UsageError: It is damaged, or of another version.
         """
-        path = self.path / RESULT
+        path = self.result_path
         check_plain(path)
         try:
             result = json.loads(path.read_bytes())

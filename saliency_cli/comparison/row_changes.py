@@ -61,10 +61,10 @@ class RowChange:
 
     @property
     def is_change(self) -> bool:
-        """Whether the prediction, the status or the saliency changed."""
-        return self.kind not in {SAME, QUARANTINED} or (
-            self.distance is not None and self.distance.moved
-        )
+        """Whether a row of both runs has another prediction, status or saliency."""
+        if self.kind in {SAME, QUARANTINED, ONLY_BEFORE, ONLY_AFTER}:
+            return self.distance is not None and self.distance.moved
+        return True
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as `rows.jsonl` has it."""
@@ -142,7 +142,7 @@ def _kind(before: Record, after: Record, correct: tuple[bool | None, bool | None
 
 def _shift(before: Record, after: Record) -> float | None:
     if before["predicted"] is None:
-        return None if "value" not in after else after["value"] - before["value"]
+        return None if "value" not in after else float(after["value"] - before["value"])
     return _difference(before, after, before["predicted"])
 
 
@@ -152,7 +152,7 @@ def _gold_shift(before: Record, after: Record) -> float | None:
         gold = gold_number(after)
         if gold is None or "value" not in before:
             return None
-        return abs(after["value"] - gold) - abs(before["value"] - gold)
+        return float(abs(after["value"] - gold) - abs(before["value"] - gold))
     return None if after["gold"] is None else _difference(before, after, after["gold"])
 
 

@@ -1,5 +1,6 @@
 """How each slice of the rows does in both runs: McNemar's test, and a bootstrap of a mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -120,6 +121,6 @@ def mean_figures(shift: PairedMean | None) -> dict[str, Any]:
     return {"gold_shift": shift.mean, "gold_shift_interval": [*shift.interval]}
 
 
-def is_beyond_chance(figures: dict[str, Any]) -> bool:
+def is_beyond_chance(figures: Mapping[str, Any]) -> bool:
     """Whether a slice changed beyond chance, over all slices together."""
     return bool(figures["p_value"] < ALPHA)

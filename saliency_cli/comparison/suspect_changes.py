@@ -19,8 +19,10 @@ def suspects_of(run: FinishedRun) -> Suspects:
     if entries is not None:
         checks = map(SuspectCheck.from_json, entries)
         return {(check.words, check.label): check for check in checks}
-    words = collect_words(run.folder.records())
-    return {(each.words, each.label): None for each in (*words.suspects, *words.pairs)}
+    found = collect_words(run.folder.records())
+    words = [(each.words, each.label) for each in found.suspects]
+    pairs = [(each.words, each.label) for each in found.pairs]
+    return dict.fromkeys([*words, *pairs])
 
 
 def suspect_changes(before: Suspects, after: Suspects) -> dict[str, list[dict[str, Any]]]:

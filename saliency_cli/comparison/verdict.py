@@ -39,42 +39,39 @@ def _predictions(result: Figures) -> Iterator[str]:
         yield f"{flipped:,} of {explained:,} predictions changed."
         return
     others = flipped - broken - fixed
-    parts = [f"{_counted(broken, 'prediction')} broken", f"{fixed:,} fixed"]
+    parts = [f"{counted(broken, 'prediction')} broken", f"{fixed:,} fixed"]
     yield ", ".join(parts + [f"{others:,} changed otherwise"] * bool(others)) + "."
     yield _accuracy(result)
-    if result["confusions"]:
-        worst = result["confusions"][0]
+    for worst in result["confusions"][:1]:
         gold, predicted = _name(worst["gold"]), _name(worst["predicted"])
-        yield f"{worst['rows']:,} of the broken ones {_are(worst['rows'])} {gold} taken for {predicted}."
+        count = f"{worst['rows']:,} of the broken ones {_are(worst['rows'])}"
+        yield f"{count} {gold} taken for {predicted}."
 
 
 def _accuracy(result: Figures) -> str:
     before, after = result["accuracy_before"], result["accuracy_after"]
-    verb = "rises" if after > before else "falls" if after < before else "stays"
     if before == after:
         return f"The accuracy stays at {_percent(after)}."
     chance = "beyond chance" if result["p_value"] < ALPHA else "not beyond chance"
     return (
-        f"The accuracy {verb} from {_percent(before)} to {_percent(after)} "
-        f"({chance}, p = {result['p_value']:.2g})."
+        f"The accuracy {'rises' if after > before else 'falls'} from {_percent(before)} to "
+        f"{_percent(after)} ({chance}, p = {result['p_value']:.2g})."
     )
 
 
 def _slices(result: Figures) -> Iterator[str]:
     found = [
-        (column, value, figures)
+        (figures["p_value"], column, value, figures)
         for column, values in result["slices"].items()
         for value, figures in values.items()
         if is_beyond_chance(figures) and figures["gold_known"]
     ]
-    for column, value, figures in sorted(found, key=lambda each: (each[2]["p_value"], *each[:2]))[
-        :1
-    ]:
-        worse = figures["broken"] > figures["fixed"]
-        more = f" {_counted(len(found) - 1, 'more slice')} changed." if len(found) > 1 else ""
+    for _, column, value, figures in sorted(found, key=lambda each: each[:3])[:1]:
+        change = "Worse" if figures["broken"] > figures["fixed"] else "Better"
+        more = f" {counted(len(found) - 1, 'more slice')} changed." if len(found) > 1 else ""
         yield (
-            f"{'Worse' if worse else 'Better'} where {_name(column)} is {_name(value) or '(empty)'}: "
-            f"accuracy {_percent(figures['accuracy_before'])} before, "
+            f"{change} where {_name(column)} is {_name(value) or '(empty)'}: accuracy "
+            f"{_percent(figures['accuracy_before'])} before, "
             f"{_percent(figures['accuracy_after'])} after.{more}"
         )
 
@@ -97,41 +94,47 @@ def _saliency(result: Figures) -> Iterator[str]:
     if not compared:
         return
     if not moved:
-        yield f"In none of {_counted(compared, 'text')} did the saliency move beyond its errors."
+        yield f"In none of {counted(compared, 'text')} did the saliency move beyond its errors."
         return
     errors = result["expected_distance"]
     alone = f"; errors alone give {percent_number(errors)} %" if errors else ""
     yield (
-        f"In {moved:,} of {_counted(compared, 'text')} the saliency moved beyond its errors; in the "
-        f"mean {percent_number(result['mean_distance'])} % of it moved to other words{alone}."
+        f"In {moved:,} of {counted(compared, 'text')} the saliency moved beyond its errors: "
+        f"{percent_number(result['mean_distance'])} % of it in the mean of all{alone}."
     )
-    for kind in ("gained", "lost"):
-        words = result["words"][kind][:_WORDS_NAMED]
-        if words:
-            shown = ", ".join(map(_word, words))
-            yield f"{'Words that gained' if kind == 'gained' else 'Words that lost'} most: {shown}."
+    yield from (sentence for kind in ("gained", "lost") for sentence in _words(result, kind))
+
+
+def _words(result: Figures, kind: str) -> Iterator[str]:
+    words = result["words"][kind][:_WORDS_NAMED]
+    if words:
+        yield f"Words that {kind} most: {', '.join(map(_word, words))}."
 
 
 def _word(entry: Figures) -> str:
     before, after = (percent_number(entry[name]) for name in ("before", "after"))
-    return f"{_name(entry['word'])} (from {before} % to {after} % in {_counted(entry['texts'], 'text')})"
+    texts = counted(entry["texts"], "text")
+    return f"{_name(entry['word'])} (from {before} % to {after} % in {texts})"
 
 
 def _rows(result: Figures) -> Iterator[str]:
     for name in ("before", "after"):
         count = result[f"only_{name}"]
         if count:
-            yield f"{_counted(count, 'row')} {_are(count)} only in {name.upper()}."
-    if result["newly_quarantined"]:
-        yield f"{_counted(result['newly_quarantined'], 'row')} could be explained before and cannot now."
+            yield f"{counted(count, 'row')} {_are(count)} only in {name.upper()}."
+    lost = result["newly_quarantined"]
+    if lost:
+        yield f"{counted(lost, 'row')} could be explained before and cannot be now."
     if result["gold_changed"]:
-        yield f"{_counted(result['gold_changed'], 'gold label')} changed between the runs."
-    if result["texts_changed"]:
-        count = result["texts_changed"]
-        yield f"{_counted(count, 'row')} {_are(count)} matched although the text differs; its saliency is not compared."
+        yield f"{counted(result['gold_changed'], 'gold label')} changed between the runs."
+    changed = result["texts_changed"]
+    if changed:
+        rows = f"{counted(changed, 'row')} {_are(changed)}"
+        yield f"{rows} matched although the text differs: the saliency is not compared there."
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: `1 row`, `1,234 rows`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

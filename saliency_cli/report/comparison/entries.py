@@ -55,7 +55,10 @@ def change_entry(view: ChangeView) -> ChangeEntry:
     """Return the entry of a changed row."""
     entry, change = search_entry(view.shown), view.change
     before = None if change.before is None else change.before.get("predicted")
-    names = {"before": before, **{n: getattr(entry, n) for n in ("id", "predicted", "gold", "lead")}}
+    names = {
+        "before": before,
+        **{n: getattr(entry, n) for n in ("id", "predicted", "gold", "lead")},
+    }
     shown = shown_and_exact(names)
     exact = {**(shown.pop("exact") or {}), **(entry.exact or {})}
     return ChangeEntry(
