@@ -43,9 +43,11 @@ def _predictions(result: Figures) -> Iterator[str]:
     yield ", ".join(parts + [f"{others:,} changed otherwise"] * bool(others)) + "."
     yield _accuracy(result)
     for worst in result["confusions"][:1]:
-        gold, predicted = _name(worst["gold"]), _name(worst["predicted"])
-        count = f"{worst['rows']:,} of the broken ones {_are(worst['rows'])}"
-        yield f"{count} {gold} taken for {predicted}."
+        pair = f"{_name(worst['gold'])} taken for {_name(worst['predicted'])}"
+        rows = worst["rows"]
+        all_of_them = "The broken one is" if broken == 1 else "All broken ones are"
+        some = f"{rows:,} of the broken ones {_are(rows)}"
+        yield f"{all_of_them if rows == broken else some} {pair}."
 
 
 def _accuracy(result: Figures) -> str:

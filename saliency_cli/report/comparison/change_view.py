@@ -11,7 +11,7 @@ from saliency_cli.report.row_view import RowView, Shading, Span, row_view
 from saliency_cli.word_boundaries import word_key
 
 WORDS_LISTED = 5
-"""Words that moved most, which are listed below a row."""
+"""Words that moved most: they are outlined, and listed beside the row."""
 MOVED = "moved"
 """CSS class of a word that moved."""
 Lines: TypeAlias = tuple[str | None, str | None]
@@ -52,13 +52,14 @@ def change_view(change: RowChange, lines: Lines) -> ChangeView:
         lines: The lines of the row's records in both runs.
     """
     moves, by_size = _moves(change)
-    before, after = (None if line is None else _marked(row_view(line), moves) for line in lines)
-    visible = [move for move in moves.values() if move.is_visible]
+    visible = [move for move in moves if move.is_visible]
     visible.sort(key=lambda move: (-abs(move.change), move.word))
-    return ChangeView(change, before, after, tuple(visible[:WORDS_LISTED]), by_size)
+    words = {move.word: move for move in visible[:WORDS_LISTED]}
+    before, after = (None if line is None else _marked(row_view(line), words) for line in lines)
+    return ChangeView(change, before, after, (*words.values(),), by_size)
 
 
-def _moves(change: RowChange) -> tuple[dict[str, WordMove], bool]:
+def _moves(change: RowChange) -> tuple[tuple[WordMove, ...], bool]:
     """Return the words of both texts, and whether they are compared by size alone.
 
     A label that flipped gives another target, and the scores for another target may have other
@@ -66,15 +67,14 @@ def _moves(change: RowChange) -> tuple[dict[str, WordMove], bool]:
     """
     distance, both = change.distance, change.explained
     if distance is not None:
-        return {move.word: move for move in distance.words}, False
+        return distance.words, False
     if both is None or both[0]["text"] != both[1]["text"] or both[0]["pair"] != both[1]["pair"]:
-        return {}, False
-    moves = distance_between(*both, signed=False).words
-    return {move.word: move for move in moves}, True
+        return (), False
+    return distance_between(*both, signed=False).words, True
 
 
 def _marked(row: RowView, moves: Mapping[str, WordMove]) -> RowView:
-    """Return a row whose first shading marks the words that moved."""
+    """Return a row with its first shading alone, in which the words that moved most are marked."""
     if not row.shadings:
         return row
     first = row.shadings[0]
@@ -88,7 +88,7 @@ def _marked_span(span: Span, moves: Mapping[str, WordMove]) -> Span:
         return span
     text = span.text or "".join(part.text for part in span.parts)
     move = moves.get(word_key(text.strip())) if text.strip() else None
-    if move is None or not move.is_visible:
+    if move is None:
         return span
     note = f"{span.note}\n{percent(move.before)} before, {percent(move.after)} after"
     return span._replace(css=f"{span.css} {MOVED}", note=note)
