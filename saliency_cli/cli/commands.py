@@ -126,13 +126,20 @@ def export(
             default="refuse",
         ),
     ] = False,
+    junit_rows: Annotated[
+        bool,
+        Option(
+            "With --format junit: a test case for each row, a failure if its prediction is wrong.",
+            default="test cases are the gates",
+        ),
+    ] = False,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
     from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
     run = open_run(folder)
-    write_export(run, format_name, output=output, overwrite=overwrite)
+    write_export(run, format_name, output=output, overwrite=overwrite, rows=junit_rows)
     screen = Console(quiet=console.quiet)
     omitted = omitted_rows(run, format_name)
     if omitted:

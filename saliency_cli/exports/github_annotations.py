@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
+from saliency_cli.gates import in_order, stored_results
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.safe_text import excerpt
@@ -18,9 +19,20 @@ MAX_ANNOTATIONS = 10
 
 
 def annotations(run: FinishedRun) -> Iterator[bytes]:
-    """Yield one notice about the run, and one warning for each of the rows to read first."""
-    first = rows_to_read_first(run, most=MAX_ANNOTATIONS - 1)
+    """Yield an error for each gate that failed, a warning for each that warned, and the run.
+
+    Of the run there is one notice, and a warning for each of the rows to read first.
+    """
+    results = in_order(stored_results(run.manifest))
+    failed = [each for each in results if each.fails][:MAX_ANNOTATIONS]
+    warned = [each for each in results if not each.fails and each.outcome != "passed"]
+    warned = warned[: MAX_ANNOTATIONS - 1]
+    for each in failed:
+        yield _command("error", each.sentence, title="gate failed")
     yield _command("notice", _overview(run), title="saliency")
+    for each in warned:
+        yield _command("warning", each.sentence, title="gate warned")
+    first = rows_to_read_first(run, most=MAX_ANNOTATIONS - 1 - len(warned))
     for record in first:
         title = "row not explained" if record["status"] != "ok" else "wrong prediction"
         yield _command("warning", _message(record, signed=run.is_signed), title=title)
@@ -44,7 +56,8 @@ def _overview(run: FinishedRun) -> str:
     """Return the run's counts and its accuracy, if that is known, in one line."""
     summary = run.summary
     accuracy = "" if summary.accuracy is None else f", accuracy {summary.accuracy_text}"
-    return f"{summary.rows} rows, {summary.quarantined} quarantined{accuracy}"
+    wrong = "" if summary.wrong is None else f", {summary.wrong} of {summary.gold_known} wrong"
+    return f"{summary.rows} rows, {summary.quarantined} quarantined{accuracy}{wrong}"
 
 
 def _message(record: Record, *, signed: bool) -> str:
@@ -56,4 +69,8 @@ def _message(record: Record, *, signed: bool) -> str:
     return f"{row_name(record)}: {prediction(record)}. Most influential: {words}. Text: {text}"
 
 
-EXPORT = Export("github", "at most ten annotations, for a GitHub Actions workflow", annotations)
+EXPORT = Export(
+    "github",
+    "gates and rows to read as annotations, at most ten of a kind, for a GitHub Actions workflow",
+    annotations,
+)

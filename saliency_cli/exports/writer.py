@@ -18,7 +18,12 @@ _OTHER_FILE = "use another file with --output"
 
 
 def write_export(
-    run: FinishedRun, name: str, *, output: Path | None, overwrite: bool = False
+    run: FinishedRun,
+    name: str,
+    *,
+    output: Path | None,
+    overwrite: bool = False,
+    rows: bool = False,
 ) -> None:
     """Write a run in one format, a few records at a time.
 
@@ -27,14 +32,18 @@ def write_export(
         name: The name of the format, a key of `EXPORTS`.
         output: The file to write; None for standard output.
         overwrite: Whether an existing file may be replaced.
+        rows: Whether a format that sums the rows up has a part for each.
 
     Raises:
-        UsageError: the format needs a file or a library, a record is damaged, or the file may not
-            be written: see `check_output`.
+        UsageError: the format has no such choice, needs a file or a library, a record is damaged,
+            or the file may not be written: see `check_output`.
         OutputError: the file or standard output cannot be written.
     """
     export = EXPORTS[name]
-    chunks = export.encode(run)
+    if rows and export.encode_rows is None:
+        raise UsageError(f"--junit-rows is for --format junit, and not for {name}", "leave it out")
+    encode = export.encode_rows if rows and export.encode_rows else export.encode
+    chunks = encode(run)
     if output is None:
         if export.binary:
             raise UsageError(f"--format {name} is binary", "name a file with --output")
