@@ -135,9 +135,20 @@ def export(
     ] = False,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
-    from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
+    from saliency_cli.comparison.folder import ComparisonFolder  # noqa: PLC0415
+    from saliency_cli.exports.writer import (  # noqa: PLC0415
+        omitted_rows,
+        write_comparison_export,
+        write_export,
+    )
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
+    compared = ComparisonFolder(folder)
+    if compared.is_comparison:
+        write_comparison_export(
+            compared, format_name, output=output, overwrite=overwrite, rows=junit_rows
+        )
+        return
     run = open_run(folder)
     write_export(run, format_name, output=output, overwrite=overwrite, rows=junit_rows)
     screen = Console(quiet=console.quiet)

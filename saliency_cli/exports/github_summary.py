@@ -5,8 +5,7 @@ Gates, then what the page says first, with its words and percentages, then table
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 from saliency_cli.analysis.confusion import Confusion, Predictions
@@ -14,10 +13,11 @@ from saliency_cli.analysis.findings import Findings, collect_findings, with_chec
 from saliency_cli.analysis.first_finding import first_finding, share
 from saliency_cli.analysis.suspect_checks import check_phrase, joined
 from saliency_cli.exports.interface import Export
+from saliency_cli.exports.markdown import escape_markdown, gate_table, table
 from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
-from saliency_cli.gates import in_order, stored_results
+from saliency_cli.gates import stored_results
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
@@ -29,14 +29,12 @@ MAX_ROWS = 50
 MAX_LABELS = 30
 """With more labels their table is left out."""
 MAX_SLICES = 20
-MAX_GATES = 100
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def step_summary(run: FinishedRun) -> Iterator[bytes]:
     """Yield gates, the first finding, figures, suspects, weak slices, and the rows to read."""
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n".encode()
-    yield from _gates(run)
+    yield from gate_table(stored_results(run.manifest))
     counts, findings = run.manifest["counts"], _findings(run)
     yield b"\n## What was found\n\n"
     for number, sentence in enumerate(first_finding(counts, findings)):
@@ -61,34 +59,12 @@ def _findings(run: FinishedRun) -> Findings:
     return with_checks(found, read_suspects(run.folder) or ())
 
 
-def _gates(run: FinishedRun) -> Iterator[bytes]:
-    results = in_order(stored_results(run.manifest))
-    if not results:
-        return
-    failed = sum(each.fails for each in results)
-    yield f"\n## Gates: {failed} of {len(results)} failed\n\n".encode()
-    shown = results[:MAX_GATES]
-    yield from _table(
-        ("result", "gate", "value", "bound", "level"),
-        (
-            (
-                each.outcome,
-                excerpt(each.sentence, limit=500),
-                each.value_text,
-                each.bound_text,
-                "error" if each.level == "error" else "warning",
-            )
-            for each in shown
-        ),
-    )
-
-
 def _labels(summary: Summary) -> Iterator[bytes]:
     """Yield the figures of the labels, if these are few."""
     if 0 < len(summary.labels) <= MAX_LABELS:
         yield b"## Labels\n\n"
         names = ("precision", "recall", "f1")
-        yield from _table(
+        yield from table(
             ("label", "rows", "precision", "recall", "F1"),
             (
                 (excerpt(label), f"{of['rows']:,}", *(share(of[name]) for name in names))
@@ -106,7 +82,7 @@ def _matrix(confusion: Confusion) -> Iterator[bytes]:
         (name, *(f"{cell.count:,}" for cell in row))
         for name, row in zip(names, confusion.cells, strict=True)
     )
-    yield from _table(header, cells)
+    yield from table(header, cells)
     if confusion.hidden_labels:
         yield f"\n{confusion.hidden_labels:,} more labels are on the page.\n".encode()
 
@@ -119,7 +95,7 @@ def _suspects(findings: Findings) -> Iterator[bytes]:
             (excerpt(joined(check.words)), excerpt(check.label), check_phrase(check))
             for check in checks
         )
-        yield from _table(("word", "label", "check"), rows)
+        yield from table(("word", "label", "check"), rows)
 
 
 def _weak_slices(summary: Summary) -> Iterator[bytes]:
@@ -130,7 +106,7 @@ def _weak_slices(summary: Summary) -> Iterator[bytes]:
             (f"{excerpt(column)} {excerpt(value)}", f"{of['gold_known']:,}", share(of["accuracy"]))
             for column, value, of in weak
         )
-        yield from _table(("slice", "rows", "accuracy"), slices)
+        yield from table(("slice", "rows", "accuracy"), slices)
 
 
 def _rows(run: FinishedRun) -> Iterator[bytes]:
@@ -141,7 +117,7 @@ def _rows(run: FinishedRun) -> Iterator[bytes]:
     ]
     if rows:
         yield b"\n## Rows to read first\n\n"
-        yield from _table(("row", "what", "most influential words", "text"), rows)
+        yield from table(("row", "what", "most influential words", "text"), rows)
 
 
 def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tuple[str, str, str]:
@@ -151,18 +127,6 @@ def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tupl
     is_doubtful = mislabelled_margin(record, doubts) is not None
     what = prediction(record) + (", which may be wrong" if is_doubtful else "")
     return what, influential_words(record, signed=signed), excerpt(record["text"])
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
-    for cells in (header, ["---"] * len(header)):
-        yield f"| {' | '.join(cells)} |\n".encode()
-    for row in rows:
-        yield f"| {' | '.join(escape_markdown(str(cell)) for cell in row)} |\n".encode()
-
-
-def escape_markdown(text: str) -> str:
-    """Return one line of text, escaped so that Markdown shows all of its punctuation as it is."""
-    return _PUNCTUATION.sub(r"\\\1", text)
 
 
 EXPORT = Export(

@@ -5,8 +5,8 @@ from collections import Counter
 
 from hypothesis import given
 
-from saliency_cli.exports.github_annotations import escape_message, escape_property
-from saliency_cli.exports.github_summary import MAX_GATES, escape_markdown
+from saliency_cli.exports.markdown import MAX_GATES, escape_markdown
+from saliency_cli.exports.workflow_commands import escape_message, escape_property
 from tests.support.exports import any_text, exported, fields_with, one_word, wrong_record
 from tests.support.gates import every_outcome
 from tests.support.predictions import LABELS, calibrated

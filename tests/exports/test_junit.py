@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from junitparser import Error, Failure, JUnitXml
 
-from saliency_cli.exports.junit import escape_controls
+from saliency_cli.exports.junit_xml import escape_controls
 from saliency_cli.records import Record
 from tests.support.exports import exported, fields_with, one_word
 from tests.support.gates import every_outcome
