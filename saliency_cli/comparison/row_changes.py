@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from saliency_cli.comparison.distance import Distance, common_target, distance_between
+from saliency_cli.comparison.distance import (
+    Distance,
+    WordMove,
+    common_target,
+    distance_between,
+)
 from saliency_cli.figures.correctness import prediction_is_correct
 from saliency_cli.figures.regression import gold_number
 from saliency_cli.figures.rounding import rounded
@@ -18,7 +23,7 @@ label is `flipped`."""
 TEXT_SHOWN = 240
 """Characters of the text that `rows.jsonl` has."""
 WORDS_SHOWN = 5
-"""Words that moved most, which `rows.jsonl` has."""
+"""Words that moved most, which `rows.jsonl` has and the page outlines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class RowChange:
             regression, of its value.
         gold_shift: the change of the probability of the gold label.
         distance: how far the saliency moved; None where that cannot be compared.
+        by_size: whether words are compared by the size of their shares alone: the runs explain
+            different labels, and a word that speaks for one label may speak against the other.
     """
 
     kind: str
@@ -43,6 +50,7 @@ class RowChange:
     shift: float | None = None
     gold_shift: float | None = None
     distance: Distance | None = None
+    by_size: bool = False
 
     @property
     def record(self) -> Record:
@@ -66,6 +74,18 @@ class RowChange:
             return self.distance is not None and self.distance.moved
         return True
 
+    @property
+    def moves(self) -> tuple[WordMove, ...]:
+        """The words that moved visibly, the largest change first; see `by_size`."""
+        if self.distance is not None:
+            words = self.distance.words
+        elif self.by_size and self.explained is not None:
+            words = distance_between(*self.explained, signed=False).words
+        else:
+            return ()
+        moved = [word for word in words if word.is_visible]
+        return tuple(sorted(moved, key=lambda word: (-abs(word.change), word.word)))
+
     def as_json(self) -> dict[str, Any]:
         """Return the row as `rows.jsonl` has it."""
         distance, record = self.distance, self.record
@@ -80,18 +100,13 @@ class RowChange:
             "moved": distance is not None and distance.moved,
             "shift": None if self.shift is None else rounded(self.shift),
             "text": excerpt(text, limit=TEXT_SHOWN),
-            "words": [] if distance is None or not self.is_change else moved_words(distance),
+            "words": [_move(each) for each in self.moves[:WORDS_SHOWN]] if self.is_change else [],
+            "words_by_size": self.by_size,
         }
 
 
-def moved_words(distance: Distance) -> list[dict[str, Any]]:
-    """Return the words that moved most, the largest change first."""
-    moves = sorted(distance.words, key=lambda each: (-abs(each.change), each.word))
-    return [
-        {"word": each.word, "before": rounded(each.before), "after": rounded(each.after)}
-        for each in moves[:WORDS_SHOWN]
-        if each.is_visible
-    ]
+def _move(move: WordMove) -> dict[str, Any]:
+    return {"word": move.word, "before": rounded(move.before), "after": rounded(move.after)}
 
 
 def _prediction(record: Record | None, *, correct: bool | None) -> dict[str, Any] | None:
@@ -129,6 +144,7 @@ def row_change(before: Record | None, after: Record | None, *, comparable: bool)
         _shift(before, after),
         _gold_shift(before, after),
         None if targets is None else distance_between(*targets),
+        by_size=comparable and same_text and targets is None,
     )
 
 

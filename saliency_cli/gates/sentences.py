@@ -24,6 +24,19 @@ TITLES = {
     "gold_known": "number of rows with a gold label that the model has",
     "suspects": "number of shortcut suspects",
     "confirmed_suspects": "number of confirmed shortcut suspects",
+    "broken": "number of broken predictions",
+    "fixed": "number of fixed predictions",
+    "flipped": "number of changed predictions",
+    "changed": "number of changed rows",
+    "moved": "number of texts whose saliency moved",
+    "only_before": "number of rows that only BEFORE has",
+    "only_after": "number of rows that only AFTER has",
+    "newly_quarantined": "number of newly quarantined rows",
+    "new_suspects": "number of new shortcut suspects",
+    "new_confirmed_suspects": "number of new confirmed shortcut suspects",
+    "stronger_suspects": "number of stronger shortcut suspects",
+    "mean_distance": "mean distance of the saliency",
+    "accuracy_after": "accuracy after",
 }
 """Names that are no words by themselves; of all others the underscores are left out."""
 _SIDES = {"<": "below", ">": "above"}

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from saliency_cli.comparison.distance import WordMove, distance_between
-from saliency_cli.comparison.row_changes import RowChange
+from saliency_cli.comparison.distance import WordMove
+from saliency_cli.comparison.row_changes import WORDS_SHOWN, RowChange
 from saliency_cli.report.number_format import percent
 from saliency_cli.report.row_view import RowView, Shading, Span, row_view
 from saliency_cli.word_boundaries import word_key
 
-WORDS_LISTED = 5
-"""Words that moved most: they are outlined, and listed beside the row."""
 MOVED = "moved"
 """CSS class of a word that moved."""
 Lines: TypeAlias = tuple[str | None, str | None]
@@ -27,14 +25,12 @@ class ChangeView:
         before: the row of the first run; None if it has none.
         after: the row of the second run; None if it has none.
         words: the words that moved most, the largest change first.
-        by_size: whether shares are compared by size alone, since the targets differ.
     """
 
     change: RowChange
     before: RowView | None
     after: RowView | None
     words: tuple[WordMove, ...]
-    by_size: bool
 
     @property
     def shown(self) -> RowView:
@@ -51,26 +47,9 @@ def change_view(change: RowChange, lines: Lines) -> ChangeView:
         change: What changed.
         lines: The lines of the row's records in both runs.
     """
-    moves, by_size = _moves(change)
-    visible = [move for move in moves if move.is_visible]
-    visible.sort(key=lambda move: (-abs(move.change), move.word))
-    words = {move.word: move for move in visible[:WORDS_LISTED]}
+    words = {move.word: move for move in change.moves[:WORDS_SHOWN]}
     before, after = (None if line is None else _marked(row_view(line), words) for line in lines)
-    return ChangeView(change, before, after, (*words.values(),), by_size)
-
-
-def _moves(change: RowChange) -> tuple[tuple[WordMove, ...], bool]:
-    """Return the words of both texts, and whether they are compared by size alone.
-
-    A label that flipped gives another target, and the scores for another target may have other
-    signs: then the page compares sizes, to show which words lost or gained influence.
-    """
-    distance, both = change.distance, change.explained
-    if distance is not None:
-        return distance.words, False
-    if both is None or both[0]["text"] != both[1]["text"] or both[0]["pair"] != both[1]["pair"]:
-        return (), False
-    return distance_between(*both, signed=False).words, True
+    return ChangeView(change, before, after, (*words.values(),))
 
 
 def _marked(row: RowView, moves: Mapping[str, WordMove]) -> RowView:
