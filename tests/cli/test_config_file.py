@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from saliency_cli.cli import commands
 from saliency_cli.cli.app import app, explain
-from saliency_cli.cli.config_file import LARGEST_BYTES
+from saliency_cli.cli.config_file import LARGEST_BYTES, ConfiguredCommand
 from tests.support.exports import wrong_record
 from tests.support.paths import SAMPLE
 from tests.support.runs import read_records, write_run
@@ -160,6 +161,12 @@ def test_wrong_file_is_refused_in_one_line(
     shown = refused(content, folder)
     assert message in shown
     assert hint in shown
+
+
+def test_every_command_reads_the_file() -> None:
+    known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    assert known.keys() == COMMANDS.keys()
+    assert all(isinstance(each, ConfiguredCommand) for each in known.values())
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
