@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from saliency_cli.cli import commands
 from saliency_cli.cli.app import app, explain
+from saliency_cli.cli.comparison import compare
 from saliency_cli.cli.config_file import LARGEST_BYTES, ConfiguredCommand
 from tests.support.exports import wrong_record
 from tests.support.paths import SAMPLE
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": commands.export,
     "show": commands.show,
     "evaluate": commands.evaluate,
+    "compare": compare,
 }
 
 
