@@ -34,6 +34,7 @@ LAYERS = (
     ("workers",),
     ("report", "exports"),
     ("evaluation",),
+    ("api",),
     ("cli",),
 )
 """From the bottom: a package imports from those below it only, and never from one beside it."""

@@ -74,6 +74,14 @@ class _Paths:
     tokenizer: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What messages call the parts of a classifier: paths, or names in their place."""
+
+    model: Path
+    tokenizer: Path
+
+
 def load(choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS) -> Classifier:
     """Return the classifier of a checkpoint, ready to run.
 
@@ -90,7 +98,11 @@ def load(choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS) -> Clas
 
 
 def load_checkpoint(
-    choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS
+    choice: ModelChoice,
+    compute: Compute,
+    maths: Maths = DEFAULTS,
+    *,
+    names: tuple[str, ...] | None = None,
 ) -> LoadedCheckpoint:
     """Return the classifier of a checkpoint, and facts about its files.
 
@@ -98,6 +110,7 @@ def load_checkpoint(
         choice: Which files to load, and how.
         compute: Device, number format, attention and lengths.
         maths: What will be computed: it decides the propagation and the error of the format.
+        names: The labels' names, where no file of `choice` has them.
 
     Raises:
         UsageError: A path does not exist, or an option does not fit the model.
@@ -110,22 +123,15 @@ def load_checkpoint(
     model_files = _model_files(paths, choice)
     before = identities([*model_files, *_tokenizer_files(paths.tokenizer)])
     config = None if paths.config is None else read_config(paths.config)
-    names = None if choice.labels is None else read_label_file(choice.labels)
+    names = names if choice.labels is None else read_label_file(choice.labels)
     if paths.config is not None and names is None and choice.arch is None:
         # Wrong labels would also fail when the weights are loaded, with a less precise message.
         read_labels(paths.config, config)
     tokenizer = load_tokenizer(paths.tokenizer, config)
     built = build_model(paths.saved, config, choice, names=names)
-    pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
-    classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
-    classifier = _allow_nondeterministic_kernels(classifier)
-    if built.is_custom:
-        set_label_names(built.config, names, outputs=count_logits(classifier))
-    head = read_head(built.config, multi_label=choice.multi_label)
-    labels = read_labels(paths.config or choice.checkpoint, built.config)
-    classifier = replace(classifier, labels=labels, head=head)
-    classifier = check_forward(
-        _at_embeddings_block(classifier) if choice.embeddings_block else classifier
+    named = paths.config or choice.checkpoint
+    classifier = assemble_classifier(
+        built, tokenizer, choice, compute, names=names, where=Named(named, paths.tokenizer)
     )
     classifier = with_propagation(classifier, maths.propagation)
     classifier = apply_precision(classifier, compute, maths)
@@ -137,6 +143,42 @@ def load_checkpoint(
     hashes = {kind: hash_files(each, before=before) for kind, each in files.items()}
     classifier = replace(classifier, hashes=hashes, check_code=partial(code.check, built.module))
     return LoadedCheckpoint(classifier, paths.saved.format, built.dtypes)
+
+
+def assemble_classifier(
+    built: BuiltModel,
+    tokenizer: Any,  # noqa: ANN401
+    choice: ModelChoice,
+    compute: Compute,
+    *,
+    names: tuple[str, ...] | None,
+    where: Named,
+) -> Classifier:
+    """Return the classifier of a module and a tokenizer, in float32, checked by test runs.
+
+    Args:
+        built: The module and its config.
+        tokenizer: What `prepare_tokenizer` returned.
+        choice: The options of the model.
+        compute: Device and lengths.
+        names: The labels' names; None takes those of the config.
+        where: What messages call model and tokenizer.
+
+    Raises:
+        UsageError: An option does not fit the model.
+        CheckpointError: Module and tokenizer do not fit together, or it is no classifier.
+    """
+    pad_id = _checked_pad_id(built.module, tokenizer, folder=where.tokenizer)
+    classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
+    classifier = _allow_nondeterministic_kernels(classifier)
+    if built.is_custom:
+        set_label_names(built.config, names, outputs=count_logits(classifier))
+    head = read_head(built.config, multi_label=choice.multi_label)
+    labels = read_labels(where.model, built.config)
+    classifier = replace(classifier, labels=labels, head=head)
+    return check_forward(
+        _at_embeddings_block(classifier) if choice.embeddings_block else classifier
+    )
 
 
 def _find_paths(choice: ModelChoice) -> _Paths:

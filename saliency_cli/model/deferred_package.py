@@ -16,7 +16,13 @@ class DeferredPackage(ModuleType):
     """
 
     def __getattr__(self, name: str) -> object:
-        """Import the package, unless that was done, and return its attribute."""
+        """Import the package, unless that was done, and return its attribute.
+
+        A submodule is imported by itself. A submodule that reads another one while it is imported
+        itself, as `torch._dynamo.utils` does, would otherwise be imported again by the package.
+        """
+        if _is_submodule(self, name):
+            return import_module(f"{self.__name__}.{name}")
         with _LOCK:  # else a second thread could remove the package while it is imported
             first = sys.modules.get(self.__name__) is self
             if first:
@@ -37,6 +43,14 @@ def defer_package(name: str) -> None:
     sys.modules[name] = package
     parent, _, attribute = name.rpartition(".")
     setattr(sys.modules[parent], attribute, package)
+
+
+def _is_submodule(package: ModuleType, name: str) -> bool:
+    """Whether a package that is not imported has a submodule of that name."""
+    deferred = sys.modules.get(package.__name__) is package
+    if not deferred or name.startswith("__"):
+        return False
+    return find_spec(f"{package.__name__}.{name}") is not None
 
 
 def _submodules(package: ModuleType) -> dict[str, ModuleType]:
