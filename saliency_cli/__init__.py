@@ -62,16 +62,18 @@ _MODULES = {
 """Where names are defined; those of the methods are in `attribution.methods`."""
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415 - the command line does not come here
+if not TYPE_CHECKING:  # else any name would be one of the module's
 
-    modules = (module for module, names in _MODULES.items() if name in names)
-    module = next(modules, "attribution.methods")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
-    return value
+    def __getattr__(name: str) -> object:
+        """Import a public name when it is first used."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - the command line does not come here
+
+        modules = (module for module, names in _MODULES.items() if name in names)
+        module = next(modules, "attribution.methods")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

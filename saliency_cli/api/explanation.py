@@ -33,7 +33,7 @@ class QuarantinedRow:
     """A text that could not be explained, and why; a notebook shows the reason.
 
     Attributes:
-        explained: False.
+        explained: Always False; of an `Explanation`, True.
     """
 
     _record: Record
@@ -76,7 +76,7 @@ class Explanation:
     """The prediction for a text, and a score for each of its tokens; a notebook shows it shaded.
 
     Attributes:
-        explained: True.
+        explained: Always True; of a `QuarantinedRow`, False.
     """
 
     _record: Record
