@@ -15,6 +15,7 @@ SHADING = re.compile(
 )
 """How the selectors of report.css begin that are about a row."""
 _RULE = re.compile(r"^(?P<selectors>[^\s@}][^{}]*)\{(?P<body>[^{}]*)\}$", re.MULTILINE)
+_COMMENT = re.compile(r"/\*.*?\*/\n?", re.DOTALL)
 _VARIABLES = re.compile(r":root \{(?P<body>[^{}]*)\}")
 
 
@@ -36,7 +37,7 @@ class Style(TypedDict):
 def row_style() -> Style:
     """Return the style of a row, read from the report's style sheet."""
     env = environment()
-    sheet = str(env.globals["style"])
+    sheet = _COMMENT.sub("", str(env.globals["style"]))
     light, dark, *_ = (match["body"] for match in _VARIABLES.finditer(sheet))
     rules = (match for match in _RULE.finditer(sheet) if _is_shading(match["selectors"]))
     # It comes from a file of the package, and holds no text of a row.

@@ -30,19 +30,13 @@ import huggingface_hub.constants, torch
 assert huggingface_hub.constants.HF_HUB_OFFLINE
 assert torch.distributed.is_available()
 
+torch.use_deterministic_algorithms(True)  # imports a submodule of the compiler first
 @torch.compiler.disable
 def function(): pass
 assert "torch._dynamo.eval_frame" in sys.modules and function._torchdynamo_disable
 import transformers
 assert transformers.models.BertConfig is transformers.BertConfig
 assert transformers.models.bert is sys.modules["transformers.models.bert"]
-"""
-
-COMPILED = """
-import torch
-import saliency_cli.model.transformers_import
-torch.use_deterministic_algorithms(True)
-assert torch.compile(lambda x: 2 * x, backend="eager")(torch.ones(1)) == 2
 """
 
 
@@ -83,10 +77,6 @@ def test_a_deferred_package_is_imported_when_an_attribute_is_read() -> None:
     assert deferred.value is slow.value
     with pytest.raises(AttributeError, match="missing"):
         _ = deferred.missing
-
-
-def test_the_compiler_can_be_used_after_transformers_was_imported_without_it() -> None:
-    subprocess.run([sys.executable, "-c", COMPILED], check=True, cwd=ROOT)
 
 
 @pytest.mark.usefixtures("_package")

@@ -102,7 +102,6 @@ def read(folder: str) -> RunFindings:
 
 def mistaken(classifier: Classifier) -> None:
     """Make the mistakes that a type checker should find."""
-    saliency_cli.load(3)  # type: ignore[arg-type]
     saliency_cli.load("model", dtype="int8")  # type: ignore[arg-type]
     saliency_cli.explain(classifier, [3])  # type: ignore[list-item]
     saliency_cli.explain(classifier, ["a"], method="smoothgrad")  # type: ignore[arg-type]
