@@ -102,13 +102,15 @@ def explain(  # noqa: PLR0913 - the options of the command line
 
 
 def _check_texts(texts: object, read_ahead: int | None) -> None:
-    """Check that the texts are several, and that some are read at a time.
+    """Check that the texts are an iterable of texts, and that some are read at a time.
 
     Raises:
-        UsageError: It is one text, or none would be read.
+        UsageError: It is one text or a data frame, or no text would be read.
     """
     if isinstance(texts, str | bytes | Mapping):
         raise UsageError("texts is one text, and must be an iterable of texts", "give [text]")
+    if hasattr(texts, "iterrows"):  # else the names of its columns would be the texts
+        raise UsageError("texts is a data frame", 'give frame.to_dict("records")')
     if read_ahead is not None and read_ahead < 1:
         raise UsageError(f"read_ahead {read_ahead}: give 1 or more")
 
@@ -145,7 +147,8 @@ def as_row(ordinal: int, text: object) -> Row | BadRow:
 def _values(text: object) -> tuple[dict[str, Any], str | None]:
     """Return a text as columns and values, and what is wrong with it, or None."""
     if isinstance(text, Mapping):
-        return dict(text), None
+        # Data frames have NaN, which equals nothing, where there is no value.
+        return {name: each for name, each in text.items() if each == each}, None  # noqa: PLR0124
     if not isinstance(text, tuple | list):
         return {"text": text}, None
     if len(text) != 2:

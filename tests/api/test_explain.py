@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoTokenizer, BertForSequenceClassification, BertModel
@@ -265,6 +266,18 @@ def test_labels_are_names_or_a_file(bert_folder: Path, tmp_path: Path) -> None:
     for labels in (["no", "yes"], file):
         loaded = saliency_cli.load(bert_folder, labels=labels, device="cpu")
         assert loaded.labels == ("no", "yes")
+
+
+def test_the_rows_of_a_data_frame_are_texts(classifier: Classifier) -> None:
+    frame = pd.DataFrame({"text": ["ok", None], "label": ["ham", float("nan")], "id": [1, 2]})
+    with pytest.raises(UsageError, match="data frame") as caught:
+        saliency_cli.explain(classifier, frame)
+    assert caught.value.__notes__ == ['hint: give frame.to_dict("records")']
+    first, second = saliency_cli.explain(classifier, frame.to_dict("records"))
+    assert isinstance(first, saliency_cli.Explanation)
+    assert (first.id, first.gold) == ("1", "ham")
+    assert isinstance(second, QuarantinedRow)
+    assert (second.id, second.reason) == ("2", "text is missing")
 
 
 def test_texts_are_read_as_they_are_needed(classifier: Classifier) -> None:
