@@ -10,7 +10,7 @@ from saliency_cli.api.classifier import Classifier
 from saliency_cli.api.explanation import Explanation, QuarantinedRow
 from saliency_cli.api.hints import notes_of_hints
 from saliency_cli.api.process_state import passes_state
-from saliency_cli.attribution import engine as engines
+from saliency_cli.attribution import engine
 from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.maths import complete_maths
 from saliency_cli.attribution.methods.base import Method
@@ -90,15 +90,22 @@ def explain(  # noqa: PLR0913 - the options of the command line
             check_words=check_words,
         )
         with passes_state(classifier.device):
-            engine = classifier.engine(maths)
-            if engine.replicas == 1 and can_replicate(engine.classifier):
-                # Calls may run side by side; with more replicas each call has its own anyway.
-                engine = replace(engine, classifier=replica(engine.classifier))
-    for warning in limitations(engine.classifier):
+            chosen = _own_engine(classifier.engine(maths))
+    for warning in limitations(chosen.classifier):
         warnings.warn(warning, stacklevel=2)
     if read_ahead is not None:
-        engine = replace(engine, read_ahead_rows=read_ahead)
-    return _explanations(texts, engine)
+        chosen = replace(chosen, read_ahead_rows=read_ahead)
+    return _explanations(texts, chosen)
+
+
+def _own_engine(shared: Engine) -> Engine:
+    """Return an engine for one call, since calls may run side by side.
+
+    With several replicas each call has copies of the module anyway; with one it needs its own.
+    """
+    if shared.replicas > 1 or not can_replicate(shared.classifier):
+        return shared
+    return replace(shared, classifier=replica(shared.classifier))
 
 
 def _check_texts(texts: object, read_ahead: int | None) -> None:
@@ -115,12 +122,12 @@ def _check_texts(texts: object, read_ahead: int | None) -> None:
         raise UsageError(f"read_ahead {read_ahead}: give 1 or more")
 
 
-def _explanations(texts: Iterable[Text], engine: Engine) -> Iterator[Explanation | QuarantinedRow]:
+def _explanations(texts: Iterable[Text], chosen: Engine) -> Iterator[Explanation | QuarantinedRow]:
     """Yield what the engine gives; between two rows the process has the caller's settings."""
-    classifier, signed = engine.classifier, is_signed(engine.maths)
+    classifier, signed = chosen.classifier, is_signed(chosen.maths)
     rows = (as_row(ordinal, text) for ordinal, text in enumerate(texts))
     deterministic = classifier.deterministic
-    outcomes = engines.explain(rows, engine)
+    outcomes = engine.explain(rows, chosen)
     while True:
         with notes_of_hints(), passes_state(classifier.device, deterministic=deterministic):
             outcome = next(outcomes, None)
