@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from saliency_cli.cli import app, commands
+from saliency_cli.cli import app, commands, comparison
 from saliency_cli.cli.options import option_table
 
 PAGE = Path(__file__).parent / "command-line.md"
@@ -13,6 +13,7 @@ TABLES = {
     "show": commands.show,
     "inspect": commands.inspect_model,
     "evaluate": commands.evaluate,
+    "compare": comparison.compare,
 }
 
 

@@ -47,7 +47,11 @@ def escape_json(line: str) -> str:
 
 def encodable(text: str) -> bool:
     """Whether `text` can be encoded as UTF-8: JSON and file names can hold lone surrogates."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def excerpt(text: str, *, limit: int = 200) -> str:

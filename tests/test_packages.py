@@ -31,6 +31,8 @@ LAYERS = (
     ("checkpoints",),
     ("runs",),
     ("analysis",),
+    ("gates",),
+    ("comparison",),
     ("workers",),
     ("report", "exports"),
     ("evaluation",),

@@ -181,29 +181,47 @@ def words(record: Record) -> list[Word]:
     both sides are word characters (`is_word_character`). Punctuation is a word by itself, and so is
     each token in scripts without spaces. Special tokens and white space are not words.
     """
+    scores = record["scores"]
+    return [
+        Word(text, word_key(text), sum([scores[token] for token in tokens]))
+        for text, tokens in _word_tokens(record)
+    ]
+
+
+def word_tokens(record: Record) -> list[tuple[str, list[int]]]:
+    """Return the key and the indices of the tokens of each word of `words`, in reading order.
+
+    For adding up several values of a token by word.
+    """
+    return [(word_key(text), tokens) for text, tokens in _word_tokens(record)]
+
+
+def _word_tokens(record: Record) -> Iterator[tuple[str, list[int]]]:
+    """Yield the characters of each word, and the indices of its tokens."""
     texts = (record["text"], record["pair"])
-    result = []
-    for segment, start, end, score in _word_spans(record):
+    for segment, start, end, tokens in _word_spans(record):
         text = texts[segment][start:end].strip()
         if text:
-            result.append(Word(text, word_key(text), score))
-    return result
+            yield text, tokens
 
 
-def _word_spans(record: Record) -> Iterator[tuple[int, int, int, float]]:
-    """Yield (segment, start, end, score) of each run of tokens that belong to one word."""
+def _word_spans(record: Record) -> Iterator[tuple[int, int, int, list[int]]]:
+    """Yield (segment, start, end, tokens) of each run of tokens that belong to one word."""
     texts = (record["text"], record["pair"])
-    current, first, last, total = -1, 0, 0, 0.0
-    for (start, end), special, score, segment in zip(
-        record["offsets"], record["special"], record["scores"], _segments(record), strict=True
+    current, first, last, tokens = -1, 0, 0, [0]
+    index = -1
+    for (start, end), special, segment in zip(
+        record["offsets"], record["special"], _segments(record), strict=True
     ):
+        index += 1
         if special:
             continue
         if segment == current and continues_word(texts[current], start, end, last=last):
-            last, total = max(last, end), total + score
+            last = max(last, end)
+            tokens.append(index)
             continue
         if current >= 0:
-            yield current, first, last, total
-        current, first, last, total = segment, start, end, score
+            yield current, first, last, tokens
+        current, first, last, tokens = segment, start, end, [index]
     if current >= 0:
-        yield current, first, last, total
+        yield current, first, last, tokens

@@ -18,9 +18,9 @@ from saliency_cli.cli.choices import (
     choose_maths,
     with_preset_layer,
 )
-from saliency_cli.cli.console import Console, show_failure
+from saliency_cli.cli.comparison import compare
+from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import Commands
-from saliency_cli.cli.gates import GATE_FAILED, parse_gates
 from saliency_cli.cli.options import Given, MethodParameters, command
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Request
@@ -28,6 +28,7 @@ from saliency_cli.settings import (
     Compute,
     ConsoleChoice,
     ExecutionChoice,
+    GateChoice,
     ModelChoice,
     Option,
     OutputChoice,
@@ -79,30 +80,15 @@ def explain(
     suspects: SuspectChoice,
     parameters: Given[MethodParameters],
     execution: ExecutionChoice,
-    fail_on: Annotated[
-        list[str] | None,
-        Option(
-            "Exit with 1 if a number of the summary is too low or too high: 'accuracy<0.9'.",
-            more="May be given several times: a name of [the summary](#the-summary), `<` or `>`, "
-            "and a number; `accuracy[lang=de]<0.9` is about a slice. A number that could not be "
-            "measured fails its gate too.",
-            metavar="EXPR",
-            default="none",
-        ),
-    ] = None,
-    allow_unknown_gold: Annotated[
-        bool,
-        Option(
-            "Let a gate on the accuracy pass although the model does not have some gold labels.",
-            default="such a gate fails",
-        ),
-    ] = False,
+    gating: GateChoice,
     as_json: Annotated[
         bool, Option("Print the run's summary as one JSON object on stdout.", flag="--json")
     ] = False,
 ) -> None:
     """Explain every text of TEXTS, and write records and HTML pages."""
-    gates = parse_gates(fail_on or ())
+    from saliency_cli.cli.gates import choose_gates, exit_code  # noqa: PLC0415
+
+    gates = choose_gates(gating, folder=output.folder)
     request = Request(
         model=with_preset_layer(model, method.preset),
         texts=texts,
@@ -114,19 +100,15 @@ def explain(
         execution=execution,
         suspects=suspects,
     )
-    check_combination(request, gated=bool(gates))
+    check_combination(request, gated=bool(gates.gates))
     shown = Console(quiet=console.quiet)
     with shown.loading():
         from saliency_cli.cli.pipeline import run  # noqa: PLC0415 - imports torch
 
-    summary = run(request, shown)
+    summary, results = run(request, shown, gates=gates)
     if as_json:
         write_data([json.dumps(asdict(summary), sort_keys=True).encode() + b"\n"])
-    judged = (gate.failure(summary, partly=allow_unknown_gold) for gate in gates)
-    failures = [*filter(None, judged)]
-    for failure in failures:
-        show_failure(failure)
-    raise typer.Exit(GATE_FAILED if failures else summary.exit_code)
+    raise typer.Exit(exit_code(results, summary.exit_code))
 
 
 app.command("inspect")(commands.inspect_model)
@@ -134,3 +116,4 @@ app.command()(commands.report)
 app.command()(commands.export)
 app.command()(commands.show)
 app.command()(commands.evaluate)
+app.command()(compare)

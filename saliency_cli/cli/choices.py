@@ -137,7 +137,10 @@ def check_combination(request: Request, *, gated: bool) -> None:
     if execution.gpus_per_worker == 0 and device != "cpu":
         raise UsageError("--device cuda needs GPUs: leave out --gpus-per-worker 0")
     if part and gated:
-        raise UsageError("--fail-on judges a whole run, and --shard is a part of one")
+        raise UsageError(
+            "--fail-on judges a whole run, and --shard is a part of one",
+            "give it to saliency report, which ends the run",
+        )
 
 
 def given_text(text: str) -> str:

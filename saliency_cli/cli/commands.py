@@ -1,21 +1,20 @@
 """The commands beside `explain`; only `inspect` and `show` load a model."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from saliency_cli.attribution.maths import MathsChoice
 from saliency_cli.cli.choices import choose_device_name, choose_maths, given_text, with_preset_layer
-from saliency_cli.cli.console import Console, show_failure
-from saliency_cli.cli.gates import GATE_FAILED, Gate, parse_gates
+from saliency_cli.cli.console import Console
 from saliency_cli.cli.options import Given, MethodParameters, Only, command
 from saliency_cli.evaluation.options import EvaluationChoice
 from saliency_cli.evaluation.variants import parse_variants
 from saliency_cli.exports import EXPORTS
+from saliency_cli.gates import judge, parse_gates
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Question
 from saliency_cli.safe_text import escape_json
@@ -23,6 +22,7 @@ from saliency_cli.settings import (
     Compute,
     ConsoleChoice,
     ExecutionChoice,
+    GateChoice,
     ModelChoice,
     Option,
     OutputChoice,
@@ -57,10 +57,14 @@ def inspect_model(
 
 
 @command
-def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) -> None:
+def report(
+    folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice, gating: GateChoice
+) -> None:
     """Write the pages of DIR again, from its records and manifest alone."""
     from saliency_cli.analysis.findings import word_findings  # noqa: PLC0415
     from saliency_cli.analysis.suspect_checks import suspect_lines  # noqa: PLC0415
+    from saliency_cli.cli.gates import choose_gates, exit_code, judge_again  # noqa: PLC0415
+    from saliency_cli.gates import in_order, stored_results  # noqa: PLC0415
     from saliency_cli.report import check_templates, render  # noqa: PLC0415 - imports Jinja
     from saliency_cli.runs.finalize import finish_if_unfinished  # noqa: PLC0415
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
@@ -71,19 +75,27 @@ def report(folder: RunPath, pages: Given[PageChoice], console: ConsoleChoice) ->
     shown = Console(quiet=console.quiet)
     given = {**pages.values}
     template_dir = given.pop("template_dir")
+    gates = choose_gates(gating, folder=folder)
     check_templates(template_dir)  # before a run is finished, which cannot be undone
     finish_if_unfinished(RunFolder(folder))
     run = open_run(folder)
     choice = run.page_choice(given, template_dir=template_dir)
+    run.folder.check_pages()
+    with shown.waiting("reading the records"):
+        run.check_records()
+    if gates.gates:
+        with lock_pages(run.folder.path / MANIFEST):
+            judge_again(run, gates)
     with lock_pages(run.folder.path / MANIFEST):
-        run.folder.check_pages()
-        with shown.waiting("reading the records"):
-            run.check_records()
         with shown.waiting("writing the pages"):
             run.folder.clear_pages()
             findings = render(run.folder, choice)
+        results = stored_results(run.folder.read_manifest())
     suspects = suspect_lines(word_findings(findings).checks)
-    shown.closing(run.summary, report=str(folder / INDEX), suspects=suspects)
+    shown.closing(
+        run.summary, report=str(folder / INDEX), suspects=suspects, gates=in_order(results)
+    )
+    raise typer.Exit(exit_code(results, 0) if gates.gates else 0)
 
 
 @command
@@ -114,13 +126,31 @@ def export(
             default="refuse",
         ),
     ] = False,
+    junit_rows: Annotated[
+        bool,
+        Option(
+            "With --format junit: a test case for each row, a failure if its prediction is wrong.",
+            default="test cases are the gates",
+        ),
+    ] = False,
 ) -> None:
     """Write the records of DIR in another format, to stdout or a file."""
-    from saliency_cli.exports.writer import omitted_rows, write_export  # noqa: PLC0415
+    from saliency_cli.comparison.folder import ComparisonFolder  # noqa: PLC0415
+    from saliency_cli.exports.writer import (  # noqa: PLC0415
+        omitted_rows,
+        write_comparison_export,
+        write_export,
+    )
     from saliency_cli.runs.finished_run import open_run  # noqa: PLC0415
 
+    compared = ComparisonFolder(folder)
+    if compared.is_comparison:
+        write_comparison_export(
+            compared, format_name, output=output, overwrite=overwrite, rows=junit_rows
+        )
+        return
     run = open_run(folder)
-    write_export(run, format_name, output=output, overwrite=overwrite)
+    write_export(run, format_name, output=output, overwrite=overwrite, rows=junit_rows)
     screen = Console(quiet=console.quiet)
     omitted = omitted_rows(run, format_name)
     if omitted:
@@ -228,13 +258,16 @@ def evaluate(
     variants = parse_variants(choice.methods, seed=choice.seed)
     with Console(quiet=console.quiet).loading():
         from saliency_cli.cli.evaluation import EvaluationRequest, run_evaluation  # noqa: PLC0415
+    from saliency_cli.cli.gates import (  # noqa: PLC0415
+        EvaluationNumbers,
+        evaluation_names,
+        exit_code,
+    )
     from saliency_cli.evaluation.metrics import choose_metrics  # noqa: PLC0415
 
     metrics = [metric.name for metric in choose_metrics(choice) if metric.name != "agreement"]
-    names = [f"{metric}.{each.name}" for metric in metrics for each in variants]
-    gates = parse_gates(
-        fail_on or (), names=names, owner="the evaluation", example="planted.smoothgrad<0.9"
-    )
+    names = evaluation_names(f"{metric}.{each.name}" for metric in metrics for each in variants)
+    gates = parse_gates(fail_on or (), names=names)
     request = EvaluationRequest(
         model=model,
         texts=texts,
@@ -248,12 +281,4 @@ def evaluate(
     if as_json:
         shown = json.dumps(result, ensure_ascii=False, sort_keys=True)
         write_data([escape_json(shown).encode() + b"\n"])
-    failures = [*filter(None, (_failure(gate, result) for gate in gates))]
-    for failure in failures:
-        show_failure(failure)
-    raise typer.Exit(GATE_FAILED if failures else code)
-
-
-def _failure(gate: Gate, result: Mapping[str, Any]) -> str | None:
-    metric, _, method = gate.name.partition(".")
-    return gate.failure_of(result["methods"][method][metric]["mean"])
+    raise typer.Exit(exit_code(judge(gates, EvaluationNumbers(result)), code))

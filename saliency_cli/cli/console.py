@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.segment import ControlType
 from rich.text import Text
 
+from saliency_cli.gates import GateResult
 from saliency_cli.percentages import percent_number
 from saliency_cli.progress import Advance
 from saliency_cli.runs.summary import FLIP_RATE_WARNING, Summary
@@ -117,16 +118,25 @@ class Console:
                 Text.assemble(("note: ", "bold"), message_line(message)), soft_wrap=True
             )
 
-    def closing(self, summary: Summary, *, report: str, suspects: Sequence[str] = ()) -> None:
+    def closing(
+        self,
+        summary: Summary,
+        *,
+        report: str,
+        suspects: Sequence[str] = (),
+        gates: Sequence[GateResult] = (),
+    ) -> None:
         """Print the closing table of a run.
 
         Args:
             summary: The numbers of the run.
             report: The path of the report.
             suspects: A line for each shortcut suspect that was checked.
+            gates: How the gates ended, in the order in which they are shown.
         """
         self._table(
             summary,
+            *(("gate", f"{each.outcome}: {each.sentence}") for each in gates),
             *(("suspect", each) for each in suspects[:MOST_SUSPECTS]),
             ("report", visible(report)),
         )
@@ -216,7 +226,9 @@ def _lines(summary: Summary) -> Iterator[tuple[str, str]]:
     """Yield label and text of each line of the closing table."""
     yield "rows", f"{summary.rows} ({summary.ok} explained, {summary.quarantined} quarantined)"
     if summary.accuracy_text is not None:
+        wrong, known = summary.wrong or 0, summary.gold_known
         yield "accuracy", summary.accuracy_text
+        yield "wrong", f"{wrong} of {known} prediction{'s' if known != 1 else ''}"
     yield from _weak_lines(summary)
     if summary.special_share is not None:
         yield "on special tokens", f"{percent_number(summary.special_share)}% of the shares"

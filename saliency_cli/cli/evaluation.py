@@ -17,6 +17,7 @@ from saliency_cli.evaluation.results import Result, build_result
 from saliency_cli.evaluation.sample import write_sample
 from saliency_cli.evaluation.table import table_lines
 from saliency_cli.evaluation.variants import Variant
+from saliency_cli.gates import GateResult
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.inputs.text_source import open_texts
 from saliency_cli.progress import Advance
@@ -90,7 +91,14 @@ class _MethodConsole(Console):
         """Print a warning that names the method."""
         super().warn(f"{self._name}: {message}")
 
-    def closing(self, summary: Summary, *, report: str, suspects: Sequence[str] = ()) -> None:
+    def closing(
+        self,
+        summary: Summary,
+        *,
+        report: str,
+        suspects: Sequence[str] = (),
+        gates: Sequence[GateResult] = (),
+    ) -> None:
         """Print nothing: the table of the evaluation follows."""
 
 
@@ -143,7 +151,7 @@ def _run_method(
     run_folder = RunFolder(folder.run(variant))
     is_new = request.output.overwrite or not run_folder.existing_files()
     console = _MethodConsole(variant.name, quiet=quiet)
-    summary = run(request.of_method(variant, texts), console)
+    summary, _gates = run(request.of_method(variant, texts), console)
     if is_new:
         seconds = float(f"{console.seconds / max(1, summary.rows):.3g}")
         folder.write_seconds({**folder.seconds(), variant.name: seconds})

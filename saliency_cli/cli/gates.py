@@ -1,160 +1,137 @@
-"""Gates for CI, `--fail-on`: bounds on the numbers of a run's summary."""
+"""`--fail-on` of the commands: from the options to gates, and from results to an exit code."""
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
-from typing import Any, Literal, TypeAlias, cast
+from pathlib import Path
+from typing import Any
 
+from saliency_cli.analysis.word_statistics import WordFindings
+from saliency_cli.cli.console import show_failure
 from saliency_cli.errors import UsageError
-from saliency_cli.runs.summary import NUMBERS, Summary
-from saliency_cli.safe_text import excerpt, listed, visible
+from saliency_cli.gates import Gate, GateNames, GateResult, Measured, Part, judge, parse_gates
+from saliency_cli.gates.run_numbers import RUN_NAMES, RunNumbers
+from saliency_cli.runs.finalize import GateJudge
+from saliency_cli.runs.finished_run import FinishedRun, open_run
+from saliency_cli.runs.run_folder import RunFolder
+from saliency_cli.runs.summary import Summary
+from saliency_cli.safe_text import visible
+from saliency_cli.settings import GateChoice
 
-Sign: TypeAlias = Literal["<", ">"]
 GATE_FAILED = 1
 """The exit code of a run that fails a gate; it takes precedence over that of quarantined rows."""
-NAMES = NUMBERS
-"""The numbers that a gate can bound."""
-SLICE_NAMES = ("rows", "gold_rows", "gold_known", "accuracy", "ece", "mae")
-"""The numbers of a slice that a gate can bound."""
-SLICES_LISTED = 20
-_QUOTED = r'"(?:[^"\\]|\\.)*"'
-_EXPRESSION = re.compile(
-    r"\s*(?P<name>[^\s<>\[\]]+)"
-    rf"(?:\[\s*(?P<column>{_QUOTED}|[^\]=\"]+?)\s*=\s*(?P<value>{_QUOTED}|[^\]\"]*?)\s*\])?"
-    r"\s*(?P<sign>[<>])\s*(?P<bound>[-+.\w]+)\s*"
-)
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """A condition under which a run fails.
+class RunGates:
+    """The gates of one command on a run.
 
     Attributes:
-        name: The number of the summary that is compared.
-        sign: "<" fails a run whose number is below the bound, ">" one whose number is above it.
-        bound: The bound; a number equal to it passes.
-        of: The column and the value of the slice whose number it is; None of the whole run.
+        gates: The gates.
+        baseline: The run that relative bounds depend on, or None.
+        partly: Whether the accuracy may leave out rows with an unknown gold label.
     """
 
-    name: str
-    sign: Sign
-    bound: float
-    of: tuple[str, str] | None = None
+    gates: tuple[Gate, ...] = ()
+    baseline: FinishedRun | None = None
+    partly: bool = False
 
-    @property
-    def title(self) -> str:
-        """The name, with the slice."""
-        return self.name if self.of is None else f"{self.name}[{_shown(*self.of)}]"
-
-    def failure(self, summary: Summary, *, partly: bool = False) -> str | None:
-        """Return why a run fails the gate, or None if it passes.
-
-        A number that could not be measured (accuracy without gold labels) fails: otherwise a gate
-        could pass without having checked anything.
+    def judge_of(self, folder: RunFolder, *, words: WordFindings | None = None) -> GateJudge:
+        """Return the function that judges a run by its summary.
 
         Args:
-            summary: The numbers of the run.
-            partly: Whether the accuracy may leave out rows with an unknown gold label.
+            folder: The run's folder, with its records and the check of its suspects.
+            words: The words of the records, where they are known.
         """
-        figures = self._figures(summary)
-        if figures is None:
-            shown = (_shown(column, value) for column, of in summary.slices.items() for value in of)
-            names = listed([*shown], most=SLICES_LISTED)
-            return f"{self.title} could not be measured: there is no such slice; there are {names}"
-        rows, known = figures["gold_rows"], figures["gold_known"]
-        is_partial = figures["accuracy"] is not None and known < rows
-        if self.name == "accuracy" and is_partial and not partly:
-            return (
-                f"{self.title} covers {known} of {rows} rows with a gold label: {rows - known} "
-                "have labels that the model does not have (--allow-unknown-gold)"
-            )
-        return self.failure_of(figures[self.name])
+        before = None
+        if self.baseline is not None:
+            before = RunNumbers.of(self.baseline, partly=self.partly)
 
-    def _figures(self, summary: Summary) -> Mapping[str, Any] | None:
-        """Return the numbers of the run, or of the slice; None if there is no such slice."""
-        if self.of is None:
-            return summary.numbers()
-        column, value = self.of
-        return summary.slices.get(column, {}).get(value)
+        def judge_summary(summary: Summary) -> list[dict[str, Any]]:
+            numbers = RunNumbers(summary, folder, self.partly, words)
+            results = judge(self.gates, numbers, baseline=before)
+            return [each.as_json() for each in results]
 
-    def failure_of(self, value: float | None) -> str | None:
-        """Return why a number fails the gate, or None if it passes."""
-        if value is None:
-            return f"{self.title} could not be measured, and must not be {self}"
-        failed = value < self.bound if self.sign == "<" else value > self.bound
-        return f"{self.title} is {value:g}, and must not be {self}" if failed else None
-
-    def __str__(self) -> str:
-        return f"{self.sign} {self.bound:g}"
+        return judge_summary
 
 
-def parse_gates(
-    expressions: Iterable[str],
-    *,
-    names: Sequence[str] = NAMES,
-    owner: str = "the summary",
-    example: str = "accuracy<0.9",
-) -> tuple[Gate, ...]:
-    """Return the gates that `--fail-on` was given as: a name, < or >, a number.
+NO_GATES = RunGates()
+
+
+def choose_gates(choice: GateChoice, *, folder: Path) -> RunGates:
+    """Return the gates that were given, with the baseline opened, before anything slow is done.
 
     Args:
-        expressions: The values of the option.
-        names: The names of the numbers that there are.
-        owner: What has these numbers, for messages.
-        example: A gate, for messages.
+        choice: The options.
+        folder: The folder of the run that is judged.
 
     Raises:
-        UsageError: an expression has another form, or a name that is not one of `names`.
+        UsageError: An expression is refused, or the baseline is missing, not finished, or given
+            for no gate.
     """
-    return tuple(_parse(each, names, owner=owner, example=example) for each in expressions)
-
-
-def _parse(expression: str, names: Sequence[str], *, owner: str, example: str) -> Gate:
-    match = _EXPRESSION.fullmatch(expression)
-    bound = None if match is None else _finite_number(match["bound"])
-    if match is None or bound is None:
+    gates = parse_gates(choice.fail_on or (), names=RUN_NAMES)
+    relative = [gate for gate in gates if gate.relation]
+    baseline = choice.baseline_run
+    if baseline is None:
+        if relative:
+            raise UsageError(
+                f"--fail-on {visible(str(relative[0]))} needs a run to compare with",
+                "name the folder of a finished run with --baseline-run",
+            )
+        return RunGates(gates, partly=choice.allow_unknown_gold)
+    if not relative:
         raise UsageError(
-            f"--fail-on {excerpt(expression)}: not a name, < or >, and a number",
-            f"--fail-on '{example}', with quotes for the shell",
+            "--baseline-run is for gates on a baseline, and no --fail-on has one",
+            "add one, such as --fail-on 'accuracy<baseline-0.01', or leave it out",
         )
-    of = (
-        None if match["column"] is None else (_unquoted(match["column"]), _unquoted(match["value"]))
-    )
-    allowed = names if of is None else SLICE_NAMES if names is NAMES else ()
-    if match["name"] not in allowed:
+    if baseline.resolve() == folder.resolve():
         raise UsageError(
-            f"--fail-on {excerpt(expression)}: {owner} has no such name",
-            f"use one of {', '.join(allowed or names)}",
+            f"--baseline-run {visible(str(baseline))} is the folder of the run itself",
+            "keep the earlier run in another folder",
         )
-    return Gate(match["name"], cast("Sign", match["sign"]), bound, of)
+    return RunGates(gates, open_run(baseline), choice.allow_unknown_gold)
 
 
-def _unquoted(text: str) -> str:
-    """Return what is between quotes, as in a JSON string; else the text itself."""
-    if not text.startswith('"'):
-        return text
-    try:
-        return str(json.loads(text))
-    except ValueError:
-        return text
+def judge_again(run: FinishedRun, gates: RunGates) -> None:
+    """Replace the results in the manifest of a finished run; the process must have locked it.
+
+    Args:
+        run: The run.
+        gates: What it is judged by.
+
+    Raises:
+        OutputError: The manifest cannot be written.
+    """
+    results = gates.judge_of(run.folder)(run.summary)
+    run.folder.write_manifest({**run.manifest, "gates": results})
 
 
-def _shown(column: str, value: str) -> str:
-    """Return a slice as a gate names it; with quotes where it needs them."""
-    return "=".join(
-        visible(part)
-        if part and not re.search(r'[\]="\s]', part)
-        else visible(json.dumps(part, ensure_ascii=False))
-        for part in (column, value)
+def exit_code(results: Iterable[GateResult], otherwise: int) -> int:
+    """Print a line for each gate that fails, and return the exit code.
+
+    Args:
+        results: How the gates ended.
+        otherwise: The exit code if none fails.
+    """
+    failures = [each for each in results if each.fails]
+    for each in failures:
+        show_failure(each.sentence)
+    return GATE_FAILED if failures else otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationNumbers:
+    """The numbers of an evaluation, as METRIC.METHOD."""
+
+    result: Mapping[str, Any]
+
+    def measure(self, name: str, part: Part | None) -> Measured:  # noqa: ARG002 - it has no parts
+        """Return the mean of a metric; see `gates.Figures`."""
+        metric, _, method = name.partition(".")
+        return Measured(self.result["methods"][method][metric]["mean"])
+
+
+def evaluation_names(names: Iterable[str]) -> GateNames:
+    """Return what a gate on an evaluation can be about."""
+    return GateNames(
+        (*names,), owner="the evaluation", example="planted.smoothgrad<0.9", has_baseline=False
     )
-
-
-def _finite_number(text: str) -> float | None:
-    """Return the number, or None if the text is none; `float` alone takes nan, inf and 1_0."""
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if isfinite(number) and "_" not in text else None

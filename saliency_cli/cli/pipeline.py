@@ -14,8 +14,10 @@ from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.cli.console import Console, warnings
+from saliency_cli.cli.gates import NO_GATES, RunGates
 from saliency_cli.errors import UsageError
 from saliency_cli.explanations import Explanation
+from saliency_cli.gates import GateResult, in_order, stored_results
 from saliency_cli.model.attentions import text_attentions
 from saliency_cli.model.devices import available_cores
 from saliency_cli.model.limitations import limitations
@@ -43,14 +45,20 @@ UNKNOWN_NAMED = 3
 """Gold labels that the model does not have and that a warning names."""
 
 
-def run(request: Request, console: Console) -> Summary:
-    """Explain every text of the input into the run folder, render the pages, return the summary.
+def run(
+    request: Request, console: Console, *, gates: RunGates = NO_GATES
+) -> tuple[Summary, tuple[GateResult, ...]]:
+    """Explain every text of the input into the run folder, and render the pages.
 
     With `--shard` only that part of the shards is explained and summed up; no page is rendered.
 
     Args:
         request: The options.
         console: Shows progress, warnings and the closing table.
+        gates: What the run is judged by.
+
+    Returns:
+        The summary, and how each gate ended.
 
     Raises:
         SaliencyError: The run cannot be done as asked; see the tree in `errors`.
@@ -79,13 +87,15 @@ def run(request: Request, console: Console) -> Summary:
         if selection is not None:
             with console.waiting("checking the suspects"), lock.planning():
                 _check_suspects_of_parts(request, context)
-            return _sum_up(context, own, console=console)
+            return _sum_up(context, own, console=console), ()
         with console.waiting("checking the input"):
             context.source.check_content(context.manifest["hashes"]["input"])
         with console.waiting("checking the suspects"):
             words = _check_suspects(request, context)
         with console.waiting("adding up the figures"):
-            summary, unconverged = finish(folder, context.manifest)
+            judge = gates.judge_of(folder, words=words)
+            summary, unconverged = finish(folder, context.manifest, judge=judge)
+            results = stored_results(folder.read_manifest())
     with console.waiting("writing the pages"):
         folder.clear_pages()
         findings = render(folder, output.pages, words=words)
@@ -95,8 +105,10 @@ def run(request: Request, console: Console) -> Summary:
     ):
         console.warn(warning)
     suspects = suspect_lines(word_findings(findings).checks)
-    console.closing(summary, report=str(folder.path / INDEX), suspects=suspects)
-    return summary
+    console.closing(
+        summary, report=str(folder.path / INDEX), suspects=suspects, gates=in_order(results)
+    )
+    return summary, results
 
 
 def _check_suspects(request: Request, context: RunContext) -> WordFindings:

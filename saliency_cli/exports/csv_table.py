@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.token_lines import COLUMNS, lines_of
@@ -18,16 +18,30 @@ tabs."""
 
 
 def csv_table(run: FinishedRun) -> Iterator[bytes]:
-    """Yield the table as CSV (RFC 4180), the lines of one record at a time."""
+    """Yield the table as CSV, the lines of one record at a time."""
+    yield from csv_chunks(COLUMNS, map(lines_of, run.records()))
+
+
+def csv_chunks(
+    columns: Collection[str], groups: Iterable[Iterable[Mapping[str, object]]]
+) -> Iterator[bytes]:
+    """Yield a table as CSV (RFC 4180).
+
+    Args:
+        columns: The names of the columns.
+        groups: Lines by column, in groups that are yielded together.
+    """
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer)
-    writer.writerow(COLUMNS)
-    for record in run.records():
-        for line in lines_of(record):
-            writer.writerow([_cell(line.get(name)) for name in COLUMNS])
+    writer.writerow(columns)
+    for group in groups:
+        for line in group:
+            writer.writerow([_cell(line.get(name)) for name in columns])
         yield buffer.getvalue().encode()
         buffer.seek(0)
         buffer.truncate()
+    if buffer.tell():  # the header of a table without lines
+        yield buffer.getvalue().encode()
 
 
 def _cell(value: object) -> object:

@@ -1,13 +1,23 @@
-"""The export `github-summary`: a step summary of GitHub Actions, in Markdown."""
+"""The export `github-summary`: a step summary of GitHub Actions, in Markdown.
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+Gates, then what the page says first, with its words and percentages, then tables. GitHub takes
+1 MiB; the sizes below keep it smaller, whatever the texts are.
+"""
 
-from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase, joined
+import json
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from saliency_cli.analysis.confusion import Confusion, Predictions
+from saliency_cli.analysis.findings import Findings, collect_findings, with_checks, word_findings
+from saliency_cli.analysis.first_finding import first_finding, share
+from saliency_cli.analysis.suspect_checks import check_phrase, joined
 from saliency_cli.exports.interface import Export
+from saliency_cli.exports.markdown import escape_markdown, gate_table, table
 from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
+from saliency_cli.gates import stored_results
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
@@ -15,59 +25,99 @@ from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
-"""Rows of the second table; each takes a few kilobytes at most, and GitHub allows 1 MiB in all."""
+"""Rows of the last table; each takes a few kilobytes at most."""
 MAX_LABELS = 30
 """With more labels their table is left out."""
 MAX_SLICES = 20
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
 def step_summary(run: FinishedRun) -> Iterator[bytes]:
-    """Yield the run's numbers, the suspects that were checked, and the rows to read first."""
-    yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n\n".encode()
-    numbers = (
-        (name, "–" if value is None else value) for name, value in run.summary.numbers().items()
+    """Yield gates, the first finding, figures, suspects, weak slices, and the rows to read."""
+    yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n".encode()
+    yield from gate_table(stored_results(run.manifest))
+    counts, findings = run.manifest["counts"], _findings(run)
+    yield b"\n## What was found\n\n"
+    for number, sentence in enumerate(first_finding(counts, findings)):
+        escaped = escape_markdown(sentence)
+        yield f"{escaped if number else f'**{escaped}**'}\n\n".encode()
+    yield from _labels(run.summary)
+    confusion = cast("Predictions", findings["predictions"]).confusion
+    if confusion is not None:
+        yield from _matrix(confusion)
+    yield from _suspects(findings)
+    yield from _weak_slices(run.summary)
+    yield from _rows(run)
+
+
+def _findings(run: FinishedRun) -> Findings:
+    """Return the findings of the page, from one pass over the records."""
+    found = collect_findings(
+        map(json.dumps, run.records()),
+        labels=tuple(run.manifest["model"]["labels"]),
+        counts=run.manifest["counts"],
     )
-    yield from _table(("summary", "value"), numbers)
-    yield from _figure_tables(run.summary)
-    doubts = doubt_thresholds(run.manifest["counts"])
-    checks = [*map(SuspectCheck.from_json, read_suspects(run.folder) or ())]
+    return with_checks(found, read_suspects(run.folder) or ())
+
+
+def _labels(summary: Summary) -> Iterator[bytes]:
+    """Yield the figures of the labels, if these are few."""
+    if 0 < len(summary.labels) <= MAX_LABELS:
+        yield b"## Labels\n\n"
+        names = ("precision", "recall", "f1")
+        yield from table(
+            ("label", "rows", "precision", "recall", "F1"),
+            (
+                (excerpt(label), f"{of['rows']:,}", *(share(of[name]) for name in names))
+                for label, of in largest_first(summary.labels)
+            ),
+        )
+
+
+def _matrix(confusion: Confusion) -> Iterator[bytes]:
+    """Yield the confusion matrix: a row for each gold label."""
+    names = [excerpt(label, limit=60) for label in confusion.labels]
+    yield b"\n## Confusion matrix\n\n"
+    header = ("gold ↓ predicted →", *map(escape_markdown, names))
+    cells = (
+        (name, *(f"{cell.count:,}" for cell in row))
+        for name, row in zip(names, confusion.cells, strict=True)
+    )
+    yield from table(header, cells)
+    if confusion.hidden_labels:
+        yield f"\n{confusion.hidden_labels:,} more labels are on the page.\n".encode()
+
+
+def _suspects(findings: Findings) -> Iterator[bytes]:
+    checks = word_findings(findings).checks
     if checks:
         yield b"\n## Shortcut suspects\n\n"
-        yield from _table(("word", "label", "check"), map(_suspect_cells, checks))
+        rows = (
+            (excerpt(joined(check.words)), excerpt(check.label), check_phrase(check))
+            for check in checks
+        )
+        yield from table(("word", "label", "check"), rows)
+
+
+def _weak_slices(summary: Summary) -> Iterator[bytes]:
+    weak = summary.weak_slices()[:MAX_SLICES]
+    if weak:
+        yield b"\n## Weak slices\n\n"
+        slices = (
+            (f"{excerpt(column)} {excerpt(value)}", f"{of['gold_known']:,}", share(of["accuracy"]))
+            for column, value, of in weak
+        )
+        yield from table(("slice", "rows", "accuracy"), slices)
+
+
+def _rows(run: FinishedRun) -> Iterator[bytes]:
+    doubts = doubt_thresholds(run.manifest["counts"])
     rows = [
         (row_name(record), *_cells(record, signed=run.is_signed, doubts=doubts))
         for record in rows_to_read_first(run, most=MAX_ROWS)
     ]
     if rows:
         yield b"\n## Rows to read first\n\n"
-        yield from _table(("row", "what", "most influential words", "text"), rows)
-
-
-def _figure_tables(summary: Summary) -> Iterator[bytes]:
-    """Yield the labels, if they are few, and the weak slices as tables."""
-    if 0 < len(summary.labels) <= MAX_LABELS:
-        yield b"\n## Labels\n\n"
-        names = ("precision", "recall", "f1")
-        yield from _table(
-            ("label", "rows", *names),
-            (
-                (excerpt(label), of["rows"], *(_figure(of[name]) for name in names))
-                for label, of in largest_first(summary.labels)
-            ),
-        )
-    weak = summary.weak_slices()[:MAX_SLICES]
-    if weak:
-        yield b"\n## Weak slices\n\n"
-        slices = (
-            (f"{excerpt(column)} {excerpt(value)}", of["gold_known"], _figure(of["accuracy"]))
-            for column, value, of in weak
-        )
-        yield from _table(("slice", "rows", "accuracy"), slices)
-
-
-def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3g}"
+        yield from table(("row", "what", "most influential words", "text"), rows)
 
 
 def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tuple[str, str, str]:
@@ -77,23 +127,6 @@ def _cells(record: Record, *, signed: bool, doubts: Mapping[str, float]) -> tupl
     is_doubtful = mislabelled_margin(record, doubts) is not None
     what = prediction(record) + (", which may be wrong" if is_doubtful else "")
     return what, influential_words(record, signed=signed), excerpt(record["text"])
-
-
-def _suspect_cells(check: SuspectCheck) -> tuple[str, str, str]:
-    """Return the columns of a suspect that was checked."""
-    return excerpt(joined(check.words)), excerpt(check.label), check_phrase(check)
-
-
-def _table(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> Iterator[bytes]:
-    for cells in (header, ["---"] * len(header)):
-        yield f"| {' | '.join(cells)} |\n".encode()
-    for row in rows:
-        yield f"| {' | '.join(escape_markdown(str(cell)) for cell in row)} |\n".encode()
-
-
-def escape_markdown(text: str) -> str:
-    """Return one line of text, escaped so that Markdown shows all of its punctuation as it is."""
-    return _PUNCTUATION.sub(r"\\\1", text)
 
 
 EXPORT = Export(

@@ -22,6 +22,8 @@ class Export:
             number of rows.
         binary: Whether the format can be written to a file only, not to stdout.
         includes_quarantined: Whether the format has a place for quarantined rows.
+        encode_rows: The content with a part for each row, where `encode` leaves rows out; None for
+            a format without that choice (`--junit-rows`).
         problems: Yields what a reader of the format will not accept; each is a warning.
     """
 
@@ -30,4 +32,5 @@ class Export:
     encode: Callable[[FinishedRun], Iterator[bytes]]
     binary: bool = False
     includes_quarantined: bool = True
+    encode_rows: Callable[[FinishedRun], Iterator[bytes]] | None = None
     problems: Callable[[FinishedRun], Iterable[str]] = _none

@@ -1,7 +1,7 @@
 """What chance alone explains: intervals of shares, and tests of one group against the others."""
 
 from collections.abc import Sequence
-from math import exp, lgamma, sqrt
+from math import erfc, exp, lgamma, log, sqrt
 
 _QUANTILE = 1.959963984540054
 """Of the normal distribution: 95 % lie within it."""
@@ -62,6 +62,38 @@ def excess_p_value(wrong: int, rows: int, *, all_wrong: int, all_rows: int) -> f
     if wrong * all_rows <= all_wrong * rows:
         return 1.0
     return fisher_exact(wrong, rows, other_hits=all_wrong - wrong, other_draws=all_rows - rows)
+
+
+def mcnemar_exact(broken: int, fixed: int) -> float:
+    """Return how often chance alone divides changed rows as unevenly (McNemar 1947, exact).
+
+    Each row whose correctness changed is broken or fixed with probability one half; two-sided.
+
+    Args:
+        broken: Rows that were right and are wrong now.
+        fixed: Rows that were wrong and are right now.
+    """
+    changed, fewest = broken + fixed, min(broken, fixed)
+    term = exp(_log_choose(changed, fewest) - changed * log(2))
+    total = 0.0
+    for count in range(fewest, -1, -1):  # the terms fall
+        total += term
+        if term < 1e-17 * total:
+            break
+        term *= count / (changed - count + 1)
+    return min(1.0, 2 * total)
+
+
+def normal_p_value(mean: float, error: float) -> float:
+    """Return how often chance alone gives a mean this far from 0, two-sided.
+
+    Args:
+        mean: The mean.
+        error: Its standard error; with 0, a mean of 0 is certain to be by chance, and no other.
+    """
+    if not error:
+        return 0.0 if mean else 1.0
+    return erfc(abs(mean) / error / sqrt(2))
 
 
 def _log_choose(total: int, chosen: int) -> float:

@@ -12,6 +12,7 @@ from saliency_cli.analysis.findings import (
     word_findings,
 )
 from saliency_cli.analysis.word_pairs import PairSuspect
+from saliency_cli.gates import GateResult
 from saliency_cli.records import SCHEMA, BadRow, Record
 from saliency_cli.runs.summary import summarise
 
@@ -55,7 +56,27 @@ def example_manifest(lines: list[str], *, signed: bool) -> dict[str, Any]:
         "options": dict(_OPTIONS),
         "planned": len(lines),
         "counts": {name: getattr(summary, name) for name in summary.__slots__},
+        "gates": _gates(),
     }
+
+
+def _gates() -> list[dict[str, Any]]:
+    """Return the results of gates that ended in each possible way."""
+    sentence = "accuracy is 95.8 %, and must not be below 96 %"
+    whole = GateResult(
+        gate="accuracy<0.96",
+        level="error",
+        value=0.958,
+        bound=0.96,
+        baseline=None,
+        is_share=True,
+        outcome="failed",
+        sentence=sentence,
+    )
+    unmeasured = replace(whole, value=None, bound=None, outcome="not measured")
+    warned = replace(whole, level="warn", outcome="warned")
+    results = (whole, unmeasured, warned, replace(whole, value=0.97, outcome="passed"))
+    return [each.as_json() for each in results]
 
 
 def _explained(ordinal: int, *, leads: int = 0, **changes: Any) -> Record:  # noqa: ANN401

@@ -15,6 +15,7 @@ from saliency_cli.analysis.findings import (
     with_checks,
 )
 from saliency_cli.analysis.word_statistics import WordFindings
+from saliency_cli.gates import in_order, stored_results
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
 from saliency_cli.report.row_selection import page_positions, select_rows
@@ -179,6 +180,7 @@ def site_context(
         "one_file": one_file,
         "findings": findings,
         "doubts": doubts(manifest, findings),
+        "gates": in_order(stored_results(manifest)),
         "row_hrefs": _row_hrefs(positions, one_file=one_file),
         "rows_per_page": ROWS_PER_PAGE,
         "search_entry": search_entry,

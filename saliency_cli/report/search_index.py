@@ -91,7 +91,7 @@ def search_entry(row: RowView, *, shaded: bool = False) -> Entry:
         flags=_flags(record),
         text="".join(text for text, _ in chunks),
         shades=shade_runs(chunks) if shaded else None,
-        **_shown_and_exact({"id": record["id"], **names}),
+        **shown_and_exact({"id": record["id"], **names}),
     )
 
 
@@ -100,7 +100,7 @@ def _quarantined_entry(record: Record) -> Entry:
         ordinal=record["ordinal"],
         flags="quarantined",
         text=searchable_text(f"{record['reason']}\n{record['excerpt']}"),
-        **_shown_and_exact({"id": record["id"], "reason": reason_kind(record["reason"])}),
+        **shown_and_exact({"id": record["id"], "reason": reason_kind(record["reason"])}),
     )
 
 
@@ -155,7 +155,7 @@ def _utf16_units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:
+def shown_and_exact(values: dict[str, str | None]) -> dict[str, Any]:
     """Return the fields as the page shows them, and `exact` with those that it shows otherwise."""
     cut = {name: None if text is None else cut_name(text) for name, text in values.items()}
     shown = {name: None if text is None else searchable_text(text) for name, text in cut.items()}

@@ -42,7 +42,16 @@ PACKAGE = Path(__file__).parent.parent
 SUBFOLDERS = ("html", "css", "js")
 """Subfolders of the templates' folder; a template's name does not include them."""
 STYLES = ("report.css",)
-SCRIPTS = ("tokens.js", "query.js", "rows.js", "results.js", "scale.js", "search.js", "keys.js")
+SCRIPTS = (
+    "tokens.js",
+    "row_terms.js",
+    "query.js",
+    "rows.js",
+    "results.js",
+    "scale.js",
+    "search.js",
+    "keys.js",
+)
 """The scripts in the order in which they are joined to one."""
 
 

@@ -1,9 +1,9 @@
 """The end of a run: check that all shards are committed, sum them up, write the final manifest."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeAlias
 
 from saliency_cli.errors import UsageError
 from saliency_cli.figures.run_figures import RunFigures
@@ -15,13 +15,23 @@ from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.safe_text import listed, visible
 
+GateJudge: TypeAlias = Callable[[Summary], list[dict[str, Any]]]
+"""Returns the results of gates on a run, as the manifest holds them."""
 
-def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int]:
+
+def _no_gates(_summary: Summary) -> list[dict[str, Any]]:
+    return []
+
+
+def finish(
+    folder: RunFolder, manifest: Mapping[str, Any], *, judge: GateJudge = _no_gates
+) -> tuple[Summary, int]:
     """Write the final manifest of a run, and remove its working files.
 
     Args:
         folder: The run folder; this process must have locked it.
         manifest: The plan of the run.
+        judge: The gates that the run is judged by.
 
     Returns:
         The summary, and the number of rows that did not converge.
@@ -42,7 +52,9 @@ def finish(folder: RunFolder, manifest: Mapping[str, Any]) -> tuple[Summary, int
         )
     summary = counts.summary(_figures(folder, manifest))
     shards = {**manifest["shards"], "sha256": [receipt.sha256 for receipt in receipts]}
-    folder.write_manifest({**manifest, "shards": shards, "counts": asdict(summary)})
+    folder.write_manifest(
+        {**manifest, "shards": shards, "counts": asdict(summary), "gates": judge(summary)}
+    )
     folder.clear_temporary()
     folder.clear_work()
     return summary, int(counts.unconverged)

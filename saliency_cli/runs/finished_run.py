@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
@@ -28,6 +28,13 @@ from saliency_cli.settings import PageChoice
 
 _EXPLAIN_AGAIN = "explain the texts again with --overwrite"
 _ELSEWHERE = "explain the texts again into another folder"
+
+
+class Location(NamedTuple):
+    """Where the line of a record is: the number of its file, and its first byte."""
+
+    part: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +77,26 @@ class FinishedRun:
         Raises:
             UsageError: If a record is damaged, or their number differs from the manifest's.
         """
+        for _location, record in self.located_records():
+            yield record
+
+    def located_records(self) -> Iterator[tuple[Location, Record]]:
+        """Yield where each record is, and the record, in input order.
+
+        Raises:
+            UsageError: As `records`.
+        """
         count, is_planned = 0, "planned" in self.manifest
-        for part in self._parts():
+        for part_number, part in enumerate(self._parts()):
+            offset = 0
             for number, line in enumerate(read_lines(part), 1):
                 where = f"{_visible_path(part)}, line {number}"
                 record = _read_record(line, where=where)
                 if is_planned and record["ordinal"] != count:
                     problem = f"its ordinal is {record['ordinal']}, and must be {count}"
                     raise UsageError(f"{where}: {problem}", _EXPLAIN_AGAIN)
-                yield record
+                yield Location(part_number, offset), record
+                offset += len(line.encode("utf-8", "surrogateescape"))
                 count += 1
         rows = self.manifest["counts"]["rows"]
         if count != rows:

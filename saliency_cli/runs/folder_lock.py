@@ -134,8 +134,12 @@ def lock_pages(manifest: Path) -> Iterator[None]:
     """Wait until no other process writes the pages of a finished run, and keep others waiting.
 
     Two processes would remove each other's pages. The manifest itself is locked (flock(2)), since a
-    finished run has no lock file, and it is not replaced meanwhile.
+    finished run has no lock file. Only a process that holds the lock replaces the manifest, and
+    then leaves the block: a lock on a file that was replaced keeps nobody waiting.
     """
-    with manifest.open("rb") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+    while True:
+        with manifest.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(stream.fileno()), manifest.stat()):
+                yield
+                return

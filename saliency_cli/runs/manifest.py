@@ -239,7 +239,7 @@ def _may_differ(key: KeyPath) -> bool:
     Everything counts but what is listed here: what the run writes once it is planned, what is
     checked elsewhere, and options that change the pages alone.
     """
-    if key[0] in {"planned", "counts", "dtype_error"} or key == ("hashes", "input"):
+    if key[0] in {"planned", "counts", "dtype_error", "gates"} or key == ("hashes", "input"):
         return True
     if key[0] == "shards":
         return key[-1] != "rows"

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from saliency_cli.records import SCHEMA, Record
 from saliency_cli.runs.figures_schema import figures_problem, gold_problem
+from saliency_cli.runs.gates_schema import gates_problem
 from saliency_cli.runs.summary import NESTED, NUMBERS
 from saliency_cli.safe_text import visible
 
@@ -103,7 +104,7 @@ def manifest_problem(manifest: Any, shapes: Mapping[str, Shape]) -> str | None: 
         for key, shape in shapes.items()
     )
     problem = next(filter(None, problems), None) or _shape_problem(manifest, _MANIFEST_KEYS)
-    problem = problem or _range_problem(manifest)
+    problem = problem or _range_problem(manifest) or gates_problem(manifest)
     if problem is None and "shards" in shapes:
         problem = _shards_problem(manifest)
     if problem is None and "counts" in shapes:

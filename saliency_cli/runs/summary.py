@@ -96,6 +96,14 @@ class Summary:
         return self.gold_rows - self.gold_known
 
     @property
+    def wrong(self) -> int | None:
+        """Number of wrong predictions among the `gold_known` rows; None if there is none.
+
+        It follows from the accuracy, whose seven digits are enough for ten million rows.
+        """
+        return None if self.accuracy is None else round(self.gold_known * (1 - self.accuracy))
+
+    @property
     def accuracy_text(self) -> str | None:
         """The accuracy in percent, and the rows that it covers if it does not cover all."""
         if self.accuracy is None:

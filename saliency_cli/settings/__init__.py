@@ -7,6 +7,7 @@ whose values a registry lists are declared in the same way beside it: those of t
 """
 
 from saliency_cli.settings.execution import ExecutionChoice
+from saliency_cli.settings.gates import GateChoice
 from saliency_cli.settings.model import Compute, ModelChoice
 from saliency_cli.settings.names import (
     AttentionName,
@@ -41,6 +42,7 @@ __all__ = [
     "Effect",
     "EngineName",
     "ExecutionChoice",
+    "GateChoice",
     "HeadName",
     "MatmulBackend",
     "ModelChoice",

@@ -2,15 +2,9 @@
 // null if the row has no value to test (whether it is correct, without a gold label). null never
 // matches, negated or not.
 
-// Search terms and the fields of an entry that they test. The fields are those of `Entry` in
-// search_index.py; the page has their names in data-fields.
-const TEXT_TERMS = {
-  label: "predicted", gold: "gold", lead: "lead", id: "id", reason: "reason",
-};
-const NUMBER_TERMS = {
-  conf: "probability", error: "error", flips: "flip_rate", special: "special_share",
-};
-const FLAGS = ["quarantined", "truncated", "windows", "pair"];
+// `TEXT_TERMS`, `NUMBER_TERMS`, `FLAGS` and `defaultOrder` are declared by the file before this one:
+// row_terms.js, or change_terms.js for a comparison.
+
 // A term is `field:="a JSON string"`, or a field with a sign and a value, or a value.
 const EXACT = /([a-z]+):=("(?:[^"\\]|\\.)*"?)/u;
 const PLAIN = /(?:([a-z]+)(:|[<>]=?))?(?:"([^"]*)"?|(\S+))?/u;
@@ -174,7 +168,7 @@ function wrongFirst(entries) {
 }
 
 function sorted(entries, sort) {
-  if (!sort) return wrongFirst(entries);
+  if (!sort) return defaultOrder(entries);
   const term = sort.replace("-", "");
   if (!Object.hasOwn(NUMBER_TERMS, term)) return entries;
   return entries.toSorted(compareBy(NUMBER_TERMS[term], sort.startsWith("-") ? -1 : 1));

@@ -11,6 +11,7 @@ import pytest
 from saliency_cli.exports import EXPORTS, parquet_table
 from saliency_cli.runs.finished_run import open_run
 from tests.support.exports import export, exported, wrong_record
+from tests.support.gates import every_outcome
 from tests.support.paths import GOLDEN, ROOT
 from tests.support.runs import record, varied, write_run
 
@@ -26,6 +27,28 @@ def test_text_exports_equal_their_golden_files(name: str, pytestconfig: pytest.C
     if pytestconfig.getoption("--update-golden"):
         golden.write_bytes(content)
     assert content == golden.read_bytes()
+
+
+GATED = [("github", False), ("github-summary", False), ("junit", False), ("junit", True)]
+
+
+@pytest.mark.parametrize(("name", "rows"), GATED)
+def test_exports_of_a_run_with_gates_equal_their_golden_files(
+    name: str, rows: bool, pytestconfig: pytest.Config
+) -> None:
+    content = exported(varied(), name, gates=every_outcome(), rows=rows)
+    golden = GOLDEN / f"export-{name}-gates{'-rows' if rows else ''}.txt"
+    if pytestconfig.getoption("--update-golden"):
+        golden.write_bytes(content)
+    assert content == golden.read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted({*EXPORTS} - {"junit"}))
+def test_formats_without_rows_as_cases_refuse_the_option(tmp_path: Path, name: str) -> None:
+    folder = write_run(tmp_path / "run", varied())
+    refused = export(folder, "--format", name, "--junit-rows", code=2)
+    assert f"--junit-rows is for --format junit, and not for {name}" in refused.stderr
+    assert refused.stdout == ""
 
 
 def test_table_in_the_docs_equals_the_registry(pytestconfig: pytest.Config) -> None:

@@ -27,9 +27,9 @@ def test_a_slice_column_is_in_records_summary_and_page_and_has_gates(shell: Shel
     outcome = shell.explain(*QUICK, *columns, *options, "--json", texts=texts)
     assert outcome.exit_code == FAILED
     first, second = outcome.stderr.splitlines()
-    assert first == "failed: rows[Lang=en] is 1, and must not be > 0"
+    assert first == "failed: number of rows of Lang en is 1, and must not be above 0"
     assert second == (
-        "failed: accuracy[lang=xx] could not be measured: there is no such slice; there are "
+        "failed: accuracy of lang xx could not be measured: there is no such slice; there are "
         'length=1-16, script=Latin, Lang="", Lang="de AT", Lang=en, note="", note=x, note=y'
     )
     found = [each["slices"] for each in read_records(shell.out)]

@@ -34,6 +34,7 @@ from saliency_cli.report.search_index import (
     shaded_chunks,
 )
 from saliency_cli.report.templating import environment
+from tests.support.gates import every_outcome
 from tests.support.paths import GOLDEN
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, read_records, record, varied, write_run
 
@@ -49,6 +50,13 @@ def test_the_page_equals_the_golden_file(
         records[0]["scores"] = [-score for score in records[0]["scores"]]
     run = write_run(tmp_path / "run", records, reduction=reduction)
     compare(run / "index.html", GOLDEN / f"index-{reduction}.html", request)
+
+
+def test_the_page_of_a_run_with_gates_equals_the_golden_file(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    run = write_run(tmp_path / "run", varied()[:4], gates=every_outcome())
+    compare(run / "index.html", GOLDEN / "index-gates.html", request)
 
 
 def without_noise(each: Record) -> Record:

@@ -1,7 +1,7 @@
 """Helpers for the tests of exports: run an export, and make texts that try to break it."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,21 @@ one_word = any_text.filter(lambda text: text.split() == [text.strip()])
 """Texts that are one word, with white space around it or not."""
 
 
-def exported(records: list[Record], name: str) -> bytes:
+def exported(
+    records: list[Record], name: str, *, gates: Sequence[object] = (), rows: bool = False
+) -> bytes:
     """Return the content of an export.
 
     Args:
         records: The records of the run.
         name: The name of the format.
+        gates: The results of gates, as the manifest holds them.
+        rows: Whether the export has a part for each row.
     """
-    with finished(records) as run:
-        return b"".join(EXPORTS[name].encode(run))
+    with finished(records, gates=gates) as run:
+        encode = EXPORTS[name].encode_rows if rows else EXPORTS[name].encode
+        assert encode is not None
+        return b"".join(encode(run))
 
 
 def problems_of(records: list[Record]) -> list[str]:
@@ -41,10 +47,10 @@ def problems_of(records: list[Record]) -> list[str]:
 
 
 @contextmanager
-def finished(records: list[Record]) -> Iterator[FinishedRun]:
-    """Yield a finished run with these records."""
+def finished(records: list[Record], *, gates: Sequence[object] = ()) -> Iterator[FinishedRun]:
+    """Yield a finished run with these records, and these results of gates."""
     with tempfile.TemporaryDirectory() as folder:
-        run = FinishedRun(RunFolder(Path(folder)), manifest(records))
+        run = FinishedRun(RunFolder(Path(folder)), manifest(records) | {"gates": [*gates]})
         run.folder.clear()
         with run.folder.record_writer() as writer:
             for each in records:

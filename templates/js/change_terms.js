@@ -1,0 +1,11 @@
+// Search terms of a comparison and the fields of an entry that they test. The fields are those of
+// `ChangeEntry` in report/comparison/entries.py; the page has their names in data-fields.
+const TEXT_TERMS = {
+  label: "predicted", before: "before", gold: "gold", lead: "lead", id: "id",
+};
+const NUMBER_TERMS = { conf: "probability", shift: "shift", distance: "distance" };
+const FLAGS = [
+  "broken", "fixed", "flipped", "otherwise", "moved", "lost", "truncated", "windows", "pair",
+];
+// The page has the rows in their order: broken ones first.
+const defaultOrder = (entries) => entries;
