@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 
 from saliency_cli.api.classifier import Classifier
-from saliency_cli.api.explanation import Explanation, QuarantinedRow
+from saliency_cli.api.explanation import Explanation, QuarantinedRow, shown_row
 from saliency_cli.api.hints import notes_of_hints
 from saliency_cli.api.process_state import passes_state
 from saliency_cli.attribution import engine
@@ -15,7 +15,6 @@ from saliency_cli.attribution.engine import Engine
 from saliency_cli.attribution.maths import complete_maths
 from saliency_cli.attribution.methods.base import Method
 from saliency_cli.attribution.methods.smoothgrad import SmoothGrad
-from saliency_cli.attribution.reduction import is_signed
 from saliency_cli.attribution.replicas import can_replicate, replica
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.formats.interface import ParsedRow
@@ -124,17 +123,15 @@ def _check_texts(texts: object, read_ahead: int | None) -> None:
 
 def _explanations(texts: Iterable[Text], chosen: Engine) -> Iterator[Explanation | QuarantinedRow]:
     """Yield what the engine gives; between two rows the process has the caller's settings."""
-    classifier, signed = chosen.classifier, is_signed(chosen.maths)
+    device, deterministic = chosen.classifier.device, chosen.classifier.deterministic
     rows = (as_row(ordinal, text) for ordinal, text in enumerate(texts))
-    deterministic = classifier.deterministic
     outcomes = engine.explain(rows, chosen)
     while True:
-        with notes_of_hints(), passes_state(classifier.device, deterministic=deterministic):
+        with notes_of_hints(), passes_state(device, deterministic=deterministic):
             outcome = next(outcomes, None)
         if outcome is None:
             return
-        record = outcome.record()
-        yield Explanation(record, signed) if record["status"] == "ok" else QuarantinedRow(record)
+        yield shown_row(outcome.record())
 
 
 def as_row(ordinal: int, text: object) -> Row | BadRow:

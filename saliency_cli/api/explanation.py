@@ -80,7 +80,6 @@ class Explanation:
     """
 
     _record: Record
-    _signed: bool
     explained: ClassVar[Literal[True]] = True
 
     @property
@@ -185,10 +184,15 @@ class Explanation:
         return deepcopy(self._record)
 
     def _repr_html_(self) -> str:
-        return explanation_html(record_line(self._record), signed=self._signed)
+        return explanation_html(record_line(self._record))
 
     def __repr__(self) -> str:
         shown = f"{self.value:.4g}" if self.label is None else visible(self.label)
         if self.probability is not None:
             shown += f" {percent_number(self.probability)} %"
         return f"<Explanation {self.ordinal}: {shown}, '{excerpt(self.text, limit=60)}'>"
+
+
+def shown_row(record: Record) -> Explanation | QuarantinedRow:
+    """Return the explanation that a record holds, or the reason why it holds none."""
+    return Explanation(record) if record["status"] == "ok" else QuarantinedRow(record)

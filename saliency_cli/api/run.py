@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from saliency_cli.analysis.findings import word_findings
 from saliency_cli.api.data_frames import data_frame
-from saliency_cli.api.explanation import Explanation, QuarantinedRow
+from saliency_cli.api.explanation import Explanation, QuarantinedRow, shown_row
 from saliency_cli.api.hints import notes_of_hints
 from saliency_cli.errors import UsageError
 from saliency_cli.records import Record
@@ -137,10 +137,10 @@ class Run:
             rows = self.summary.rows
             if not 0 <= ordinal < rows:
                 raise UsageError(f"there is no row {ordinal}", f"give 0 to {rows - 1}")
-            return self._row(self._run.record(ordinal))
+            return shown_row(self._run.record(ordinal))
 
     def __iter__(self) -> Iterator[Explanation | QuarantinedRow]:
-        return map(self._row, self.records())
+        return map(shown_row, self.records())
 
     def __len__(self) -> int:
         return self.summary.rows
@@ -157,11 +157,6 @@ class Run:
         """
         with notes_of_hints():
             return data_frame(self._run.records(), tokens=tokens)
-
-    def _row(self, record: Record) -> Explanation | QuarantinedRow:
-        if record["status"] != "ok":
-            return QuarantinedRow(record)
-        return Explanation(record, self._run.is_signed)
 
     def __repr__(self) -> str:
         return f"<Run of {self._run.manifest['model']['name']}: {len(self)} rows>"

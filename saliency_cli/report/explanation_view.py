@@ -52,12 +52,11 @@ def _is_shading(selectors: str) -> bool:
     return SHADING.match(selectors) is not None and "html" not in selectors
 
 
-def explanation_html(line: str, *, signed: bool = True) -> str:
+def explanation_html(line: str) -> str:
     """Return a row as HTML that can stand anywhere in a page: without scripts, and escaped.
 
     Args:
         line: the line of the row's record.
-        signed: whether the sign of a score says for or against the target.
     """
     template = environment().get_template("explanation.html.j2")
-    return template.render(row=row_view(line), signed=signed, css=row_style())
+    return template.render(row=row_view(line), css=row_style())

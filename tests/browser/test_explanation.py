@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from saliency_cli import Explanation, QuarantinedRow
+from saliency_cli.api.explanation import shown_row
 from tests.support.chromium import Watched
 from tests.support.runs import HOSTILE, HOSTILE_LABEL, record, varied, write_run
 
@@ -24,12 +24,7 @@ RECORDS = [*varied(), record(9, f"a {HOSTILE}", predicted=HOSTILE_LABEL, id=HOST
 def notebook(path: Path, theme: str | None = None) -> Path:
     """Write a page with explanations, as a notebook with a theme of its own has them."""
     body = "" if theme is None else f' data-jp-theme-light="{theme}"'
-    parts = (
-        Explanation(each, True)._repr_html_()  # noqa: FBT003
-        if each["status"] == "ok"
-        else QuarantinedRow(each)._repr_html_()
-        for each in RECORDS
-    )
+    parts = (shown_row(each)._repr_html_() for each in RECORDS)
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Notebook</title>'
     page = f"{head}<body{body}><main><h1>A</h1>{OUTSIDE}{''.join(parts)}</main>"
     path.write_text(page, encoding="utf-8")
@@ -68,19 +63,24 @@ def test_the_shading_is_that_of_the_report_and_nothing_else_changes(
     assert background(page, "#outside") == "rgba(0, 0, 0, 0)"
 
 
-@pytest.mark.parametrize("theme", [None, "true", "false"])
-def test_axe_finds_no_violation_in_any_theme(
-    watched: Watched, tmp_path: Path, theme: str | None
-) -> None:
-    page = watched.open(notebook(tmp_path / "page.html", theme))
-    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
-    expected = dark if theme is None else theme == "false"
-    shown = background(page, ".saliency-explanation")
-    assert shown == ("rgb(20, 23, 27)" if expected else "rgb(255, 255, 255)")
+def test_axe_finds_no_violation(watched: Watched, tmp_path: Path) -> None:
+    page = watched.open(notebook(tmp_path / "page.html"))
     results = Axe().run(page, ".saliency-explanation")
     assert results.violations_count == 0, results.generate_report()
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_the_theme_of_the_notebook_comes_before_that_of_the_desktop(
+    watched: Watched, tmp_path: Path
+) -> None:
+    light, dark = "rgb(255, 255, 255)", "rgb(20, 23, 27)"
+    page = watched.open(notebook(tmp_path / "page.html"))
+    is_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert background(page, ".saliency-explanation") == (dark if is_dark else light)
+    for theme, expected in (("true", light), ("false", dark)):
+        page = watched.open(notebook(tmp_path / "page.html", theme))
+        assert background(page, ".saliency-explanation") == expected
 
 
 def test_a_word_under_the_mouse_shows_its_share(watched: Watched, tmp_path: Path) -> None:
