@@ -60,6 +60,7 @@ class ModelChoice:
             more="([more](checkpoints.md#your-own-module))",
             metavar="WHERE:NAME",
             record=_module_name,
+            trusted_only=True,
         ),
     ] = None
     labels: Annotated[
@@ -86,6 +87,7 @@ class ModelChoice:
         Option(
             "Open MODEL as a pickle that may run any code: only if you trust its author.",
             default="refuse",
+            trusted_only=True,
         ),
     ] = False
     embedding_layer: Annotated[
