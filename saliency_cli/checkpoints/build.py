@@ -76,10 +76,10 @@ def build_model(
         module = build_user_module(choice.arch, config)
         with translate_errors(saved.path, "the state dict"):
             module = load_into(module, _state_dict(content), name=str(saved.path))
-        config = _copy_config(module, config)
+        config = copy_config(module, config)
         return BuiltModel(module, config, is_custom=True, dtypes=dtypes)
     if isinstance(content, nn.Module):
-        config = _copy_config(content, config)
+        config = copy_config(content, config)
         return BuiltModel(freeze(content), config, is_custom=True, dtypes=dtypes)
     if config is None:
         raise missing_config_error(saved.path)
@@ -141,7 +141,7 @@ def _dtype_names(content: Content) -> tuple[str, ...]:
     return tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
 
 
-def _copy_config(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
+def copy_config(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
     """Return a copy of the config, else of the first transformers model's inside, else a new one.
 
     A copy, since label names are written into it.

@@ -75,6 +75,21 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False, **replaced
         )
+    return prepare_tokenizer(tokenizer, folder)
+
+
+def prepare_tokenizer(tokenizer: Any, folder: Path) -> Any:  # noqa: ANN401
+    """Return a tokenizer after the checks that need no file, made to read any text as plain text.
+
+    Args:
+        tokenizer: A tokenizer of transformers, changed in place.
+        folder: The tokenizer's folder, or what else messages call it.
+
+    Raises:
+        CheckpointError: It accepts no tokens, or does not report offsets.
+        UsageError: The installed tokenizers library does not report truncated tokens.
+    """
+    with translate_errors(folder, "the tokenizer"), _silence_output():
         if tokenizer.is_fast:
             check_loaded_growth(tokenizer.backend_tokenizer, folder)
         tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)])  # some errors appear only in use

@@ -19,8 +19,8 @@ from saliency_cli.errors import UsageError
 from saliency_cli.explanations import Explanation
 from saliency_cli.gates import GateResult, in_order, stored_results
 from saliency_cli.model.attentions import text_attentions
-from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
+from saliency_cli.model.limitations import limitations
 from saliency_cli.model.passes import token_batch
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
@@ -35,7 +35,7 @@ from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.runs.suspects_file import write_suspects
-from saliency_cli.safe_text import encodable, excerpt, listed, visible
+from saliency_cli.safe_text import encodable, excerpt, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
@@ -76,7 +76,7 @@ def run(
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)
         for warning in (
-            *_limitations(context.engine.classifier),
+            *limitations(context.engine.classifier),
             *_misfit_workers(request.execution, context, shards=len(own)),
         ):
             console.warn(warning)
@@ -145,25 +145,6 @@ def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:
         )
 
 
-def _limitations(classifier: Classifier) -> Iterator[str]:
-    """Yield a warning for each thing that the model does not allow, and say why."""
-    if classifier.without_rule:
-        yield (
-            f"conservative propagation has no rule for {listed(classifier.without_rule)}, which "
-            "this model has; plain gradients are taken instead (--propagation standard)"
-        )
-    if not classifier.repeats:
-        yield (
-            "two passes of the model over one text differ, so no score or prediction repeats; "
-            "switch dropout and random numbers off in its forward"
-        )
-    elif not classifier.deterministic:
-        yield (
-            "torch has no deterministic CUDA kernels for this model; "
-            "another run may differ in the last digits"
-        )
-
-
 def _misfit_workers(choice: ExecutionChoice, context: RunContext, *, shards: int) -> Iterator[str]:
     """Yield a warning if a number of workers was given that is not a fast one."""
     if choice.workers == "auto" or choice.name != "local":
@@ -222,7 +203,7 @@ def answer(question: Question, console: Console, *, attention_page: Path | None 
         check_attention_file(attention_page)
     with console.waiting("loading the model"):
         engine = build_engine(question)
-    for warning in _limitations(engine.classifier):
+    for warning in limitations(engine.classifier):
         console.warn(warning)
     row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
     with console.waiting("explaining"):

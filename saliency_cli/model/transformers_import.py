@@ -23,7 +23,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from saliency_cli.model.deferred_package import DeferredPackage, defer_package
+from saliency_cli.model.deferred_package import (
+    DeferredPackage,
+    defer_package,
+    import_before_submodules,
+)
 
 COMPILER_DECORATORS = ("allow_in_graph", "assume_constant_result", "disable")
 """What transformers decorates functions with; it has no effect on one that is not compiled."""
@@ -74,6 +78,8 @@ with _without_compiler(), _without_sharded_tensors():
     from transformers.initialization import no_init_weights
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
     from transformers.utils import logging
+
+import_before_submodules("torch._dynamo")
 
 __all__ = [
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
