@@ -7,6 +7,7 @@ from pathlib import Path
 from saliency_cli.checkpoints.config import CONFIG_FILE
 from saliency_cli.checkpoints.contents import CheckpointFiles, Content, Weights
 from saliency_cli.checkpoints.file_checks import check_file, check_folder
+from saliency_cli.checkpoints.other_formats import other_file_error, other_folder_error
 from saliency_cli.checkpoints.peft_adapter import find_adapter, is_adapter
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
 from saliency_cli.checkpoints.sharded_weights import check_indexes, read_shards, shard_files
@@ -71,6 +72,9 @@ def detect_weights(path: Path, *, unsafe: bool = False) -> CheckpointFiles:
     if path.is_dir():
         return detect_folder(path)
     check_file(path, what="a checkpoint")
+    refusal = other_file_error(path)
+    if refusal is not None:
+        raise refusal
     format_, read = _file_format(path, unsafe=unsafe)
     return CheckpointFiles(format_, path, files=(path,), folders=(path.parent,), read=read)
 
@@ -103,6 +107,9 @@ def detect_folder(folder: Path) -> CheckpointFiles:
             return CheckpointFiles(
                 format_, path, files=(path, *shards), folders=(folder,), read=read
             )
+    refusal = other_folder_error(folder)
+    if refusal is not None:
+        raise refusal
     if not (folder / CONFIG_FILE).is_file():
         raise CheckpointError(
             f"{visible(str(folder))} is not a model: it holds no {CONFIG_FILE}",

@@ -43,7 +43,7 @@ from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_de
 from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.model.transformers_import import logging
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import listed, visible
 from saliency_cli.settings import Compute, ModelChoice
 
 DEFAULTS = Maths()
@@ -201,7 +201,15 @@ def _assemble(
         matmul_backend=choose_matmul_backend(device, torch.float32),
         padding_blind=True,
         hashes={},
+        remarks=_remarks(built),
     )
+
+
+def _remarks(built: BuiltModel) -> tuple[str, ...]:
+    if not built.ignored:
+        return ()
+    names = listed(built.ignored)
+    return (f"tensors of a loss or a metric, and of no part of the model, are ignored: {names}",)
 
 
 def _sample_inputs(module: nn.Module, tokenizer: Any) -> dict[str, Tensor]:  # noqa: ANN401

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from torch import nn
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
 from saliency_cli.checkpoints.tokenizer_files import (
+    SENTENCEPIECE_FILES,
     TOKENIZER_CONFIG,
+    TOKENIZER_FILE,
     check_tokenizer_files,
     tokenizer_files,
 )
@@ -71,7 +74,11 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         UsageError: The installed tokenizers library does not report truncated tokens.
     """
     replaced = check_tokenizer_files(folder)
-    with translate_errors(folder, "the tokenizer"), _silence_output():
+    with (
+        _sentencepiece_errors(folder),
+        translate_errors(folder, "the tokenizer"),
+        _silence_output(),
+    ):
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False, **replaced
         )
@@ -91,6 +98,27 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
     _check_overflow(tokenizer)
     _split_special_names(tokenizer)
     return tokenizer
+
+
+@contextmanager
+def _sentencepiece_errors(folder: Path) -> Iterator[None]:
+    """Name the missing package if a SentencePiece model is all that a tokenizer's folder holds.
+
+    transformers then asks for another package, tiktoken.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        models_here = [name for name in SENTENCEPIECE_FILES if (folder / name).exists()]
+        whole = (folder / TOKENIZER_FILE).exists()
+        if whole or not models_here or find_spec("sentencepiece") is not None:
+            raise
+        raise CheckpointError(
+            f"{visible(str(folder))} holds the tokenizer as {models_here[0]} alone, which the "
+            "package sentencepiece reads",
+            "pip install sentencepiece protobuf, or write tokenizer.json where they are installed: "
+            "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        ) from error
 
 
 @contextmanager

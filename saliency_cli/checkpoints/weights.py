@@ -12,6 +12,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from saliency_cli.checkpoints.contents import Weights
+from saliency_cli.checkpoints.head_checks import check_has_head
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.transformers_import import (
@@ -100,10 +101,19 @@ def load_pretrained(
             weights_only=True,
             trust_remote_code=False,
         )
+    missing = set(info["missing_keys"]) - set(optional)
+    check_has_head(
+        model,
+        config,
+        expected=module.state_dict(),
+        missing=missing,
+        unexpected=info["unexpected_keys"],
+        name=name,
+    )
     _check_keys(
         module,
         name=name,
-        missing=set(info["missing_keys"]) - set(optional),
+        missing=missing,
         unexpected=info["unexpected_keys"],
         mismatched=[each for each in info["mismatched_keys"] if each[0] not in optional],
     )

@@ -36,6 +36,7 @@ class Inspection:
         tokenizer: The class of the tokenizer.
         tokenizer_kind: Its algorithm, e.g. "WordPiece".
         max_length: Tokens that the model can read at once.
+        warnings: What `explain` would warn of.
         ready: Whether `explain` can use the checkpoint.
         reason: Why it cannot.
         hint: What the user can do about it.
@@ -53,6 +54,7 @@ class Inspection:
     tokenizer: str | None = None
     tokenizer_kind: str | None = None
     max_length: int | None = None
+    warnings: tuple[str, ...] | None = None
     ready: bool = False
     reason: str | None = None
     hint: str | None = None
@@ -111,6 +113,7 @@ def _describe(name: str, loaded: LoadedCheckpoint) -> Inspection:
         tokenizer=type(classifier.tokenizer).__name__,
         tokenizer_kind=_algorithm(classifier.tokenizer.backend_tokenizer),
         max_length=classifier.max_length,
+        warnings=classifier.remarks or None,
         ready=True,
     )
 

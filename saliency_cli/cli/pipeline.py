@@ -135,6 +135,7 @@ def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:
 
 def _limitations(classifier: Classifier) -> Iterator[str]:
     """Yield a warning for each thing that the model does not allow, and say why."""
+    yield from classifier.remarks
     if classifier.without_rule:
         yield (
             f"conservative propagation has no rule for {listed(classifier.without_rule)}, which "

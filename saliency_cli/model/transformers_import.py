@@ -72,11 +72,15 @@ with _without_compiler(), _without_sharded_tensors():
         masking_utils,  # noqa: F401 - all models import it, and it imports the compiler
     )
     from transformers.initialization import no_init_weights
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    )
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
     from transformers.utils import logging
 
 __all__ = [
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
     "AutoConfig",
     "AutoTokenizer",
     "PreTrainedConfig",
