@@ -114,7 +114,8 @@ def load_checkpoint(
     if paths.config is not None and names is None and choice.arch is None:
         # Wrong labels would also fail when the weights are loaded, with a less precise message.
         read_labels(paths.config, config)
-    tokenizer = load_tokenizer(paths.tokenizer, config)
+    keep_special = choice.special_tokens == "keep"
+    tokenizer = load_tokenizer(paths.tokenizer, config, keep_special=keep_special)
     built = build_model(paths.saved, config, choice, names=names)
     pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
     classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)

@@ -27,6 +27,7 @@ from saliency_cli.checkpoints.tokenizer_files import (
     tokenizer_files,
 )
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.model.text_checks import special_names
 from saliency_cli.model.transformers_import import AutoTokenizer
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
@@ -61,12 +62,14 @@ def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
     )
 
 
-def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
+def load_tokenizer(folder: Path, config: Any, *, keep_special: bool = False) -> Any:  # noqa: ANN401
     """Return the tokenizer of a folder; none of the folder's code is run.
 
     Args:
         folder: The tokenizer's folder.
         config: The model's transformers config, which may name the tokenizer's class; or None.
+        keep_special: Whether the name of a special token inside a text is that token; else it is
+            plain text.
 
     Raises:
         CheckpointError: The tokenizer cannot be read, requires code of its own, accepts no tokens,
@@ -96,7 +99,9 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
             f"correct model_max_length in {TOKENIZER_CONFIG}",
         )
     _check_overflow(tokenizer)
-    _split_special_names(tokenizer)
+    tokenizer.split_special_tokens = not keep_special
+    if not keep_special:
+        _split_special_names(tokenizer)
     return tokenizer
 
 
@@ -176,8 +181,7 @@ def _split_special_names(tokenizer: Any) -> None:  # noqa: ANN401
     backend = tokenizer.backend_tokenizer
     if isinstance(backend.model, models.BPE) and not backend.model.ignore_merges:
         return  # BPE reaches a token by merges alone, and no merge produces a special token
-    added = tokenizer.added_tokens_decoder.values()
-    names = sorted(token.content for token in added if token.special and len(token.content) > 1)
+    names = special_names(tokenizer)
     if not names:
         return
     first = Regex("|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in names))

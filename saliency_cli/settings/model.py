@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from saliency_cli.settings.names import (
     AttentionName,
     DtypeName,
+    SpecialTokens,
 )
 from saliency_cli.settings.option import NOTHING, RESOLVED, Option
 
@@ -104,6 +105,14 @@ class ModelChoice:
             default="as the config says",
         ),
     ] = False
+    special_tokens: Annotated[
+        SpecialTokens,
+        Option(
+            "How the name of a special token inside a text is read, such as [SEP]: as plain text, "
+            "or kept as that token.",
+            more="`keep` is for models that were trained on texts with such markers.",
+        ),
+    ] = "text"
     # Whether the layer is the block that sums token, position and type embeddings (--preset).
     embeddings_block: bool = False
 
