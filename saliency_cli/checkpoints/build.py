@@ -42,6 +42,7 @@ class BuiltModel:
         is_custom: Whether it is a user's own module. `config` may then not describe it: the number
             of logits is known only after a first pass.
         dtypes: The dtypes of the file's tensors, not of the module's.
+        added_tokens: How many tokens the module puts behind each text.
         ignored: Keys of the file that are of a loss or a metric, and of no part of the module.
     """
 
@@ -50,6 +51,7 @@ class BuiltModel:
     is_custom: bool
     dtypes: tuple[str, ...]
     ignored: tuple[str, ...] = ()
+    added_tokens: int = 0
 
 
 def build_model(

@@ -37,6 +37,7 @@ from saliency_cli.checkpoints.tokenizers import (
     load_tokenizer,
 )
 from saliency_cli.checkpoints.user_code import CodeWatch
+from saliency_cli.checkpoints.zero_shot import check_hypotheses, check_template, with_hypotheses
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
@@ -116,8 +117,13 @@ def load_checkpoint(
         read_labels(paths.config, config)
     keep_special = choice.special_tokens == "keep"
     tokenizer = load_tokenizer(paths.tokenizer, config, keep_special=keep_special)
-    built = build_model(paths.saved, config, choice, names=names)
+    check_template(choice, names)
+    own_names = names if choice.hypothesis is None else None
+    built = build_model(paths.saved, config, choice, names=own_names)
     pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
+    if choice.hypothesis is not None and names is not None:
+        inputs = _forward_inputs(built.module, tokenizer)
+        built = with_hypotheses(built, tokenizer, choice, names, pad_id=pad_id, inputs=inputs)
     classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
     classifier = _allow_nondeterministic_kernels(classifier)
     if built.is_custom:
@@ -128,6 +134,7 @@ def load_checkpoint(
     classifier = check_forward(
         _at_embeddings_block(classifier) if choice.embeddings_block else classifier
     )
+    check_hypotheses(classifier)
     classifier = with_propagation(classifier, maths.propagation)
     classifier = apply_precision(classifier, compute, maths)
     # Last, since a module may import more of its code in its first passes.
@@ -191,7 +198,7 @@ def _assemble(
         embedding=layer,
         max_length=choose_max_length(
             compute.max_length,
-            limit=max_input_length(built.module, tokenizer, built.config),
+            limit=max_input_length(built.module, tokenizer, built.config) - built.added_tokens,
             special_tokens=tokenizer.num_special_tokens_to_add(),
         ),
         pad_id=pad_id,

@@ -153,6 +153,11 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         UsageError: An option does not fit the model.
     """
     maths = request.maths
+    pair = request.pair if isinstance(request, Question) else request.texts.columns.pair
+    if request.model.hypothesis is not None and pair is not None:
+        raise UsageError(
+            "--hypothesis takes the place of a second text", "leave out the pair, or --hypothesis"
+        )
     classifier = load(request.model, request.compute, maths)
     check_targets(
         maths.target, objective=maths.objective, labels=classifier.labels, head=classifier.head

@@ -98,6 +98,16 @@ class ModelChoice:
             effect=RESOLVED,
         ),
     ] = None
+    hypothesis: Annotated[
+        str | None,
+        Option(
+            "Classify by a model of natural language inference: the hypothesis of each label, with "
+            "{} for the label's name of --labels.",
+            more="([more](checkpoints.md#zero-shot-classifiers))",
+            metavar="TEMPLATE",
+            default="none",
+        ),
+    ] = None
     multi_label: Annotated[
         bool,
         Option(
