@@ -19,6 +19,7 @@ from saliency_cli.checkpoints.peft_adapter import (
     read_adapter_config,
 )
 from saliency_cli.checkpoints.read_errors import translate_errors
+from saliency_cli.checkpoints.sentence_build import build_sentence_classifier
 from saliency_cli.checkpoints.training_state import split_training_state
 from saliency_cli.checkpoints.user_module import add_import_path, build_user_module
 from saliency_cli.checkpoints.weights import (
@@ -43,6 +44,7 @@ class BuiltModel:
             of logits is known only after a first pass.
         dtypes: The dtypes of the file's tensors, not of the module's.
         added_tokens: How many tokens the module puts behind each text.
+        max_length: The longest input, in tokens, if something else than the config names one.
         ignored: Keys of the file that are of a loss or a metric, and of no part of the module.
     """
 
@@ -52,6 +54,7 @@ class BuiltModel:
     dtypes: tuple[str, ...]
     ignored: tuple[str, ...] = ()
     added_tokens: int = 0
+    max_length: int | None = None
 
 
 def build_model(
@@ -89,6 +92,12 @@ def build_model(
         return BuiltModel(freeze(content), config, is_custom=True, dtypes=dtypes)
     if config is None:
         raise missing_config_error(saved.path)
+    if saved.sentence is not None:
+        module = build_sentence_classifier(
+            saved, saved.sentence, content, config, names=names, multi_label=choice.multi_label
+        )
+        length = saved.sentence.max_length
+        return BuiltModel(module, config, is_custom=False, dtypes=dtypes, max_length=length)
     if names is not None:
         set_label_names(config, names, outputs=len(names))
     module, ignored = _build_classifier(saved, content, config, names=names)

@@ -155,10 +155,13 @@ def _find_paths(choice: ModelChoice) -> _Paths:
 
 def _model_files(paths: _Paths, choice: ModelChoice) -> list[ReadFile]:
     """Return the files that decide what is computed, without the user's code."""
-    base = () if paths.saved.base is None else paths.saved.base.files
-    files = [
-        ReadFile.alone(path, "base" if path in base else "model") for path in paths.saved.files
-    ]
+    saved = paths.saved
+    base = () if saved.base is None else saved.base.files
+    files = [ReadFile.alone(path, "base" if path in base else "model") for path in saved.files]
+    if saved.sentence is not None:
+        folder = saved.sentence.folder
+        names = [path.relative_to(folder).as_posix() for path in saved.files]
+        files = [ReadFile(*each, "model") for each in zip(saved.files, names, strict=True)]
     others = {"config": paths.config, "labels": choice.labels}
     return [*files, *(ReadFile.alone(path, role) for role, path in others.items() if path)]
 
@@ -198,7 +201,7 @@ def _assemble(
         embedding=layer,
         max_length=choose_max_length(
             compute.max_length,
-            limit=max_input_length(built.module, tokenizer, built.config) - built.added_tokens,
+            limit=_length_limit(built, tokenizer),
             special_tokens=tokenizer.num_special_tokens_to_add(),
         ),
         pad_id=pad_id,
@@ -211,6 +214,13 @@ def _assemble(
         hashes={},
         remarks=_remarks(built),
     )
+
+
+def _length_limit(built: BuiltModel, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the longest text that the model accepts, in tokens, special tokens included."""
+    limit = max_input_length(built.module, tokenizer, built.config)
+    limit = limit if built.max_length is None else min(limit, built.max_length)
+    return limit - built.added_tokens
 
 
 def _remarks(built: BuiltModel) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Wrappers such as DataParallel and torch.compile put prefixes before the names of
 `strip_prefixes` removes them first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -73,6 +74,7 @@ def load_pretrained(
     *,
     name: str,
     optional: Collection[str] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> nn.Module:
     """Return a transformers model in float32 with the weights of a state dict; every key must fit.
 
@@ -81,6 +83,7 @@ def load_pretrained(
         config: Its config.
         weights: The state dict, possibly with prefixes.
         name: The checkpoint's path, for messages.
+        options: Further arguments of the class.
         optional: Keys that may be missing or have another shape, since an adapter replaces them.
 
     Raises:
@@ -88,7 +91,7 @@ def load_pretrained(
             all), or weights are not finite.
     """
     module: nn.Module
-    weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config))
+    weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config, options))
     with _NoInitialization():
         module, info = model.from_pretrained(
             None,
@@ -100,6 +103,7 @@ def load_pretrained(
             local_files_only=True,
             weights_only=True,
             trust_remote_code=False,
+            **options,
         )
     missing = set(info["missing_keys"]) - set(optional)
     check_has_head(
@@ -161,15 +165,21 @@ def freeze(module: nn.Module) -> nn.Module:
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def state_dict_shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
+def state_dict_shapes(
+    model: type[PreTrainedModel],
+    config: Any,  # noqa: ANN401
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, torch.Size]:
     """Return the names and shapes of the tensors of a model, without allocating them.
 
     Args:
         model: The class.
         config: Its transformers config.
+        options: Further arguments of the class.
     """
     with torch.device("meta"), _NoInitialization():
-        return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
+        module = model(config, **options)
+        return {key: tensor.shape for key, tensor in module.state_dict().items()}
 
 
 def describe_mismatches(

@@ -64,6 +64,7 @@ with _without_compiler(), _without_sharded_tensors():
 
     from transformers import (
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_MAPPING,
         AutoConfig,
         AutoTokenizer,
         PreTrainedConfig,
@@ -81,6 +82,7 @@ with _without_compiler(), _without_sharded_tensors():
 __all__ = [
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "MODEL_MAPPING",
     "AutoConfig",
     "AutoTokenizer",
     "PreTrainedConfig",
