@@ -175,7 +175,7 @@ def _pooling_modes(path: Path) -> list[str]:
 
 
 def _layers(steps: list[SentenceStep]) -> Iterator[nn.Module]:
-    """Yield the layers behind the pooling; dropout does nothing in eval mode."""
+    """Yield the layers behind the pooling."""
     for step in steps:
         if step.kind == DENSE:
             yield _dense(step.folder)

@@ -21,11 +21,9 @@ PROMPTS_FILE = "config_sentence_transformers.json"
 SETFIT_FILE = "config_setfit.json"
 STEP_CONFIG = "config.json"
 STEP_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-ENCODER, POOLING, DENSE, NORMALIZE, DROPOUT = (
-    *("Transformer", "Pooling", "Dense", "Normalize", "Dropout"),
-)
-KINDS = (ENCODER, POOLING, DENSE, NORMALIZE, DROPOUT)
-"""The last names of the classes in `modules.json` whose parts can be read."""
+ENCODER, POOLING, DENSE, NORMALIZE = "Transformer", "Pooling", "Dense", "Normalize"
+LAYERS = (DENSE, NORMALIZE, "Dropout")
+"""The last names of the classes in `modules.json` whose parts can be read. Dropout does nothing."""
 
 
 def is_sentence_classifier(folder: Path) -> bool:
@@ -52,12 +50,7 @@ def find_sentence_classifier(
     Raises:
         CheckpointError: A part is missing or of an unknown kind, or the head cannot be read.
     """
-    (encoder, *steps) = _steps(folder)
-    if encoder.kind != ENCODER or not steps or steps[0].kind != POOLING:
-        kinds = listed([each.kind for each in (encoder, *steps)])
-        raise CheckpointError(
-            f"{visible(str(folder / MODULES_FILE))} lists {kinds}; expected {ENCODER}, {POOLING}",
-        )
+    encoder, *steps = _steps(folder)
     head = find_head(folder)
     if head is None:
         raise CheckpointError(f"{visible(str(folder))} holds no head")
@@ -84,18 +77,18 @@ def _steps(folder: Path) -> list[SentenceStep]:
     """Return the parts that `modules.json` lists."""
     path = folder / MODULES_FILE
     steps = [_step(folder, each) for each in read_objects(path, what="the list of modules")]
-    if not steps:
-        raise CheckpointError(f"{visible(str(path))} lists no module")
+    kinds = [each.kind for each in steps]
+    if kinds[:2] != [ENCODER, POOLING] or not set(kinds[2:]).issubset(LAYERS):
+        raise CheckpointError(
+            f"{visible(str(path))} lists {listed(kinds) or 'no module'}; expected {ENCODER}, "
+            f"{POOLING}, and after them {listed(LAYERS)}"
+        )
     return steps
 
 
 def _step(folder: Path, content: dict[str, Any]) -> SentenceStep:
     path = visible(str(folder / MODULES_FILE))
     kind, where = str(content.get("type")).rpartition(".")[2], content.get("path", "")
-    if kind not in KINDS:
-        raise CheckpointError(
-            f"{path} lists a module of type {excerpt(kind)}; only {listed(KINDS)} can be read"
-        )
     if where == "":
         return SentenceStep(kind, folder)
     if not is_plain_file_name(where):

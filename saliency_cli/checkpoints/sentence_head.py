@@ -12,6 +12,7 @@ from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.file_checks import check_file
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
+from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, listed, visible
 
@@ -95,6 +96,7 @@ def read_sentence_head(path: Path) -> LinearHead:
             f"{visible(str(path))}: weight {tuple(head.weight.shape)} and bias "
             f"{tuple(head.bias.shape)} are no linear head"
         )
+    check_finite([("weight", head.weight), ("bias", head.bias)], name=str(path))
     return head
 
 

@@ -27,6 +27,7 @@ from saliency_cli.settings import Compute, ModelChoice
 from tests.support.attribution import clean_texts, engine, scored
 from tests.support.models import TEXTS
 from tests.support.sentences import (
+    WIDTH,
     save_encoder,
     save_head,
     save_sentence_folder,
@@ -283,13 +284,16 @@ def _write(name: str, content: object) -> Callable[[Path], None]:
     [
         (_pooling("pooling_mode_lasttoken"), "pooling by lasttoken is not supported"),
         (_pooling("other"), "pooling by nothing"),
-        (_modules("Transformer", "LSTM"), "a module of type LSTM"),
+        (_modules("Transformer", "LSTM"), "lists Transformer, LSTM; expected"),
+        (_modules("Transformer", "Pooling", "LSTM"), "and after them Dense, Normalize"),
+        (_modules("Transformer", "Pooling", "Pooling"), "and after them Dense, Normalize"),
         (_modules("Pooling", "Transformer"), "expected Transformer, Pooling"),
         (_modules(), "lists no module"),
         (_outside, "no folder beside it"),
         (_write("modules.json", {"type": "x.Transformer"}), "no list of JSON objects"),
         (_head(coef=torch.ones(2, 5)), "the head takes 5 dimensions, and gets 32"),
         (_head(coef=torch.ones(2, 2, 2)), "no linear head"),
+        (_head(coef=torch.full((2, WIDTH), torch.nan)), "not finite (NaN or infinity): weight"),
         (_head(other=torch.ones(2)), "expected coef and intercept"),
         (_write("config_setfit.json", {"labels": ["a"]}), "names 1 labels, but its head has 3"),
         (_write("sentence_bert_config.json", {"do_lower_case": True}), "do_lower_case"),
