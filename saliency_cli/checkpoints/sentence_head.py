@@ -143,13 +143,14 @@ def _read_pickle(path: Path) -> LinearHead:
 
 
 def _torch_head(module: nn.Module) -> LinearHead | None:
-    """Return the head of SetFit's differentiable head."""
+    """Return the head of SetFit's differentiable head, which divides by a temperature."""
     linear = getattr(module, "linear", None)
     if not isinstance(linear, nn.Linear):
         return None
-    weight = linear.weight.detach().float()
+    temperature = getattr(module, "temperature", 1.0) + getattr(module, "eps", 0.0)
+    weight = linear.weight.detach().float() / temperature
     bias: Tensor | None = getattr(linear, "bias", None)
-    added = torch.zeros(len(weight)) if bias is None else bias.detach().float()
+    added = torch.zeros(len(weight)) if bias is None else bias.detach().float() / temperature
     return LinearHead(weight, added, multi_label=bool(getattr(module, "multitarget", False)))
 
 
@@ -178,5 +179,5 @@ def _logistic_head(found: Any) -> LinearHead | None:  # noqa: ANN401
     if separate and len(weight) > 1:
         return None
     classes = found.classes_.tolist()
-    names = tuple(classes) if all(isinstance(each, str) for each in classes) else ()
+    names = () if classes == [*range(len(classes))] else tuple(map(str, classes))
     return LinearHead(weight, torch.tensor(found.intercept_).float(), names=names)

@@ -236,6 +236,7 @@ def test_only_heads_whose_probabilities_are_known_are_read() -> None:
     head = _scikit_head(LogisticRegression(three))
     assert head is not None
     assert head.weight.tolist() == three
+    assert head.names == ()
     assert _scikit_head(LogisticRegression(three, multi_class="ovr")) is None
     assert _scikit_head(LogisticRegression(three, solver="liblinear")) is None
     assert _scikit_head(LogisticRegression([[1, 2]], solver="liblinear")) is not None
@@ -254,6 +255,10 @@ def test_setfits_own_head_is_read() -> None:
     assert head is not None
     assert torch.equal(head.weight, module.linear.weight)
     assert head.bias.tolist() == [0, 0, 0]
+    vars(module).update(temperature=1.5, eps=0.5)
+    scaled = _torch_head(module)
+    assert scaled is not None
+    assert torch.equal(scaled.weight, module.linear.weight / 2)
     assert _torch_head(nn.ReLU()) is None
 
 
