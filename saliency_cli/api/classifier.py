@@ -118,6 +118,8 @@ def load(  # noqa: PLR0913 - the options of the command line
     arch: str | None = None,
     unsafe_pickle: bool = False,
     multi_label: bool = False,
+    hypothesis: str | None = None,
+    special_tokens: Literal["text", "keep"] = "text",
     embedding_layer: str | None = None,
     max_length: int | None = None,
     stride: int | None = None,
@@ -143,6 +145,9 @@ def load(  # noqa: PLR0913 - the options of the command line
         arch: `file.py:Name` of your own module, whose code is run.
         unsafe_pickle: Whether a pickle that may run any code is opened.
         multi_label: Whether each label has a probability of its own, whatever the config says.
+        hypothesis: Of a model of natural language inference, what each label claims, with `{}` in
+            the place of its name; it needs `labels`.
+        special_tokens: `keep` reads the names of special tokens in a text as special tokens.
         embedding_layer: Dotted name of the layer that is explained; None for the token embedding.
         max_length: Tokens after which a text is cut; None for as many as the model takes.
         stride: Tokens by which windows of longer texts overlap; None to cut them.
@@ -174,6 +179,8 @@ def load(  # noqa: PLR0913 - the options of the command line
             unsafe_pickle=unsafe_pickle,
             embedding_layer=embedding_layer,
             multi_label=multi_label,
+            hypothesis=hypothesis,
+            special_tokens=special_tokens,
         )
         compute = Compute(
             max_length=max_length,

@@ -11,6 +11,7 @@ from saliency_cli.checkpoints.loader import LoadedCheckpoint, Named, assemble_cl
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.checkpoints.tokenizers import find_tokenizer, load_tokenizer, prepare_tokenizer
 from saliency_cli.checkpoints.weights import freeze
+from saliency_cli.checkpoints.zero_shot import check_template
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.model.devices import choose_device, prepare_device
 from saliency_cli.safe_text import error_text, visible
@@ -43,16 +44,19 @@ def load_module(
         UsageError: An option does not fit the model.
         CheckpointError: Module or tokenizer is refused, or they do not fit together.
     """
+    check_template(choice, names)
     prepare_device(choose_device(compute.device))
     copied = freeze(_copy_sharing_weights(module)).float()
     check_finite(copied.named_parameters(), name=type(module).__name__)
     built = BuiltModel(copied, copy_config(copied, None), is_custom=True, dtypes=())
     where = Named(choice.checkpoint, choice.tokenizer or Path(type(tokenizer).__name__))
-    prepared = (
-        _copy_tokenizer(tokenizer, where.tokenizer)
-        if choice.tokenizer is None
-        else load_tokenizer(find_tokenizer(choice, ()), getattr(copied, "config", None))
-    )
+    keep_special = choice.special_tokens == "keep"
+    if choice.tokenizer is None:
+        prepared = _copy_tokenizer(tokenizer, where.tokenizer, keep_special=keep_special)
+    else:
+        config = getattr(copied, "config", None)
+        folder = find_tokenizer(choice, ())
+        prepared = load_tokenizer(folder, config, keep_special=keep_special)
     classifier = assemble_classifier(built, prepared, choice, compute, names=names, where=where)
     return LoadedCheckpoint(classifier, "a module in memory", ())
 
@@ -73,10 +77,10 @@ def _copy_sharing_weights(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def _copy_tokenizer(tokenizer: Any, name: Path) -> Any:  # noqa: ANN401
+def _copy_tokenizer(tokenizer: Any, name: Path, *, keep_special: bool) -> Any:  # noqa: ANN401
     if not hasattr(tokenizer, "is_fast"):
         raise UsageError(
             f"{visible(str(name))} is no tokenizer of transformers",
             "give a fast tokenizer of transformers, or the path of its folder",
         )
-    return prepare_tokenizer(deepcopy(tokenizer), name)
+    return prepare_tokenizer(deepcopy(tokenizer), name, keep_special=keep_special)

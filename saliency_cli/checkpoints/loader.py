@@ -36,12 +36,14 @@ from saliency_cli.checkpoints.tokenizers import (
     load_tokenizer,
 )
 from saliency_cli.checkpoints.user_code import CodeWatch
+from saliency_cli.checkpoints.zero_shot import check_hypotheses, check_template, with_hypotheses
 from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
 from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.model.transformers_import import logging
+from saliency_cli.safe_text import listed
 from saliency_cli.settings import Compute, ModelChoice
 
 DEFAULTS = Maths()
@@ -125,8 +127,11 @@ def load_checkpoint(
     if paths.config is not None and names is None and choice.arch is None:
         # Wrong labels would also fail when the weights are loaded, with a less precise message.
         read_labels(paths.config, config)
-    tokenizer = load_tokenizer(paths.tokenizer, config)
-    built = build_model(paths.saved, config, choice, names=names)
+    keep_special = choice.special_tokens == "keep"
+    tokenizer = load_tokenizer(paths.tokenizer, config, keep_special=keep_special)
+    check_template(choice, names)
+    own_names = names if choice.hypothesis is None else None
+    built = build_model(paths.saved, config, choice, names=own_names)
     named = paths.config or choice.checkpoint
     classifier = assemble_classifier(
         built, tokenizer, choice, compute, names=names, where=Named(named, paths.tokenizer)
@@ -167,6 +172,9 @@ def assemble_classifier(
         CheckpointError: Module and tokenizer do not fit together, or it is no classifier.
     """
     pad_id = _checked_pad_id(built.module, tokenizer, folder=where.tokenizer)
+    if choice.hypothesis is not None and names is not None:
+        inputs = forward_inputs(built.module, tokenizer)
+        built = with_hypotheses(built, tokenizer, choice, names, pad_id=pad_id, inputs=inputs)
     classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
     classifier = _allow_nondeterministic_kernels(classifier)
     if built.is_custom:
@@ -174,9 +182,11 @@ def assemble_classifier(
     head = read_head(built.config, multi_label=choice.multi_label)
     labels = read_labels(where.model, built.config)
     classifier = replace(classifier, labels=labels, head=head)
-    return check_forward(
+    classifier = check_forward(
         _at_embeddings_block(classifier) if choice.embeddings_block else classifier
     )
+    check_hypotheses(classifier)
+    return classifier
 
 
 def _find_paths(choice: ModelChoice) -> _Paths:
@@ -187,10 +197,13 @@ def _find_paths(choice: ModelChoice) -> _Paths:
 
 def _model_files(paths: _Paths, choice: ModelChoice) -> list[ReadFile]:
     """Return the files that decide what is computed, without the user's code."""
-    base = () if paths.saved.base is None else paths.saved.base.files
-    files = [
-        ReadFile.alone(path, "base" if path in base else "model") for path in paths.saved.files
-    ]
+    saved = paths.saved
+    base = () if saved.base is None else saved.base.files
+    files = [ReadFile.alone(path, "base" if path in base else "model") for path in saved.files]
+    if saved.sentence is not None:
+        folder = saved.sentence.folder
+        names = [path.relative_to(folder).as_posix() for path in saved.files]
+        files = [ReadFile(*each, "model") for each in zip(saved.files, names, strict=True)]
     others = {"config": paths.config, "labels": choice.labels}
     return [*files, *(ReadFile.alone(path, role) for role, path in others.items() if path)]
 
@@ -230,7 +243,7 @@ def _assemble(
         embedding=layer,
         max_length=choose_max_length(
             compute.max_length,
-            limit=max_input_length(built.module, tokenizer, built.config),
+            limit=_length_limit(built, tokenizer),
             special_tokens=tokenizer.num_special_tokens_to_add(),
         ),
         pad_id=pad_id,
@@ -241,7 +254,22 @@ def _assemble(
         matmul_backend=choose_matmul_backend(device, torch.float32),
         padding_blind=True,
         hashes={},
+        remarks=_remarks(built),
     )
+
+
+def _length_limit(built: BuiltModel, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the longest text that the model accepts, in tokens, special tokens included."""
+    limit = max_input_length(built.module, tokenizer, built.config)
+    limit = limit if built.max_length is None else min(limit, built.max_length)
+    return limit - built.added_tokens
+
+
+def _remarks(built: BuiltModel) -> tuple[str, ...]:
+    if not built.ignored:
+        return ()
+    names = listed(built.ignored)
+    return (f"tensors of a loss or a metric, and of no part of the model, are ignored: {names}",)
 
 
 def _allow_nondeterministic_kernels(classifier: Classifier) -> Classifier:

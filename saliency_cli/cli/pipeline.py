@@ -1,6 +1,6 @@
 """One whole run: check, load, plan, explain, finalize, render. And one text by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -19,9 +19,11 @@ from saliency_cli.errors import UsageError
 from saliency_cli.explanations import Explanation
 from saliency_cli.gates import GateResult, in_order, stored_results
 from saliency_cli.model.attentions import text_attentions
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
 from saliency_cli.model.limitations import limitations
 from saliency_cli.model.passes import token_batch
+from saliency_cli.model.text_checks import CHECKED_ROWS, text_warnings
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
@@ -81,6 +83,8 @@ def run(
         ):
             console.warn(warning)
         launcher = stack.enter_context(open_launcher(request, context, shards=len(own)))
+        for warning in _text_warnings(context.engine.classifier, _first_rows(context)):
+            console.warn(warning)
         with console.progress("explaining", rows=sum(map(context.plan.size, own))) as advance:
             missing = _uncommitted(context, own, advance=advance)
             run_shards(ShardWork(context, lock, request, missing, advance, launcher))
@@ -145,6 +149,17 @@ def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:
         )
 
 
+def _text_warnings(classifier: Classifier, rows: Sequence[Row]) -> Iterator[str]:
+    return text_warnings(classifier.tokenizer, rows, max_length=classifier.max_length)
+
+
+def _first_rows(context: RunContext) -> list[Row]:
+    """Return the rows at the start of the input that can be explained, 200 at most."""
+    count = min(CHECKED_ROWS, context.plan.size(0))
+    rows = context.source.rows(context.plan.positions[0], count)
+    return [row for row in rows if isinstance(row, Row)]
+
+
 def _misfit_workers(choice: ExecutionChoice, context: RunContext, *, shards: int) -> Iterator[str]:
     """Yield a warning if a number of workers was given that is not a fast one."""
     if choice.workers == "auto" or choice.name != "local":
@@ -203,9 +218,9 @@ def answer(question: Question, console: Console, *, attention_page: Path | None 
         check_attention_file(attention_page)
     with console.waiting("loading the model"):
         engine = build_engine(question)
-    for warning in limitations(engine.classifier):
-        console.warn(warning)
     row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
+    for warning in (*limitations(engine.classifier), *_text_warnings(engine.classifier, [row])):
+        console.warn(warning)
     with console.waiting("explaining"):
         (outcome,) = explain([row], engine)
     if isinstance(outcome, BadRow):

@@ -8,6 +8,7 @@ from saliency_cli.safe_text import listed
 
 def limitations(classifier: Classifier) -> Iterator[str]:
     """Yield a warning for each thing that the model does not allow, and say why."""
+    yield from classifier.remarks
     if classifier.without_rule:
         yield (
             f"conservative propagation has no rule for {listed(classifier.without_rule)}, which "

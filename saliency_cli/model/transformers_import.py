@@ -68,6 +68,7 @@ with _without_compiler(), _without_sharded_tensors():
 
     from transformers import (
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_MAPPING,
         AutoConfig,
         AutoTokenizer,
         PreTrainedConfig,
@@ -76,6 +77,9 @@ with _without_compiler(), _without_sharded_tensors():
         masking_utils,  # noqa: F401 - all models import it, and it imports the compiler
     )
     from transformers.initialization import no_init_weights
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    )
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
     from transformers.utils import logging
 
@@ -83,6 +87,8 @@ import_before_submodules("torch._dynamo")
 
 __all__ = [
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "MODEL_MAPPING",
     "AutoConfig",
     "AutoTokenizer",
     "PreTrainedConfig",

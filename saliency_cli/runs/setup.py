@@ -155,6 +155,11 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         CheckpointError: The model or its tokenizer is refused.
         UsageError: An option does not fit the model.
     """
+    pair = request.pair if isinstance(request, Question) else request.texts.columns.pair
+    if request.model.hypothesis is not None and pair is not None:
+        raise UsageError(
+            "--hypothesis takes the place of a second text", "leave out the pair, or --hypothesis"
+        )
     classifier = load(request.model, request.compute, request.maths)
     return engine_for(classifier, request.maths, request.compute, device_share=device_share)
 
