@@ -9,7 +9,9 @@ import pytest
 import torch
 from junitparser import JUnitXml
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from saliency_cli.cli.app import app
 from tests.support.paths import ROOT, SAMPLE
 from tests.support.workflows import Runner, bash, workflow
 
@@ -46,6 +48,13 @@ def set_model(folder: Path, *, ham_bias: float) -> None:
         shutil.copy(SAMPLE / name, model / name)
 
 
+def explain(repository: Path, out: Path) -> None:
+    """Explain the texts with the model of the checkout, in this process."""
+    arguments = ["explain", str(repository / "model"), str(repository / "texts.jsonl")]
+    result = CliRunner().invoke(app, [*arguments, "--out", str(out), "--quiet"])
+    assert result.exit_code == 0, result.output
+
+
 def new_checkout(repository: Path) -> None:
     """Remove what a job left: each job of a CI service begins with a new checkout."""
     for name in ("report", "comparison", "junit", "last-run", "run.xml", "comparison.xml"):
@@ -60,10 +69,8 @@ def test_a_worse_model_fails_the_workflow_and_a_better_one_passes(
 ) -> None:
     job = workflow(".github/workflows/model-report.yml")["jobs"]["report"]
     runner = Runner(tmp_path, repository)
-    assert runner.run(job), runner.log
-    assert "no earlier run to compare with" in runner.log
+    explain(repository, tmp_path / "cache" / "saliency-0")  # the last good run
 
-    new_checkout(repository)
     set_model(repository, ham_bias=20.0)
     assert not runner.run(job)
     failed = re.findall(r"^::error title=gate failed::(.*)$", runner.log, re.MULTILINE)
@@ -74,19 +81,19 @@ def test_a_worse_model_fails_the_workflow_and_a_better_one_passes(
     titles = re.findall(r"^::warning title=broken prediction::row \d+ ", runner.log, re.MULTILINE)
     assert len(titles) == 9  # GitHub shows ten warnings of a step, and leaves out the others
     assert "**12 predictions broken\\, 0 fixed\\.**" in runner.summary
-    artifact = tmp_path / "artifact-2"
+    artifact = tmp_path / "artifact-1"
     for page in ("report/index.html", "comparison/index.html"):
         assert (artifact / page).is_file()
     for name in ("run", "comparison"):
         assert JUnitXml.fromfile(str(artifact / "junit" / f"{name}.xml")).failures == 1
-    assert not (tmp_path / "cache" / "saliency-2").exists()  # the last good run stays
+    assert not (tmp_path / "cache" / "saliency-1").exists()  # the last good run stays
 
     new_checkout(repository)
     set_model(repository, ham_bias=0.0)
     assert runner.run(job), runner.log
     assert "None of 24 predictions changed." in runner.log
     assert "title=gate failed" not in runner.log
-    assert (tmp_path / "cache" / "saliency-3").is_dir()
+    assert (tmp_path / "cache" / "saliency-2").is_dir()
 
 
 def test_a_worse_model_fails_the_gitlab_job_and_the_last_good_run_stays(repository: Path) -> None:
