@@ -9,7 +9,7 @@ file that was merely found beside the call may come with the data that is explai
 an option that runs code, opens a connection or chooses a file to replace (`Option.trusted_only`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -67,12 +67,23 @@ def _defaults(ctx: Any, given: Mapping[str, Any]) -> dict[str, Any]:  # noqa: AN
         name: _checked(table, commands[name], path, where=name, trusted=named is not None)
         for name, table in tables.items()
     }.get(ctx.info_name, {})
+    console = Console(quiet=bool(given.get("quiet") or defaults.get("quiet")))
+    for note in _notes(defaults, given, file=visible(str(path))):
+        console.note(note)
+    return defaults
+
+
+def _notes(defaults: Mapping[str, Any], given: Mapping[str, Any], *, file: str) -> Iterator[str]:
+    """Yield which options of the file are taken, and which lists the command line replaces.
+
+    A list is named because a gate that is typed would else switch off those of the file unseen.
+    """
     taken = [_flag(name) for name in defaults if name not in given]
     if taken:
-        quiet = given.get("quiet") or defaults.get("quiet")
-        shown = visible(str(path))
-        Console(quiet=bool(quiet)).note(f"{shown} sets {listed(sorted(taken), most=40)}")
-    return defaults
+        yield f"{file} sets {listed(sorted(taken), most=40)}"
+    for name, values in defaults.items():
+        if name in given and isinstance(values, list) and values:
+            yield f"{_flag(name)} of the command line replaces that of {file}: {listed(values)}"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -156,7 +167,8 @@ def _check_value(setting: Setting, value: object, *, where: str) -> None:
     if list in kinds:
         if type(value) is list and all(type(each) is str for each in value):
             return
-        raise UsageError(f"{where} is not {_LIST}", "as on the command line")
+        name = setting.flag.removeprefix("--")
+        raise UsageError(f"{where} is not {_LIST}", f'write {name} = ["…"], also for one value')
     if type(value) not in kinds:
         wanted = " or ".join(_KINDS[kind] for kind in _KINDS if kind in kinds)
         raise UsageError(f"{where} is not {wanted}", "as on the command line")

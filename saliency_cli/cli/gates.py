@@ -1,7 +1,8 @@
 """`--fail-on` of the commands: from the options to gates, and from results to an exit code."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from saliency_cli.runs.finalize import GateJudge
 from saliency_cli.runs.finished_run import FinishedRun, open_run
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import Summary
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import excerpt, listed, visible
 from saliency_cli.settings import GateChoice
 
 GATE_FAILED = 1
@@ -34,6 +35,26 @@ class RunGates:
     gates: tuple[Gate, ...] = ()
     baseline: FinishedRun | None = None
     partly: bool = False
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Check that gates on a label name one of the model's, before texts are explained.
+
+        Args:
+            labels: The model's labels.
+
+        Raises:
+            UsageError: A label is none of them.
+        """
+        for gate in self.gates:
+            part = gate.part
+            if gate.name in RUN_NAMES.of_labels and part is not None and part.value not in labels:
+                folded = {each.casefold(): each for each in labels}
+                near = get_close_matches(part.value.casefold(), folded, n=1)
+                known = f"use one of {listed(labels)}"
+                raise UsageError(
+                    f"--fail-on {excerpt(str(gate))}: the model has no label {excerpt(part.value)}",
+                    f"did you mean {excerpt(folded[near[0]])}?" if near else known,
+                )
 
     def judge_of(self, folder: RunFolder, *, words: WordFindings | None = None) -> GateJudge:
         """Return the function that judges a run by its summary.

@@ -73,7 +73,10 @@ def run(
         with console.waiting("getting ready"):
             executor = EXECUTORS[request.execution.name](request.execution)
             run_shards = stack.enter_context(executor)
-        context, lock = stack.enter_context(start_run(request, console))
+        started = start_run(
+            request, console, check=lambda each: gates.check_labels(each.engine.classifier.labels)
+        )
+        context, lock = stack.enter_context(started)
         console.note(context.source.found)
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)

@@ -184,7 +184,7 @@ def _result(
         "schema": SCHEMA,
         "before": _run_entry(before),
         "after": _run_entry(after),
-        "differences": [*differences.notes],
+        "differences": [*differences.notes, *_token_note(figures)],
         "saliency_not_comparable": [*differences.of_saliency],
         "suspects": dict(suspects),
         **{f"{kind}_suspects": len(found) for kind, found in suspects.items()},
@@ -193,6 +193,13 @@ def _result(
         ),
     }
     return {**result, "verdict": verdict(result)}
+
+
+def _token_note(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how many texts have other tokens; files of tokenizers may differ without any."""
+    changed = figures["tokens_changed"]
+    if changed:
+        yield f"the tokenizers divide {changed:,} of {figures['explained']:,} texts differently"
 
 
 def _run_entry(run: FinishedRun) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class ComparisonCounts:
         changed: rows of both runs with another prediction, status or saliency.
         gold_changed: rows that both runs explain, with different gold labels.
         texts_changed: rows that both runs explain, with different texts (and the same id).
+        tokens_changed: rows with the same text that the runs divide into different tokens.
         explained: rows that both runs explain.
         shifts: the changes of the predicted label's probability.
         distances: number of rows whose saliency was compared, sum of the distances, and of those
@@ -47,6 +48,7 @@ class ComparisonCounts:
     changed: int = 0
     gold_changed: int = 0
     texts_changed: int = 0
+    tokens_changed: int = 0
     explained: int = 0
     shifts: PairedMeans[str] = field(default_factory=PairedMeans)
     distances: tuple[int, float, float] = (0, 0.0, 0.0)
@@ -65,7 +67,9 @@ class ComparisonCounts:
         before, after = both
         self.explained += 1
         self.gold_changed += before["gold"] != after["gold"]
-        self.texts_changed += (before["text"], before["pair"]) != (after["text"], after["pair"])
+        changed = (before["text"], before["pair"]) != (after["text"], after["pair"])
+        self.texts_changed += changed
+        self.tokens_changed += not changed and before["tokens"] != after["tokens"]
         if change.kind == BROKEN:
             self.broken[after["gold"], after["predicted"]] += 1
         if change.shift is not None:
@@ -96,6 +100,7 @@ class ComparisonCounts:
             "no_longer_quarantined": kinds[GAINED],
             "gold_changed": self.gold_changed,
             "texts_changed": self.texts_changed,
+            "tokens_changed": self.tokens_changed,
             "flipped": flipped,
             "fixed": kinds[FIXED],
             "broken": kinds[BROKEN],

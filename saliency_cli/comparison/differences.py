@@ -44,7 +44,9 @@ def find_differences(before: FinishedRun, after: FinishedRun) -> Differences:
             heads or no label in common.
     """
     if before.folder.path.resolve() == after.folder.path.resolve():
-        raise UsageError("BEFORE and AFTER are one folder", "give two runs")
+        raise UsageError(
+            "BEFORE and AFTER are one folder", "name the earlier run first, then the later one"
+        )
     old, new = before.manifest, after.manifest
     _check_heads(old["model"], new["model"])
     return Differences(tuple(_of_saliency(old, new)), tuple(_notes(old, new)))
@@ -104,8 +106,6 @@ def _notes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield what else a reader should know."""
     if old["hashes"]["input"] != new["hashes"]["input"]:
         yield "the input files differ"
-    if old["hashes"]["tokenizer"] != new["hashes"]["tokenizer"]:
-        yield "the tokenizers differ"
     if old["hashes"]["model"] == new["hashes"]["model"]:
         yield "the models are the same files"
     labels = [*({*old["model"]["labels"]} ^ {*new["model"]["labels"]})]

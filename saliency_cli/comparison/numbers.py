@@ -11,7 +11,8 @@ OF_SLICES = ("rows", "gold_known", "broken", "fixed", "accuracy_before", "accura
 COMPARISON_NAMES = GateNames(
     (
         *("rows", "matched", "only_before", "only_after", "explained", "changed"),
-        *("newly_quarantined", "no_longer_quarantined", "gold_changed", "texts_changed"),
+        *("newly_quarantined", "no_longer_quarantined", "gold_changed"),
+        *("texts_changed", "tokens_changed"),
         *("flipped", "fixed", "broken", "gold_known", "accuracy_before", "accuracy_after"),
         *("accuracy_change", "p_value", "mean_probability_shift", "gold_shift"),
         *("compared", "mean_distance", "expected_distance", "moved", "new_suspects"),

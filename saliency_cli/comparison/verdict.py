@@ -12,6 +12,9 @@ Figures: TypeAlias = Mapping[str, Any]
 _NAME = 60
 """Characters of a label, a word or a value that a sentence has."""
 _WORDS_NAMED = 2
+_SUSPECTS_NAMED = 3
+COVERED = 0.9
+"""With a smaller share of rows in both runs, this is said first."""
 
 
 def verdict(result: Figures) -> list[str]:
@@ -21,12 +24,20 @@ def verdict(result: Figures) -> list[str]:
         result: What `comparison.json` holds.
     """
     return [
+        *_coverage(result),
         *_predictions(result),
-        *_slices(result),
         *_suspects(result),
+        *_slices(result),
         *_saliency(result),
         *_rows(result),
     ]
+
+
+def _coverage(result: Figures) -> Iterator[str]:
+    """Yield how many rows are compared, first of all if many are not."""
+    rows, matched = result["rows"], result["matched"]
+    if matched < COVERED * rows:
+        yield f"Only {matched:,} of {rows:,} rows are in both runs: what follows is about these."
 
 
 def _predictions(result: Figures) -> Iterator[str]:
@@ -79,13 +90,29 @@ def _slices(result: Figures) -> Iterator[str]:
 
 
 def _suspects(result: Figures) -> Iterator[str]:
-    names = {"new": "New", "gone": "Gone", "stronger": "Stronger", "weaker": "Weaker"}
+    """Yield the changed suspects, new ones first, with what their check found."""
+    names = {"new": "New", "stronger": "Stronger", "weaker": "Weaker", "gone": "Gone"}
     for kind, name in names.items():
         found = result["suspects"][kind]
-        if found:
-            noun = "shortcut suspect" if len(found) == 1 else "shortcut suspects"
-            shown = [f"{_name(each['word'])} ({_name(each['label'])})" for each in found[:3]]
-            yield f"{name} {noun}: {', '.join(shown + ['…'] * (len(found) > 3))}."
+        for each in found[:_SUSPECTS_NAMED]:
+            check = each["before"] if kind == "gone" else each["after"]
+            confirmed = "confirmed " if check and check["confirmed"] and kind != "gone" else ""
+            what = f"{name} {confirmed}shortcut suspect"
+            yield f"{what}: {_name(each['word'])} ({_name(each['label'])}){_checked(check)}."
+        if len(found) > _SUSPECTS_NAMED:
+            yield f"{name} are {len(found) - _SUSPECTS_NAMED:,} more shortcut suspects."
+
+
+def _checked(check: Figures | None) -> str:
+    if check is None:
+        return ""
+    removed, inserted, control = (check[name] for name in ("removed", "inserted", "control"))
+    put = f"put into {inserted['texts']} other texts it turned {inserted['flipped']} to this label"
+    return (
+        f": without it the label changes in {removed['flipped']} of {removed['texts']} texts; {put}"
+        + (f" (a control word: {control['flipped']})" if control["texts"] else "")
+        + ("" if check["confirmed"] else "; not confirmed")
+    )
 
 
 def _saliency(result: Figures) -> Iterator[str]:
@@ -95,14 +122,17 @@ def _saliency(result: Figures) -> Iterator[str]:
         yield f"The explanations cannot be compared: {reasons}."
     if not compared:
         return
+    texts = counted(compared, "text")
+    if compared < result["explained"]:
+        texts += " that kept their label"
     if not moved:
-        yield f"In none of {counted(compared, 'text')} did the saliency move beyond its errors."
+        yield f"In none of {texts} did the saliency move beyond its errors."
         return
     errors = result["expected_distance"]
     alone = f"; errors alone give {percent_number(errors)} %" if errors else ""
     yield (
-        f"In {moved:,} of {counted(compared, 'text')} the saliency moved beyond its errors: "
-        f"{percent_number(result['mean_distance'])} % of it in the mean of all{alone}."
+        f"In {moved:,} of {texts} the saliency moved beyond its errors: "
+        f"{percent_number(result['mean_distance'])} % of it in the mean of these{alone}."
     )
     yield from (sentence for kind in ("gained", "lost") for sentence in _words(result, kind))
 
@@ -110,7 +140,7 @@ def _saliency(result: Figures) -> Iterator[str]:
 def _words(result: Figures, kind: str) -> Iterator[str]:
     words = result["words"][kind][:_WORDS_NAMED]
     if words:
-        yield f"Words that {kind} most: {', '.join(map(_word, words))}."
+        yield f"Words that {kind} most in these: {', '.join(map(_word, words))}."
 
 
 def _word(entry: Figures) -> str:

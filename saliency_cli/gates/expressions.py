@@ -50,7 +50,7 @@ def _parse(expression: str, names: GateNames) -> Gate:
     if match is None or bound is None or unreadable:
         raise UsageError(
             f"--fail-on {excerpt(expression)}: not a name, < or >, and a number",
-            f"--fail-on '{names.example}', with quotes for the shell",
+            f"--fail-on '{names.example}', with quotes for the shell; 90 % is 0.9, and <= is <",
         )
     number, relation = bound
     if relation and not names.has_baseline:

@@ -1,7 +1,7 @@
 """What shards need before they are explained: the input opened, the model loaded, a plan."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,7 +42,12 @@ from saliency_cli.settings import Compute
 
 
 @contextmanager
-def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext, Lock]]:
+def start_run(
+    request: Request,
+    progress: Progress,
+    *,
+    check: Callable[[RunContext], None] = lambda _context: None,
+) -> Iterator[tuple[RunContext, Lock]]:
     """Lock the folder, and write the plan of a new run or read that of the run to resume.
 
     A failed start is rolled back: what it made is removed, and what was here before stays.
@@ -50,6 +55,7 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
     Args:
         request: The options.
         progress: Shows that the model is loaded and the rows are counted.
+        check: Raises an error if what else was asked for does not fit the loaded model.
 
     Raises:
         SaliencyError: The run cannot be started or resumed.
@@ -64,6 +70,7 @@ def start_run(request: Request, progress: Progress) -> Iterator[tuple[RunContext
             try:
                 with lock.planning():
                     context = _plan(request, source, folder=folder, progress=progress)
+                    check(context)
             except BaseException:
                 if lock.become_exclusive():  # else another process works in the folder
                     before.restore()

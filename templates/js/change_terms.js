@@ -7,5 +7,7 @@ const NUMBER_TERMS = { conf: "probability", shift: "shift", distance: "distance"
 const FLAGS = [
   "broken", "fixed", "flipped", "otherwise", "moved", "lost", "truncated", "windows", "pair",
 ];
+// A row has one of these, so two of them mean either.
+const KINDS = ["broken", "fixed", "otherwise", "lost"];
 // The page has the rows in their order: broken ones first.
 const defaultOrder = (entries) => entries;

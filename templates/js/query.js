@@ -2,7 +2,7 @@
 // null if the row has no value to test (whether it is correct, without a gold label). null never
 // matches, negated or not.
 
-// `TEXT_TERMS`, `NUMBER_TERMS`, `FLAGS` and `defaultOrder` are declared by the file before this one:
+// `TEXT_TERMS`, `NUMBER_TERMS`, `FLAGS`, `KINDS` and `defaultOrder` are declared by the file before this one:
 // row_terms.js, or change_terms.js for a comparison.
 
 // A term is `field:="a JSON string"`, or a field with a sign and a value, or a value.
@@ -134,7 +134,8 @@ function termsOf(query) {
 }
 
 // A row has one label, one id …, so two terms of one field mean either. Returns null for any other.
-function alternative({ not, key, sign }) {
+function alternative({ not, key, sign, quoted, text }) {
+  if (!not && !key && !quoted && KINDS.includes(text)) return "kind";
   return !not && sign.startsWith(":") && Object.hasOwn(TEXT_TERMS, key) ? key : null;
 }
 

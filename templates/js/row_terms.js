@@ -7,5 +7,7 @@ const NUMBER_TERMS = {
   conf: "probability", error: "error", flips: "flip_rate", special: "special_share",
 };
 const FLAGS = ["quarantined", "truncated", "windows", "pair"];
+// Of these a row has one; there is none in a report.
+const KINDS = [];
 // Without another order, wrong predictions come first.
 const defaultOrder = (entries) => wrongFirst(entries);

@@ -42,13 +42,29 @@ def step_summary(result: Result, read_rows: ReadRows) -> Iterator[bytes]:
 
 def _suspects(result: Result) -> Iterator[bytes]:
     rows = [
-        (excerpt(each["word"]), excerpt(each["label"]), kind)
+        (excerpt(each["word"]), excerpt(each["label"]), kind, *map(_check, _sides(each)))
         for kind, found in result["suspects"].items()
         for each in found
     ]
     if rows:
         yield b"## Shortcut suspects\n\n"
-        yield from table(("word", "label", "change"), rows)
+        yield from table(("word", "label", "change", "check before", "after"), rows)
+
+
+def _sides(entry: Result) -> tuple[Result | None, Result | None]:
+    return entry["before"], entry["after"]
+
+
+def _check(check: Result | None) -> str:
+    """Return what the check of a suspect found, or a dash."""
+    if check is None:
+        return "–"
+    removed, inserted = check["removed"], check["inserted"]
+    return (
+        f"{'confirmed' if check['confirmed'] else 'not confirmed'}: {removed['flipped']} of "
+        f"{removed['texts']} lose the label without it, {inserted['flipped']} of "
+        f"{inserted['texts']} get it with it"
+    )
 
 
 def _slices(result: Result) -> Iterator[bytes]:
