@@ -35,7 +35,7 @@ LAYERS = (
     ("comparison",),
     ("workers",),
     ("report", "exports"),
-    ("evaluation",),
+    ("evaluation", "site"),
     ("cli",),
 )
 """From the bottom: a package imports from those below it only, and never from one beside it."""

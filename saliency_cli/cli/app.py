@@ -22,6 +22,7 @@ from saliency_cli.cli.comparison import compare
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import Commands
 from saliency_cli.cli.options import Given, MethodParameters, command
+from saliency_cli.cli.site import site
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Request
 from saliency_cli.settings import (
@@ -117,3 +118,4 @@ app.command()(commands.export)
 app.command()(commands.show)
 app.command()(commands.evaluate)
 app.command()(compare)
+app.command()(site)
