@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from saliency_cli.atomic_files import output_errors
 from saliency_cli.comparison.compare import compare_runs
 from saliency_cli.comparison.folder import ComparisonFolder
 from saliency_cli.errors import UsageError
@@ -36,7 +37,8 @@ def make_comparison(
     Args:
         before: The first run.
         after: The second run.
-        folder: Where the comparison is written, as `saliency compare` writes it.
+        folder: Where the comparison is written, without its file of rows: that holds all texts, and
+            would be most of the site.
 
     Raises:
         OutputError: A file cannot be written.
@@ -52,8 +54,11 @@ def make_comparison(
         compared.rows(),
         shown=len(compared.changed),
         signed=after.is_signed,
+        rows_file=False,
     )
     folder.write_result(result)
+    with output_errors(folder.rows_path):
+        folder.rows_path.unlink()
     return None, _hashes(folder)
 
 

@@ -2,7 +2,7 @@
 
 DIR/index.html           the runs over time
 DIR/runs/NAME/           the pages of a run, as the run has them
-DIR/comparisons/NAME/    a run compared with the one before, as `saliency compare` writes it
+DIR/comparisons/NAME/    a run compared with the one before: page and figures
 DIR/site.json            what each of them was made from
 """
 

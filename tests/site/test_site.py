@@ -140,7 +140,7 @@ def test_entries_equal_a_direct_computation_from_the_records(runs: Path, tmp_pat
     assert changes == [("build-8", False), (HOSTILE_FOLDER, False), ("build-9", True)]
 
 
-def test_parts_are_the_pages_of_the_runs_and_what_compare_writes(
+def test_parts_are_the_pages_of_the_runs_and_what_compare_writes_without_rows(
     runs: Path, built: Path, tmp_path: Path
 ) -> None:
     for name in RUNS:
@@ -151,7 +151,15 @@ def test_parts_are_the_pages_of_the_runs_and_what_compare_writes(
         assert copies == own
     result = compare(runs / "build-9", runs / "build-10", "--out", tmp_path / "compared")
     assert result.exit_code == 0, result.output
-    assert read_files(built / "comparisons" / "build-10") == read_files(tmp_path / "compared")
+    written, kept = (
+        read_files(tmp_path / "compared"),
+        read_files(built / "comparisons" / "build-10"),
+    )
+    assert kept["comparison.json"] == written["comparison.json"]
+    without = written["index.html"].replace(b" All rows are in <code>rows.jsonl</code>.", b"")
+    seal = b"\n<!-- written by "
+    assert kept["index.html"].rpartition(seal)[0] == without.rpartition(seal)[0] != b""
+    assert {*kept} == {"comparison.json", "index.html"}
     assert names_in(built / "comparisons") == ["build-10"]  # the others were refused
 
 
@@ -180,7 +188,7 @@ def test_a_changed_run_is_compared_again_and_no_other(copied: Path) -> None:
     after = identities(copied / "site", names)
     assert {name for name in names if after[name] != before[name]} == {
         "runs/build-12/index.html",
-        *(f"comparisons/build-12/{n}" for n in ("index.html", "comparison.json", "rows.jsonl")),
+        *(f"comparisons/build-12/{n}" for n in ("index.html", "comparison.json")),
     }
     compared = json.loads((copied / "site/comparisons/build-12/comparison.json").read_bytes())
     assert compared["broken"] == 2
@@ -189,7 +197,7 @@ def test_a_changed_run_is_compared_again_and_no_other(copied: Path) -> None:
 def test_a_part_that_is_damaged_or_lost_is_made_again(copied: Path) -> None:
     files = read_files(copied / "site")
     shutil.rmtree(copied / "site" / "runs" / "build-8")
-    (copied / "site" / "comparisons" / "build-10" / "rows.jsonl").unlink()
+    (copied / "site" / "comparisons" / "build-10" / "index.html").unlink()
     update(copied)
     assert read_files(copied / "site") == files
     for damaged in ('{\n  "comparisons": 1', '{\n  "comparisons": {"build-10": {"refused": 5}}}'):
