@@ -25,3 +25,8 @@ def percent_number(share: float) -> str:
     if NEARLY_ALL <= size < 1:
         return "<-99.9" if share < 0 else ">99.9"
     return f"{100 * share:z.0f}"
+
+
+def share_text(share: float | None) -> str:
+    """Return a share as the page writes it: `8.8 %`, or a dash for None."""
+    return "–" if share is None else f"{percent_number(share)} %"

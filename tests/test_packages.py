@@ -36,6 +36,7 @@ LAYERS = (
     ("workers",),
     ("report", "exports"),
     ("evaluation", "site"),
+    ("api",),
     ("cli",),
 )
 """From the bottom: a package imports from those below it only, and never from one beside it."""

@@ -12,7 +12,7 @@ from saliency_cli.analysis.findings import Findings, word_findings
 from saliency_cli.analysis.first_look import FirstLook
 from saliency_cli.analysis.notable_rows import LIMITS, NotableRows
 from saliency_cli.analysis.weakness import Weakness
-from saliency_cli.percentages import percent_number
+from saliency_cli.percentages import share_text
 from saliency_cli.safe_text import excerpt
 
 LABELS_NAMED = 4
@@ -33,11 +33,6 @@ def first_finding(counts: Mapping[str, Any], findings: Findings) -> list[str]:
     else:
         first = _wrong(counts, predictions.confusion, findings)
     return [*first, *_weak(counts, findings), *_words(findings), *_left_out(counts)]
-
-
-def share(value: float | None) -> str:
-    """Return a share as the page writes it: `8.8 %`, or a dash for None."""
-    return "–" if value is None else f"{percent_number(value)} %"
 
 
 def texts(count: int) -> str:
@@ -67,7 +62,7 @@ def _wrong(counts: Mapping[str, Any], matrix: Confusion, findings: Findings) -> 
         worst = matrix.mistakes[0]
         yield (
             f"{worst.count:,} of these {_are(worst.count)} {_name(worst.gold)} taken for "
-            f"{_name(worst.predicted)}, {share(worst.share)} of all {_name(worst.gold)}. "
+            f"{_name(worst.predicted)}, {share_text(worst.share)} of all {_name(worst.gold)}. "
             f"{_confident(wrong, findings)}"
         )
 
@@ -98,7 +93,7 @@ def _without_gold(counts: Mapping[str, Any], findings: Findings) -> Iterator[str
             f"{_name(each.label or '')} {each.texts:,}" for each in labels[:LABELS_NAMED]
         )
         rest = ", and other labels" if len(labels) > LABELS_NAMED else ""
-        mean = share(counts["mean_probability"])
+        mean = share_text(counts["mean_probability"])
         yield f"Predicted: {named}{rest}. The mean probability is {mean}."
 
 
@@ -110,10 +105,10 @@ def _weak(counts: Mapping[str, Any], findings: Findings) -> Iterator[str]:
         name = f"{column or _name(each.column)} is {_name(each.value) or '(empty)'}"
         rows, right = each.figures["gold_known"], each.figures["accuracy"]
         rest = counts["gold_known"] - rows
-        sentence = f"Weak where {name}: {share(right)} of these {texts(rows)} are right"
+        sentence = f"Weak where {name}: {share_text(right)} of these {texts(rows)} are right"
         if rest:
             others = (counts["accuracy"] * counts["gold_known"] - right * rows) / rest
-            sentence += f", of the others {share(others)}"
+            sentence += f", of the others {share_text(others)}"
         more = len(weak) - 1
         also = f" {more} more slice{'s are' if more > 1 else ' is'} weak." if more else ""
         yield f"{sentence}.{also}"
@@ -132,7 +127,7 @@ def _words(findings: Findings) -> Iterator[str]:
         title = "Shortcut suspect" if len(suspects) == 1 else f"{len(suspects)} shortcut suspects"
         yield (
             f"{title}: {_name(word.word)} is the most influential word in {word.leads:,} of the "
-            f"{word.texts:,} texts that contain it; {share(suspects[0].purity)} of these are "
+            f"{word.texts:,} texts that contain it; {share_text(suspects[0].purity)} of these are "
             f"predicted {_name(word.label or '')}."
         )
     first = cast("FirstLook", findings["first_look"])

@@ -162,6 +162,38 @@ def choose_objective(method: Method, given: ObjectiveName | None) -> ObjectiveNa
     return given or "logit"
 
 
+def complete_maths(
+    method: Method,
+    *,
+    reduction: ReductionName | None,
+    propagation: PropagationName | None,
+    objective: ObjectiveName | None,
+    target: TargetChoice,
+    check_words: int,
+) -> Maths:
+    """Return what is computed, with the method's own choices for those that are None.
+
+    Args:
+        method: The method with its parameters.
+        reduction: The reduction, or None.
+        propagation: The propagation, or None.
+        objective: The objective, or None.
+        target: Which label is explained.
+        check_words: How many of a text's strongest words are checked.
+
+    Raises:
+        UsageError: The method has no use for a choice that was given.
+    """
+    return Maths(
+        method,
+        reduction=choose_reduction(method, reduction),
+        propagation=choose_propagation(method, propagation),
+        objective=choose_objective(method, objective),
+        target=target,
+        check_words=check_words,
+    )
+
+
 def _refused(method: Method, option: str, reason: str) -> UsageError:
     return UsageError(
         f"--method {method.name} has no --{option}: {reason}", f"leave out --{option}"

@@ -19,6 +19,8 @@ from saliency_cli.checkpoints.peft_adapter import (
     read_adapter_config,
 )
 from saliency_cli.checkpoints.read_errors import translate_errors
+from saliency_cli.checkpoints.sentence_build import build_sentence_classifier
+from saliency_cli.checkpoints.training_state import split_training_state
 from saliency_cli.checkpoints.user_module import add_import_path, build_user_module
 from saliency_cli.checkpoints.weights import (
     classifier_class,
@@ -41,12 +43,18 @@ class BuiltModel:
         is_custom: Whether it is a user's own module. `config` may then not describe it: the number
             of logits is known only after a first pass.
         dtypes: The dtypes of the file's tensors, not of the module's.
+        added_tokens: How many tokens the module puts behind each text.
+        max_length: The longest input, in tokens, if something else than the config names one.
+        ignored: Keys of the file that are of a loss or a metric, and of no part of the module.
     """
 
     module: nn.Module
     config: Any
     is_custom: bool
     dtypes: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
+    added_tokens: int = 0
+    max_length: int | None = None
 
 
 def build_model(
@@ -75,18 +83,25 @@ def build_model(
     if choice.arch is not None:
         module = build_user_module(choice.arch, config)
         with translate_errors(saved.path, "the state dict"):
-            module = load_into(module, _state_dict(content), name=str(saved.path))
-        config = _copy_config(module, config)
-        return BuiltModel(module, config, is_custom=True, dtypes=dtypes)
+            weights, ignored = split_training_state(_state_dict(content), module.state_dict)
+            module = load_into(module, weights, name=str(saved.path))
+        config = copy_config(module, config)
+        return BuiltModel(module, config, is_custom=True, dtypes=dtypes, ignored=ignored)
     if isinstance(content, nn.Module):
-        config = _copy_config(content, config)
+        config = copy_config(content, config)
         return BuiltModel(freeze(content), config, is_custom=True, dtypes=dtypes)
     if config is None:
         raise missing_config_error(saved.path)
+    if saved.sentence is not None:
+        module = build_sentence_classifier(
+            saved, saved.sentence, content, config, names=names, multi_label=choice.multi_label
+        )
+        length = saved.sentence.max_length
+        return BuiltModel(module, config, is_custom=False, dtypes=dtypes, max_length=length)
     if names is not None:
         set_label_names(config, names, outputs=len(names))
-    module = _build_classifier(saved, content, config, names=names)
-    return BuiltModel(module, module.config, is_custom=False, dtypes=dtypes)
+    module, ignored = _build_classifier(saved, content, config, names=names)
+    return BuiltModel(module, module.config, is_custom=False, dtypes=dtypes, ignored=ignored)
 
 
 def _build_classifier(
@@ -95,15 +110,20 @@ def _build_classifier(
     config: Any,  # noqa: ANN401
     *,
     names: tuple[str, ...] | None,
-) -> nn.Module:
-    """Return transformers' classifier for a config, with an adapter merged if `saved` is one."""
+) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return transformers' classifier for a config, and the keys of `weights` that it ignores.
+
+    If `saved` is an adapter, it is merged.
+    """
     model = classifier_class(config, name=str(saved.path))
     files = (saved.base or saved).files
     check_parameter_count(model, config, name=str(saved.path), files=files)
     if saved.base is not None:
-        return _build_adapted(saved.base, model, config, weights, path=saved.path, names=names)
+        module = _build_adapted(saved.base, model, config, weights, path=saved.path, names=names)
+        return module, ()
     with translate_errors(saved.path, "the state dict"):
-        return load_pretrained(model, config, weights, name=str(saved.path))
+        weights, ignored = split_training_state(weights, lambda: state_dict_shapes(model, config))
+        return load_pretrained(model, config, weights, name=str(saved.path)), ignored
 
 
 def _build_adapted(
@@ -141,7 +161,7 @@ def _dtype_names(content: Content) -> tuple[str, ...]:
     return tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
 
 
-def _copy_config(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
+def copy_config(module: nn.Module, config: Any) -> Any:  # noqa: ANN401
     """Return a copy of the config, else of the first transformers model's inside, else a new one.
 
     A copy, since label names are written into it.

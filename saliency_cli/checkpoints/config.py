@@ -7,7 +7,10 @@ from saliency_cli.checkpoints.config_checks import check_forbidden_keys, check_i
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.model.transformers_import import AutoConfig
+from saliency_cli.model.transformers_import import (
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    AutoConfig,
+)
 from saliency_cli.safe_text import encodable, excerpt, visible
 from saliency_cli.settings import HeadName, ModelChoice
 
@@ -74,10 +77,23 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 - transformers' own class
     with translate_errors(path, "the config"):
         if "model_type" not in content:
             raise CheckpointError(
-                f"{visible(str(path))} names no model_type",
-                "give the config.json that transformers wrote",
+                f"{visible(str(path))} names no model_type", _model_type_hint(content)
             )
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+
+
+def _model_type_hint(content: dict[str, Any]) -> str:
+    """Return what to add to a config without a model_type: the type of the class that it names."""
+    types = {name: kind for kind, name in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.items()}
+    named = content.get("architectures")
+    names = [str(name) for name in named] if isinstance(named, list) else []
+    known = [types[name] for name in names if name in types]
+    if known:
+        return f'add "model_type": "{known[0]}" to it'
+    return (
+        'add the model\'s type to it, such as "model_type": "bert", or give the config.json that '
+        "transformers wrote"
+    )
 
 
 def read_head(config: Any, *, multi_label: bool) -> HeadName:  # noqa: ANN401

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
 
 from saliency_cli.checkpoints.json_files import nested_items
+from saliency_cli.checkpoints.quantized import UNQUANTIZED
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.transformers_import import PreTrainedModel, no_init_weights
@@ -160,8 +161,9 @@ def check_forbidden_keys(content: dict[str, Any], *, path: Path) -> None:
         if key in FORBIDDEN_KEYS and value:
             raise CheckpointError(
                 f"{visible(str(path))}: {excerpt(key)} requires {FORBIDDEN_KEYS[key]}",
-                "give a model of an architecture that is part of transformers, "
-                "with unquantized weights",
+                UNQUANTIZED
+                if key == "quantization_config"
+                else "give a model of an architecture that is part of transformers",
             )
         if any(name in key for name in _IMPLEMENTATION_KEYS):
             for _, implementation in nested_items({key: value}):

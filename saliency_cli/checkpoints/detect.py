@@ -7,8 +7,14 @@ from pathlib import Path
 from saliency_cli.checkpoints.config import CONFIG_FILE
 from saliency_cli.checkpoints.contents import CheckpointFiles, Content, Weights
 from saliency_cli.checkpoints.file_checks import check_file, check_folder
+from saliency_cli.checkpoints.other_formats import other_file_error, other_folder_error
 from saliency_cli.checkpoints.peft_adapter import find_adapter, is_adapter
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
+from saliency_cli.checkpoints.sentence_folder import (
+    find_sentence_classifier,
+    has_pickled_head,
+    is_sentence_classifier,
+)
 from saliency_cli.checkpoints.sharded_weights import check_indexes, read_shards, shard_files
 from saliency_cli.checkpoints.torch_file import read_pickle, read_tensors
 from saliency_cli.errors import CheckpointError, UsageError
@@ -45,7 +51,8 @@ def detect_checkpoint(choice: ModelChoice) -> CheckpointFiles:
         raise UsageError(
             f"--arch: {visible(str(path))} is an adapter", "merge it into its base model first"
         )
-    if choice.unsafe_pickle and path.suffix.lower() not in PICKLE_SUFFIXES:
+    is_pickle = path.suffix.lower() in PICKLE_SUFFIXES or has_pickled_head(path)
+    if choice.unsafe_pickle and not is_pickle:
         raise UsageError(
             f"--unsafe-pickle: {visible(str(path))} is not a pickle file",
             "leave out --unsafe-pickle",
@@ -69,8 +76,11 @@ def detect_weights(path: Path, *, unsafe: bool = False) -> CheckpointFiles:
     if not path.exists():
         raise UsageError(f"{visible(str(path))}: there is no such file or folder")
     if path.is_dir():
-        return detect_folder(path)
+        return detect_folder(path, unsafe=unsafe)
     check_file(path, what="a checkpoint")
+    refusal = other_file_error(path)
+    if refusal is not None:
+        raise refusal
     format_, read = _file_format(path, unsafe=unsafe)
     return CheckpointFiles(format_, path, files=(path,), folders=(path.parent,), read=read)
 
@@ -88,12 +98,23 @@ def _file_format(path: Path, *, unsafe: bool) -> tuple[str, Callable[[Path], Con
     )
 
 
-def detect_folder(folder: Path) -> CheckpointFiles:
+def detect_folder(folder: Path, *, unsafe: bool = False) -> CheckpointFiles:
     """Return the format and the files of the weights in a folder.
+
+    Args:
+        folder: The folder.
+        unsafe: The user gave `--unsafe-pickle`: the head of a sentence classifier may be a pickle.
 
     Raises:
         CheckpointError: There are no weights, or an index of shards is invalid.
     """
+    check_folder(folder)
+    if is_sentence_classifier(folder):
+        return find_sentence_classifier(folder, unsafe=unsafe, detect=_detect_weights_in)
+    return _detect_weights_in(folder)
+
+
+def _detect_weights_in(folder: Path) -> CheckpointFiles:
     check_folder(folder)
     check_indexes(folder)
     for name, (format_, read) in FOLDER_FORMATS.items():
@@ -103,6 +124,9 @@ def detect_folder(folder: Path) -> CheckpointFiles:
             return CheckpointFiles(
                 format_, path, files=(path, *shards), folders=(folder,), read=read
             )
+    refusal = other_folder_error(folder)
+    if refusal is not None:
+        raise refusal
     if not (folder / CONFIG_FILE).is_file():
         raise CheckpointError(
             f"{visible(str(folder))} is not a model: it holds no {CONFIG_FILE}",

@@ -28,6 +28,10 @@ MAGIC_NUMBERS = {
 }
 """The first bytes of other formats that people give in place of a checkpoint."""
 
+GIVE_ORIGINAL = "give the PyTorch model that it was made from"
+"""The hint for a model of another program."""
+
+_OF_OTHER_PROGRAMS = {MAGIC_NUMBERS[b"GGUF"], MAGIC_NUMBERS[b"\x89HDF\r\n\x1a\n"]}
 _HEAD_BYTES = 512
 _LFS_POINTER = b"version https://git-lfs"
 _UTF8_BOM = b"\xef\xbb\xbf"
@@ -117,6 +121,8 @@ def _replacement_hint(kind: str) -> str:
         return "fetch the file itself with git lfs pull"
     if kind == "a web page":
         return f"{_DOWNLOAD_FILE}: a page of the site was saved in its place"
+    if kind in _OF_OTHER_PROGRAMS:
+        return GIVE_ORIGINAL
     return "save the model again with save_pretrained, or torch.save(model.state_dict(), path)"
 
 

@@ -32,18 +32,28 @@ def read_object(path: Path, *, what: str, max_bytes: int = MAX_JSON_BYTES) -> di
             repeats a key, or has a number that is NaN or infinite.
         OSError: The file does not exist.
     """
-    check_file(path, what=what, max_bytes=max_bytes)
-    with translate_errors(path, what):
-        content = json.loads(
-            path.read_text(encoding="utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_constant=_reject_constant,
-            parse_float=_finite_float,
-        )
+    content = _read(path, what=what, max_bytes=max_bytes)
     if not isinstance(content, dict):
         raise CheckpointError(
             f"{visible(str(path))} holds a {type(content).__name__}, not a JSON object"
         )
+    return content
+
+
+def read_objects(path: Path, *, what: str) -> list[dict[str, Any]]:
+    """Read a file that holds a JSON list of objects, as strictly as `read_object` does.
+
+    Args:
+        path: The file.
+        what: What the file should be, with its article, for messages.
+
+    Raises:
+        CheckpointError: As `read_object` does.
+        OSError: The file does not exist.
+    """
+    content = _read(path, what=what, max_bytes=MAX_JSON_BYTES)
+    if not isinstance(content, list) or not all(isinstance(each, dict) for each in content):
+        raise CheckpointError(f"{visible(str(path))} holds no list of JSON objects")
     return content
 
 
@@ -61,6 +71,17 @@ def nested_items(content: object) -> Iterator[tuple[str, Any]]:
         elif isinstance(value, list):
             pending.extend((key, item) for item in value)
             yield from ((key, item) for item in value)
+
+
+def _read(path: Path, *, what: str, max_bytes: int) -> Any:  # noqa: ANN401 - JSON
+    check_file(path, what=what, max_bytes=max_bytes)
+    with translate_errors(path, what):
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_reject_constant,
+            parse_float=_finite_float,
+        )
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def choose_max_length(requested: int | None, *, limit: int, special_tokens: int)
     Raises:
         UsageError: The model accepts fewer tokens, or the special tokens alone take them all.
     """
+    if limit <= special_tokens:
+        raise UsageError(
+            f"the model accepts {max(0, limit)} tokens, and the special tokens alone take "
+            f"{special_tokens}",
+            "shorten --hypothesis, or correct max_position_embeddings or model_max_length",
+        )
     if requested is None:
         return limit
     if requested > limit:

@@ -1,13 +1,12 @@
 """Load a classifier: find its files, read them, and check that they fit together."""
 
-import inspect
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import (
@@ -23,13 +22,13 @@ from saliency_cli.checkpoints.build import BuiltModel, attention_implementation,
 from saliency_cli.checkpoints.config import find_config, read_config, read_head, read_labels
 from saliency_cli.checkpoints.contents import CheckpointFiles
 from saliency_cli.checkpoints.detect import detect_checkpoint
+from saliency_cli.checkpoints.forward_inputs import forward_inputs, sample_inputs
 from saliency_cli.checkpoints.hashes import ReadFile, hash_files, identities
 from saliency_cli.checkpoints.labels import read_label_file, set_label_names
 from saliency_cli.checkpoints.lengths import choose_max_length, max_input_length
 from saliency_cli.checkpoints.precision import apply_precision
 from saliency_cli.checkpoints.tokenizer_files import read_files
 from saliency_cli.checkpoints.tokenizers import (
-    SAMPLE_TEXT,
     check_pad_id,
     check_vocabulary,
     choose_pad_id,
@@ -37,13 +36,14 @@ from saliency_cli.checkpoints.tokenizers import (
     load_tokenizer,
 )
 from saliency_cli.checkpoints.user_code import CodeWatch
-from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.checkpoints.zero_shot import check_hypotheses, check_template, with_hypotheses
+from saliency_cli.errors import UsageError
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import allow_nondeterministic_kernels, choose_device, prepare_device
 from saliency_cli.model.embedding_layer import embedding_vocabulary_size, find_embedding_layer
 from saliency_cli.model.matmul import choose_matmul_backend
 from saliency_cli.model.transformers_import import logging
-from saliency_cli.safe_text import visible
+from saliency_cli.safe_text import listed
 from saliency_cli.settings import Compute, ModelChoice
 
 DEFAULTS = Maths()
@@ -74,6 +74,14 @@ class _Paths:
     tokenizer: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What messages call the parts of a classifier: paths, or names in their place."""
+
+    model: Path
+    tokenizer: Path
+
+
 def load(choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS) -> Classifier:
     """Return the classifier of a checkpoint, ready to run.
 
@@ -90,7 +98,11 @@ def load(choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS) -> Clas
 
 
 def load_checkpoint(
-    choice: ModelChoice, compute: Compute, maths: Maths = DEFAULTS
+    choice: ModelChoice,
+    compute: Compute,
+    maths: Maths = DEFAULTS,
+    *,
+    names: tuple[str, ...] | None = None,
 ) -> LoadedCheckpoint:
     """Return the classifier of a checkpoint, and facts about its files.
 
@@ -98,6 +110,7 @@ def load_checkpoint(
         choice: Which files to load, and how.
         compute: Device, number format, attention and lengths.
         maths: What will be computed: it decides the propagation and the error of the format.
+        names: The labels' names, where no file of `choice` has them.
 
     Raises:
         UsageError: A path does not exist, or an option does not fit the model.
@@ -110,22 +123,18 @@ def load_checkpoint(
     model_files = _model_files(paths, choice)
     before = identities([*model_files, *_tokenizer_files(paths.tokenizer)])
     config = None if paths.config is None else read_config(paths.config)
-    names = None if choice.labels is None else read_label_file(choice.labels)
+    names = names if choice.labels is None else read_label_file(choice.labels)
     if paths.config is not None and names is None and choice.arch is None:
         # Wrong labels would also fail when the weights are loaded, with a less precise message.
         read_labels(paths.config, config)
-    tokenizer = load_tokenizer(paths.tokenizer, config)
-    built = build_model(paths.saved, config, choice, names=names)
-    pad_id = _checked_pad_id(built.module, tokenizer, folder=paths.tokenizer)
-    classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
-    classifier = _allow_nondeterministic_kernels(classifier)
-    if built.is_custom:
-        set_label_names(built.config, names, outputs=count_logits(classifier))
-    head = read_head(built.config, multi_label=choice.multi_label)
-    labels = read_labels(paths.config or choice.checkpoint, built.config)
-    classifier = replace(classifier, labels=labels, head=head)
-    classifier = check_forward(
-        _at_embeddings_block(classifier) if choice.embeddings_block else classifier
+    keep_special = choice.special_tokens == "keep"
+    tokenizer = load_tokenizer(paths.tokenizer, config, keep_special=keep_special)
+    check_template(choice, names)
+    own_names = names if choice.hypothesis is None else None
+    built = build_model(paths.saved, config, choice, names=own_names)
+    named = paths.config or choice.checkpoint
+    classifier = assemble_classifier(
+        built, tokenizer, choice, compute, names=names, where=Named(named, paths.tokenizer)
     )
     classifier = with_propagation(classifier, maths.propagation)
     classifier = apply_precision(classifier, compute, maths)
@@ -139,6 +148,47 @@ def load_checkpoint(
     return LoadedCheckpoint(classifier, paths.saved.format, built.dtypes)
 
 
+def assemble_classifier(
+    built: BuiltModel,
+    tokenizer: Any,  # noqa: ANN401
+    choice: ModelChoice,
+    compute: Compute,
+    *,
+    names: tuple[str, ...] | None,
+    where: Named,
+) -> Classifier:
+    """Return the classifier of a module and a tokenizer, in float32, checked by test runs.
+
+    Args:
+        built: The module and its config.
+        tokenizer: What `prepare_tokenizer` returned.
+        choice: The options of the model.
+        compute: Device and lengths.
+        names: The labels' names; None takes those of the config.
+        where: What messages call model and tokenizer.
+
+    Raises:
+        UsageError: An option does not fit the model.
+        CheckpointError: Module and tokenizer do not fit together, or it is no classifier.
+    """
+    pad_id = _checked_pad_id(built.module, tokenizer, folder=where.tokenizer)
+    if choice.hypothesis is not None and names is not None:
+        inputs = forward_inputs(built.module, tokenizer)
+        built = with_hypotheses(built, tokenizer, choice, names, pad_id=pad_id, inputs=inputs)
+    classifier = _assemble(built, tokenizer, choice, compute, pad_id=pad_id)
+    classifier = _allow_nondeterministic_kernels(classifier)
+    if built.is_custom:
+        set_label_names(built.config, names, outputs=count_logits(classifier))
+    head = read_head(built.config, multi_label=choice.multi_label)
+    labels = read_labels(where.model, built.config)
+    classifier = replace(classifier, labels=labels, head=head)
+    classifier = check_forward(
+        _at_embeddings_block(classifier) if choice.embeddings_block else classifier
+    )
+    check_hypotheses(classifier)
+    return classifier
+
+
 def _find_paths(choice: ModelChoice) -> _Paths:
     saved = detect_checkpoint(choice)
     config = find_config(choice, saved.folders)
@@ -147,10 +197,13 @@ def _find_paths(choice: ModelChoice) -> _Paths:
 
 def _model_files(paths: _Paths, choice: ModelChoice) -> list[ReadFile]:
     """Return the files that decide what is computed, without the user's code."""
-    base = () if paths.saved.base is None else paths.saved.base.files
-    files = [
-        ReadFile.alone(path, "base" if path in base else "model") for path in paths.saved.files
-    ]
+    saved = paths.saved
+    base = () if saved.base is None else saved.base.files
+    files = [ReadFile.alone(path, "base" if path in base else "model") for path in saved.files]
+    if saved.sentence is not None:
+        folder = saved.sentence.folder
+        names = [path.relative_to(folder).as_posix() for path in saved.files]
+        files = [ReadFile(*each, "model") for each in zip(saved.files, names, strict=True)]
     others = {"config": paths.config, "labels": choice.labels}
     return [*files, *(ReadFile.alone(path, role) for role, path in others.items() if path)]
 
@@ -162,7 +215,7 @@ def _tokenizer_files(folder: Path, tokenizer: Any = None) -> list[ReadFile]:  # 
 
 def _checked_pad_id(module: nn.Module, tokenizer: Any, *, folder: Path) -> int:  # noqa: ANN401
     """Return the id to pad with, after a check that every id has an embedding row."""
-    rows = embedding_vocabulary_size(module, inputs=partial(_sample_inputs, module, tokenizer))
+    rows = embedding_vocabulary_size(module, inputs=partial(sample_inputs, module, tokenizer))
     check_vocabulary(tokenizer, rows=rows, folder=folder)
     pad_id = choose_pad_id(module, tokenizer)
     check_pad_id(pad_id, rows=rows, folder=folder)
@@ -179,7 +232,7 @@ def _assemble(
 ) -> Classifier:
     """Return the classifier in float32; labels, head and hashes are still placeholders."""
     device = choose_device(compute.device)
-    inputs = partial(_sample_inputs, built.module, tokenizer)
+    inputs = partial(sample_inputs, built.module, tokenizer)
     name, layer = find_embedding_layer(built.module, choice.embedding_layer, inputs=inputs)
     return Classifier(
         module=built.module.to(device),
@@ -190,46 +243,33 @@ def _assemble(
         embedding=layer,
         max_length=choose_max_length(
             compute.max_length,
-            limit=max_input_length(built.module, tokenizer, built.config),
+            limit=_length_limit(built, tokenizer),
             special_tokens=tokenizer.num_special_tokens_to_add(),
         ),
         pad_id=pad_id,
-        inputs=_forward_inputs(built.module, tokenizer),
+        inputs=forward_inputs(built.module, tokenizer),
         device=device,
         dtype=torch.float32,
         attention=attention_implementation(built.module),
         matmul_backend=choose_matmul_backend(device, torch.float32),
         padding_blind=True,
         hashes={},
+        remarks=_remarks(built),
     )
 
 
-def _sample_inputs(module: nn.Module, tokenizer: Any) -> dict[str, Tensor]:  # noqa: ANN401
-    """Return the inputs of a sample text, to trace which layer looks up the token ids."""
-    ids = torch.tensor([tokenizer(SAMPLE_TEXT)["input_ids"]])
-    tensors = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    accepted = _forward_inputs(module, tokenizer)
-    return {name: tensor for name, tensor in tensors.items() if name in accepted}
+def _length_limit(built: BuiltModel, tokenizer: Any) -> int:  # noqa: ANN401
+    """Return the longest text that the model accepts, in tokens, special tokens included."""
+    limit = max_input_length(built.module, tokenizer, built.config)
+    limit = limit if built.max_length is None else min(limit, built.max_length)
+    return limit - built.added_tokens
 
 
-def _forward_inputs(module: nn.Module, tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401
-    """Return the names of the tensors that `forward` is called with.
-
-    `token_type_ids` is passed only if the tokenizer has it too: GPT-2 embeds these ids with the
-    same table as tokens.
-    """
-    parameters = inspect.signature(module.forward).parameters
-    any_keyword = any(each.kind == each.VAR_KEYWORD for each in parameters.values())
-    if "input_ids" not in parameters and any_keyword:
-        return ("input_ids", "attention_mask")
-    if "input_ids" not in parameters:
-        raise CheckpointError(
-            f"forward of {visible(type(module).__name__)} takes no input_ids",
-            "name its arguments input_ids and, if it handles padding, attention_mask",
-        )
-    has_segments = "token_type_ids" in tokenizer.model_input_names
-    known = ("input_ids", "attention_mask", *(["token_type_ids"] if has_segments else []))
-    return tuple(name for name in known if name in parameters)
+def _remarks(built: BuiltModel) -> tuple[str, ...]:
+    if not built.ignored:
+        return ()
+    names = listed(built.ignored)
+    return (f"tensors of a loss or a metric, and of no part of the model, are ignored: {names}",)
 
 
 def _allow_nondeterministic_kernels(classifier: Classifier) -> Classifier:

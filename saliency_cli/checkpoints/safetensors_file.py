@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 
 from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.file_checks import check_safetensors
+from saliency_cli.checkpoints.quantized import check_unquantized_keys
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
@@ -23,5 +24,6 @@ def read_safetensors(path: Path) -> Weights:
         weights = load_file(path)
     if not weights:
         raise CheckpointError(f"{visible(str(path))} holds no tensor")
+    check_unquantized_keys(weights, name=str(path))
     check_tensors(weights, name=str(path))
     return weights

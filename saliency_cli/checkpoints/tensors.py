@@ -5,8 +5,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from saliency_cli.checkpoints.quantized import UNQUANTIZED
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, listed, visible
+
+_QUANTIZED = "is quantized"
 
 
 def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
@@ -26,7 +29,9 @@ def check_tensors(tensors: Mapping[str, Tensor], *, name: str) -> None:
         if problem is not None:
             raise CheckpointError(
                 f"{visible(name)}: tensor '{excerpt(key)}' {problem}",
-                "save plain tensors: tensor.to_dense().contiguous()",
+                UNQUANTIZED
+                if problem == _QUANTIZED
+                else "save plain tensors: tensor.to_dense().contiguous()",
             )
 
 
@@ -62,7 +67,7 @@ def _layout_problem(tensor: Tensor) -> str | None:
     if tensor.is_nested or tensor.layout != torch.strided:
         return "is not dense"
     if tensor.is_quantized:
-        return "is quantized"
+        return _QUANTIZED
     if tensor.is_complex():
         return "is complex"
     return None

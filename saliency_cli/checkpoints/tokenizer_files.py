@@ -14,17 +14,17 @@ from saliency_cli.safe_text import excerpt, visible
 CONFIG = "the tokenizer's config"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS_MAP = "special_tokens_map.json"
+TOKENIZER_FILE = "tokenizer.json"
+SENTENCEPIECE_FILES = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 TOKENIZER_FILES = (
-    "tokenizer.json",
+    TOKENIZER_FILE,
     TOKENIZER_CONFIG,
     SPECIAL_TOKENS_MAP,
     "added_tokens.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tokenizer.model",
+    *SENTENCEPIECE_FILES,
 )
 OTHER_FILES = ("*.model", "*.spm", "tekken.json", "chat_template.jinja")
 TEMPLATES = "additional_chat_templates/*.jinja"

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from torch import nn
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
 from saliency_cli.checkpoints.tokenizer_files import (
+    SENTENCEPIECE_FILES,
     TOKENIZER_CONFIG,
+    TOKENIZER_FILE,
     check_tokenizer_files,
     tokenizer_files,
 )
 from saliency_cli.errors import CheckpointError, UsageError
+from saliency_cli.model.text_checks import special_names
 from saliency_cli.model.transformers_import import AutoTokenizer
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice
@@ -58,12 +62,14 @@ def find_tokenizer(choice: ModelChoice, folders: tuple[Path, ...]) -> Path:
     )
 
 
-def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transformers' own classes
+def load_tokenizer(folder: Path, config: Any, *, keep_special: bool = False) -> Any:  # noqa: ANN401
     """Return the tokenizer of a folder; none of the folder's code is run.
 
     Args:
         folder: The tokenizer's folder.
         config: The model's transformers config, which may name the tokenizer's class; or None.
+        keep_special: Whether the name of a special token inside a text is that token; else it is
+            plain text.
 
     Raises:
         CheckpointError: The tokenizer cannot be read, requires code of its own, accepts no tokens,
@@ -71,10 +77,30 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
         UsageError: The installed tokenizers library does not report truncated tokens.
     """
     replaced = check_tokenizer_files(folder)
-    with translate_errors(folder, "the tokenizer"), _silence_output():
+    with (
+        _sentencepiece_errors(folder),
+        translate_errors(folder, "the tokenizer"),
+        _silence_output(),
+    ):
         tokenizer = AutoTokenizer.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False, **replaced
         )
+    return prepare_tokenizer(tokenizer, folder, keep_special=keep_special)
+
+
+def prepare_tokenizer(tokenizer: Any, folder: Path, *, keep_special: bool = False) -> Any:  # noqa: ANN401
+    """Return a tokenizer after the checks that need no file.
+
+    Args:
+        tokenizer: A tokenizer of transformers, changed in place.
+        folder: The tokenizer's folder, or what else messages call it.
+        keep_special: Whether names of special tokens in a text are special tokens, not plain text.
+
+    Raises:
+        CheckpointError: It accepts no tokens, or does not report offsets.
+        UsageError: The installed tokenizers library does not report truncated tokens.
+    """
+    with translate_errors(folder, "the tokenizer"), _silence_output():
         if tokenizer.is_fast:
             check_loaded_growth(tokenizer.backend_tokenizer, folder)
         tokenizer([SAMPLE_TEXT, (SAMPLE_TEXT, SAMPLE_TEXT)])  # some errors appear only in use
@@ -89,8 +115,31 @@ def load_tokenizer(folder: Path, config: Any) -> Any:  # noqa: ANN401 - transfor
             f"correct model_max_length in {TOKENIZER_CONFIG}",
         )
     _check_overflow(tokenizer)
-    _split_special_names(tokenizer)
+    tokenizer.split_special_tokens = not keep_special
+    if not keep_special:
+        _split_special_names(tokenizer)
     return tokenizer
+
+
+@contextmanager
+def _sentencepiece_errors(folder: Path) -> Iterator[None]:
+    """Name the missing package if a SentencePiece model is all that a tokenizer's folder holds.
+
+    transformers then asks for another package, tiktoken.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        models_here = [name for name in SENTENCEPIECE_FILES if (folder / name).exists()]
+        whole = (folder / TOKENIZER_FILE).exists()
+        if whole or not models_here or find_spec("sentencepiece") is not None:
+            raise
+        raise CheckpointError(
+            f"{visible(str(folder))} holds the tokenizer as {models_here[0]} alone, which the "
+            "package sentencepiece reads",
+            "pip install sentencepiece protobuf, or write tokenizer.json where they are installed: "
+            "AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)",
+        ) from error
 
 
 @contextmanager
@@ -148,8 +197,7 @@ def _split_special_names(tokenizer: Any) -> None:  # noqa: ANN401
     backend = tokenizer.backend_tokenizer
     if isinstance(backend.model, models.BPE) and not backend.model.ignore_merges:
         return  # BPE reaches a token by merges alone, and no merge produces a special token
-    added = tokenizer.added_tokens_decoder.values()
-    names = sorted(token.content for token in added if token.special and len(token.content) > 1)
+    names = special_names(tokenizer)
     if not names:
         return
     first = Regex("|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in names))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from saliency_cli.checkpoints.contents import Content, Weights
 from saliency_cli.checkpoints.file_checks import check_archive, check_file
 from saliency_cli.checkpoints.pickle_checks import check_pickles
+from saliency_cli.checkpoints.quantized import check_unquantized_keys, check_unquantized_module
 from saliency_cli.checkpoints.read_errors import SAVE_STATE_DICT, translate_errors
 from saliency_cli.checkpoints.tensors import check_tensors
 from saliency_cli.errors import CheckpointError
@@ -45,7 +46,10 @@ def read_pickle(path: Path, *, unsafe: bool) -> Content:
         CheckpointError: The file cannot be read, or holds neither a module nor a state dict.
     """
     content = _unwrap(_load(path, weights_only=not unsafe))
-    return content if isinstance(content, nn.Module) else _as_state_dict(content, path=path)
+    if not isinstance(content, nn.Module):
+        return _as_state_dict(content, path=path)
+    check_unquantized_module(content, path=path)
+    return content
 
 
 def _load(path: Path, *, weights_only: bool) -> object:
@@ -92,6 +96,7 @@ def _as_state_dict(content: object, *, path: Path) -> Weights:
             f"{visible(str(path))} is not a plain state dict: a key is not a string",
             SAVE_STATE_DICT,
         )
+    check_unquantized_keys(content, name=str(path))
     others = [key for key, value in content.items() if not isinstance(value, Tensor)]
     if others:
         raise CheckpointError(

@@ -4,7 +4,8 @@ Wrappers such as DataParallel and torch.compile put prefixes before the names of
 `strip_prefixes` removes them first.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from saliency_cli.checkpoints.contents import Weights
+from saliency_cli.checkpoints.head_checks import check_has_head
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.transformers_import import (
@@ -72,6 +74,7 @@ def load_pretrained(
     *,
     name: str,
     optional: Collection[str] = (),
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> nn.Module:
     """Return a transformers model in float32 with the weights of a state dict; every key must fit.
 
@@ -80,6 +83,7 @@ def load_pretrained(
         config: Its config.
         weights: The state dict, possibly with prefixes.
         name: The checkpoint's path, for messages.
+        options: Further arguments of the class.
         optional: Keys that may be missing or have another shape, since an adapter replaces them.
 
     Raises:
@@ -87,7 +91,7 @@ def load_pretrained(
             all), or weights are not finite.
     """
     module: nn.Module
-    weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config))
+    weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config, options))
     with _NoInitialization():
         module, info = model.from_pretrained(
             None,
@@ -99,11 +103,21 @@ def load_pretrained(
             local_files_only=True,
             weights_only=True,
             trust_remote_code=False,
+            **options,
         )
+    missing = set(info["missing_keys"]) - set(optional)
+    check_has_head(
+        model,
+        config,
+        expected=module.state_dict(),
+        missing=missing,
+        unexpected=info["unexpected_keys"],
+        name=name,
+    )
     _check_keys(
         module,
         name=name,
-        missing=set(info["missing_keys"]) - set(optional),
+        missing=missing,
         unexpected=info["unexpected_keys"],
         mismatched=[each for each in info["mismatched_keys"] if each[0] not in optional],
     )
@@ -151,15 +165,21 @@ def freeze(module: nn.Module) -> nn.Module:
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def state_dict_shapes(model: type[PreTrainedModel], config: Any) -> dict[str, torch.Size]:  # noqa: ANN401
+def state_dict_shapes(
+    model: type[PreTrainedModel],
+    config: Any,  # noqa: ANN401
+    options: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, torch.Size]:
     """Return the names and shapes of the tensors of a model, without allocating them.
 
     Args:
         model: The class.
         config: Its transformers config.
+        options: Further arguments of the class.
     """
     with torch.device("meta"), _NoInitialization():
-        return {key: tensor.shape for key, tensor in model(config).state_dict().items()}
+        module = model(config, **options)
+        return {key: tensor.shape for key, tensor in module.state_dict().items()}
 
 
 def describe_mismatches(

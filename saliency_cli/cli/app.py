@@ -19,6 +19,7 @@ from saliency_cli.cli.choices import (
     with_preset_layer,
 )
 from saliency_cli.cli.comparison import compare
+from saliency_cli.cli.config_file import add_command
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import Commands
 from saliency_cli.cli.options import Given, MethodParameters, command
@@ -67,7 +68,6 @@ def saliency(
     """Why did my text classifier decide that? Attribution over whole files, as HTML pages."""
 
 
-@app.command()
 @command
 def explain(
     model: ModelChoice,
@@ -112,10 +112,11 @@ def explain(
     raise typer.Exit(exit_code(results, summary.exit_code))
 
 
-app.command("inspect")(commands.inspect_model)
-app.command()(commands.report)
-app.command()(commands.export)
-app.command()(commands.show)
-app.command()(commands.evaluate)
-app.command()(compare)
-app.command()(site)
+add_command(app, explain)
+add_command(app, commands.inspect_model, "inspect")
+add_command(app, commands.report)
+add_command(app, commands.export)
+add_command(app, commands.show)
+add_command(app, commands.evaluate)
+add_command(app, compare)
+add_command(app, site)

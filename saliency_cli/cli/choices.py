@@ -8,9 +8,7 @@ from typing import Any
 from saliency_cli.attribution.maths import (
     Maths,
     MathsChoice,
-    choose_objective,
-    choose_propagation,
-    choose_reduction,
+    complete_maths,
 )
 from saliency_cli.attribution.methods import build_method
 from saliency_cli.attribution.methods.allennlp_integrated import AllenNlpIntegrated
@@ -63,12 +61,11 @@ def choose_maths(choice: MathsChoice, target: TargetChoice, parameters: Mapping[
     if choice.preset is not None:
         maths = _preset_maths(choice.preset, choice, parameters)
         return replace(maths, target=target, check_words=choice.check_words)
-    method = build_method(choice.method, parameters)
-    return Maths(
-        method,
-        reduction=choose_reduction(method, choice.reduction),
-        propagation=choose_propagation(method, choice.propagation),
-        objective=choose_objective(method, choice.objective),
+    return complete_maths(
+        build_method(choice.method, parameters),
+        reduction=choice.reduction,
+        propagation=choice.propagation,
+        objective=choice.objective,
         target=target,
         check_words=choice.check_words,
     )

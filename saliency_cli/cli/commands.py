@@ -116,6 +116,7 @@ def export(
             "The file to write; a binary format needs one.",
             metavar="FILE",
             default="stdout",
+            trusted_only=True,
         ),
     ] = None,
     overwrite: Annotated[
@@ -124,6 +125,7 @@ def export(
             "Replace the file of --output if it exists.",
             more="Files of DIR, of the model and the input are never replaced.",
             default="refuse",
+            trusted_only=True,
         ),
     ] = False,
     junit_rows: Annotated[
@@ -204,6 +206,7 @@ def show(
             "([how to read it](attention.md))",
             metavar="FILE",
             default="none",
+            trusted_only=True,
         ),
     ] = None,
 ) -> None:

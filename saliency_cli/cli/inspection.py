@@ -11,9 +11,13 @@ from typing import Any
 
 from torch import Tensor
 
+from saliency_cli.attribution.probe_texts import EXTRA_TEXTS, TEXTS
 from saliency_cli.checkpoints import LoadedCheckpoint, detect_checkpoint, load_checkpoint
 from saliency_cli.errors import SaliencyError
 from saliency_cli.model.classifier import Classifier
+from saliency_cli.model.text_checks import MOST_UNKNOWN, unknown_share
+from saliency_cli.percentages import percent_number
+from saliency_cli.records import Row
 from saliency_cli.safe_text import encodable, listed, message_line, visible
 from saliency_cli.settings import Compute, ModelChoice
 
@@ -36,6 +40,7 @@ class Inspection:
         tokenizer: The class of the tokenizer.
         tokenizer_kind: Its algorithm, e.g. "WordPiece".
         max_length: Tokens that the model can read at once.
+        warnings: What `explain` would warn of.
         ready: Whether `explain` can use the checkpoint.
         reason: Why it cannot.
         hint: What the user can do about it.
@@ -53,6 +58,7 @@ class Inspection:
     tokenizer: str | None = None
     tokenizer_kind: str | None = None
     max_length: int | None = None
+    warnings: tuple[str, ...] | None = None
     ready: bool = False
     reason: str | None = None
     hint: str | None = None
@@ -111,8 +117,20 @@ def _describe(name: str, loaded: LoadedCheckpoint) -> Inspection:
         tokenizer=type(classifier.tokenizer).__name__,
         tokenizer_kind=_algorithm(classifier.tokenizer.backend_tokenizer),
         max_length=classifier.max_length,
+        warnings=(*classifier.remarks, *_unknown_tokens(classifier)) or None,
         ready=True,
     )
+
+
+def _unknown_tokens(classifier: Classifier) -> Iterator[str]:
+    """Yield a warning if the tokenizer does not know the words of plain English sentences."""
+    rows = [Row(number, 1, None, text) for number, text in enumerate((*TEXTS, *EXTRA_TEXTS))]
+    share = unknown_share(classifier.tokenizer, rows, max_length=classifier.max_length)
+    if share > MOST_UNKNOWN:
+        yield (
+            f"the tokenizer does not know {percent_number(share)} % of the tokens of plain English "
+            "sentences; if the model reads English, it was trained with another tokenizer"
+        )
 
 
 def _table_shape(classifier: Classifier) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ import typer
 from saliency_cli import signals
 from saliency_cli.attribution.methods import method_parameters
 from saliency_cli.cli.error_boundary import boundary
-from saliency_cli.settings import Setting, settings_of
+from saliency_cli.settings import ConfigFileChoice, Setting, settings_of
 
 Group = TypeVar("Group")
 
@@ -68,6 +68,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     The options are declared by the annotations of `function`; see the module's docstring.
     """
     parameters = parameters_of(function)
+    config = [*_options_of(ConfigFileChoice)]  # `config_file.ConfiguredCommand` has read them
 
     @wraps(function)
     def run(**values: Any) -> None:  # noqa: ANN401 - what Typer parsed
@@ -81,9 +82,11 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         for each in parameters
         for setting in each.settings
     ]
+    typer_parameters += [_typer_parameter(setting, optional=False) for setting in config]
     # Required ones first, as signatures have it; Typer takes the order for its help.
     typer_parameters.sort(key=lambda each: each.default is not inspect.Parameter.empty)
     run.__signature__ = inspect.Signature(typer_parameters)  # type: ignore[attr-defined]
+    run.settings = [*(each for p in parameters for each in p.settings), *config]  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in typer_parameters}
     return run
 
@@ -224,12 +227,13 @@ def option_table(
 
 def _described(function: Callable[..., None]) -> dict[Setting, bool]:
     """Return the options of a command, each with whether it is None if it is not given."""
-    return {
+    own = {
         setting: each.optional
         for each in parameters_of(inspect.unwrap(function))
         for setting in each.settings
         if not setting.option.argument
     }
+    return own | dict.fromkeys(_options_of(ConfigFileChoice), False)
 
 
 def _row(setting: Setting, *, optional: bool) -> str:

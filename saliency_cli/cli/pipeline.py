@@ -1,6 +1,6 @@
 """One whole run: check, load, plan, explain, finalize, render. And one text by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -21,7 +21,9 @@ from saliency_cli.gates import GateResult, in_order, stored_results
 from saliency_cli.model.attentions import text_attentions
 from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
+from saliency_cli.model.limitations import limitations
 from saliency_cli.model.passes import token_batch
+from saliency_cli.model.text_checks import CHECKED_ROWS, text_warnings
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render
@@ -35,7 +37,7 @@ from saliency_cli.runs.setup import build_engine, start_run
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.runs.summary import Summary, SummaryCounts
 from saliency_cli.runs.suspects_file import write_suspects
-from saliency_cli.safe_text import encodable, excerpt, listed, visible
+from saliency_cli.safe_text import encodable, excerpt, visible
 from saliency_cli.settings import ExecutionChoice
 from saliency_cli.workers import EXECUTORS
 from saliency_cli.workers.interface import ShardWork
@@ -76,11 +78,13 @@ def run(
         shards = range(len(context.plan.positions))
         own = shards if selection is None else selection.of(shards)
         for warning in (
-            *_limitations(context.engine.classifier),
+            *limitations(context.engine.classifier),
             *_misfit_workers(request.execution, context, shards=len(own)),
         ):
             console.warn(warning)
         launcher = stack.enter_context(open_launcher(request, context, shards=len(own)))
+        for warning in _text_warnings(context.engine.classifier, _first_rows(context)):
+            console.warn(warning)
         with console.progress("explaining", rows=sum(map(context.plan.size, own))) as advance:
             missing = _uncommitted(context, own, advance=advance)
             run_shards(ShardWork(context, lock, request, missing, advance, launcher))
@@ -145,23 +149,15 @@ def _unknown_gold(summary: Summary, findings: Findings) -> Iterator[str]:
         )
 
 
-def _limitations(classifier: Classifier) -> Iterator[str]:
-    """Yield a warning for each thing that the model does not allow, and say why."""
-    if classifier.without_rule:
-        yield (
-            f"conservative propagation has no rule for {listed(classifier.without_rule)}, which "
-            "this model has; plain gradients are taken instead (--propagation standard)"
-        )
-    if not classifier.repeats:
-        yield (
-            "two passes of the model over one text differ, so no score or prediction repeats; "
-            "switch dropout and random numbers off in its forward"
-        )
-    elif not classifier.deterministic:
-        yield (
-            "torch has no deterministic CUDA kernels for this model; "
-            "another run may differ in the last digits"
-        )
+def _text_warnings(classifier: Classifier, rows: Sequence[Row]) -> Iterator[str]:
+    return text_warnings(classifier.tokenizer, rows, max_length=classifier.max_length)
+
+
+def _first_rows(context: RunContext) -> list[Row]:
+    """Return the rows at the start of the input that can be explained, 200 at most."""
+    count = min(CHECKED_ROWS, context.plan.size(0))
+    rows = context.source.rows(context.plan.positions[0], count)
+    return [row for row in rows if isinstance(row, Row)]
 
 
 def _misfit_workers(choice: ExecutionChoice, context: RunContext, *, shards: int) -> Iterator[str]:
@@ -222,9 +218,9 @@ def answer(question: Question, console: Console, *, attention_page: Path | None 
         check_attention_file(attention_page)
     with console.waiting("loading the model"):
         engine = build_engine(question)
-    for warning in _limitations(engine.classifier):
-        console.warn(warning)
     row = Row(ordinal=0, line=1, id=None, text=question.text, pair=question.pair)
+    for warning in (*limitations(engine.classifier), *_text_warnings(engine.classifier, [row])):
+        console.warn(warning)
     with console.waiting("explaining"):
         (outcome,) = explain([row], engine)
     if isinstance(outcome, BadRow):

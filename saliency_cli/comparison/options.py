@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from saliency_cli.settings import Option
+from saliency_cli.settings import Effect, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,12 @@ class ComparisonChoice:
     ] = None
     folder: Annotated[
         Path,
-        Option("Folder that the comparison is written to.", flag="--out", metavar="DIR"),
+        Option(
+            "Folder that the comparison is written to.",
+            flag="--out",
+            metavar="DIR",
+            effect=Effect.NOTHING,
+        ),
     ] = Path("saliency-comparison")
     overwrite: Annotated[
         bool,
@@ -33,6 +38,8 @@ class ComparisonChoice:
             "Replace the earlier comparison in --out.",
             more="Files that no comparison wrote are never touched.",
             default="refuse",
+            effect=Effect.NOTHING,
+            trusted_only=True,
         ),
     ] = False
     html_rows: Annotated[

@@ -6,11 +6,8 @@ Gates, then what the page says first, with its words and percentages, then table
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from saliency_cli.analysis.confusion import Confusion, Predictions
-from saliency_cli.analysis.findings import Findings, collect_findings, with_checks, word_findings
-from saliency_cli.analysis.first_finding import first_finding, share
 from saliency_cli.analysis.suspect_checks import check_phrase, joined
 from saliency_cli.exports.interface import Export
 from saliency_cli.exports.markdown import escape_markdown, gate_table, table
@@ -18,11 +15,17 @@ from saliency_cli.exports.phrases import influential_words, prediction, row_name
 from saliency_cli.exports.rows_to_read_first import rows_to_read_first
 from saliency_cli.figures.labels import doubt_thresholds, largest_first, mislabelled_margin
 from saliency_cli.gates import stored_results
+from saliency_cli.percentages import share_text
 from saliency_cli.records import Record
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.summary import Summary
 from saliency_cli.runs.suspects_file import read_suspects
 from saliency_cli.safe_text import excerpt
+
+if TYPE_CHECKING:  # `saliency --help` imports this file, and needs none of the findings
+    from saliency_cli.analysis.confusion import Confusion, Predictions
+    from saliency_cli.analysis.findings import Findings
+    from saliency_cli.analysis.word_statistics import WordFindings
 
 MAX_ROWS = 50
 """Rows of the last table; each takes a few kilobytes at most."""
@@ -33,6 +36,8 @@ MAX_SLICES = 20
 
 def step_summary(run: FinishedRun) -> Iterator[bytes]:
     """Yield gates, the first finding, figures, suspects, weak slices, and the rows to read."""
+    from saliency_cli.analysis.first_finding import first_finding  # noqa: PLC0415 - see above
+
     yield f"# saliency: {escape_markdown(excerpt(run.manifest['model']['name']))}\n".encode()
     yield from gate_table(stored_results(run.manifest))
     counts, findings = run.manifest["counts"], _findings(run)
@@ -49,8 +54,10 @@ def step_summary(run: FinishedRun) -> Iterator[bytes]:
     yield from _rows(run)
 
 
-def _findings(run: FinishedRun) -> Findings:
+def _findings(run: FinishedRun) -> "Findings":
     """Return the findings of the page, from one pass over the records."""
+    from saliency_cli.analysis.findings import collect_findings, with_checks  # noqa: PLC0415
+
     found = collect_findings(
         map(json.dumps, run.records()),
         labels=tuple(run.manifest["model"]["labels"]),
@@ -67,13 +74,13 @@ def _labels(summary: Summary) -> Iterator[bytes]:
         yield from table(
             ("label", "rows", "precision", "recall", "F1"),
             (
-                (excerpt(label), f"{of['rows']:,}", *(share(of[name]) for name in names))
+                (excerpt(label), f"{of['rows']:,}", *(share_text(of[name]) for name in names))
                 for label, of in largest_first(summary.labels)
             ),
         )
 
 
-def _matrix(confusion: Confusion) -> Iterator[bytes]:
+def _matrix(confusion: "Confusion") -> Iterator[bytes]:
     """Yield the confusion matrix: a row for each gold label."""
     names = [excerpt(label, limit=60) for label in confusion.labels]
     yield b"\n## Confusion matrix\n\n"
@@ -87,8 +94,8 @@ def _matrix(confusion: Confusion) -> Iterator[bytes]:
         yield f"\n{confusion.hidden_labels:,} more labels are on the page.\n".encode()
 
 
-def _suspects(findings: Findings) -> Iterator[bytes]:
-    checks = word_findings(findings).checks
+def _suspects(findings: "Findings") -> Iterator[bytes]:
+    checks = cast("WordFindings", findings["words"]).checks
     if checks:
         yield b"\n## Shortcut suspects\n\n"
         rows = (
@@ -103,7 +110,11 @@ def _weak_slices(summary: Summary) -> Iterator[bytes]:
     if weak:
         yield b"\n## Weak slices\n\n"
         slices = (
-            (f"{excerpt(column)} {excerpt(value)}", f"{of['gold_known']:,}", share(of["accuracy"]))
+            (
+                f"{excerpt(column)} {excerpt(value)}",
+                f"{of['gold_known']:,}",
+                share_text(of["accuracy"]),
+            )
             for column, value, of in weak
         )
         yield from table(("slice", "rows", "accuracy"), slices)

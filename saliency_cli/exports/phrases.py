@@ -25,7 +25,8 @@ def prediction(record: Record) -> str:
     """
     if record["predicted"] is None:
         return f"predicted {record.get('value', 'a number')}"
-    predicted = f"predicted {_shortened(record['predicted'])} ({record['probability']:.3f})"
+    share = percent_number(record["probability"])
+    predicted = f"predicted {_shortened(record['predicted'])} ({share}%)"
     return (
         predicted if record["gold"] is None else f"{predicted}, gold {_shortened(record['gold'])}"
     )

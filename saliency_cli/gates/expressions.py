@@ -113,7 +113,7 @@ def _check_name(expression: str, name: str, part: Part | None, *, names: GateNam
     raise UsageError(
         f"--fail-on {excerpt(expression)}: {names.owner} has no such name"
         + (" for a part of the rows" if part is not None else ""),
-        f"did you mean {near[0]}?" if near else f"use one of {listed(known, most=40)}",
+        (f"did you mean {near[0]}? It takes " if near else "use one of ") + listed(known, most=40),
     )
 
 

@@ -39,6 +39,7 @@ class Classifier:
         repeats: Whether two passes over one text have the same logits: not with dropout left on.
         deterministic: Whether runs repeat exactly: passes do, and all kernels add up in a fixed
             order.
+        remarks: What a user should know of how the files were read, in a sentence each.
         check_code: Raises CheckpointError if code of the user's was imported that `hashes` lacks.
     """
 
@@ -63,4 +64,5 @@ class Classifier:
     dtype_error: float = 0.0
     repeats: bool = True
     deterministic: bool = True
+    remarks: tuple[str, ...] = ()
     check_code: Callable[[], None] = lambda: None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency_cli.errors import UsageError
+from saliency_cli.model.hypotheses import HypothesisClassifier
 from saliency_cli.model.matmul import cpu_capabilities, limit_onednn_cache
 from saliency_cli.model.memory import keep_freed_memory
 from saliency_cli.safe_text import visible
@@ -154,7 +155,8 @@ def bytes_per_token(module: nn.Module) -> int:
     BERT 768 wide, where 0.55 MB were measured on a CPU. In bfloat16 on CUDA it is 0.34 MB, where
     two replicas side by side took 0.27 MB together, so it is enough for both.
     """
-    return sum(
+    passes: int = module.passes_per_text if isinstance(module, HypothesisClassifier) else 1
+    return passes * sum(
         sum(weight.shape) * weight.element_size()
         for layer in module.modules()
         if not isinstance(layer, nn.Embedding)

@@ -139,13 +139,13 @@ def hook_embedding(
         return hook.replace(token_ids(args, kwargs), _checked_output(output, name))
 
     with ExitStack() as handles:
-        for each in _layers_sharing_weight(module, layer):
+        for each in layers_sharing_weight(module, layer):
             handle = each.register_forward_hook(swap, with_kwargs=True)
             handles.callback(handle.remove)
         yield hook
 
 
-def _layers_sharing_weight(module: nn.Module, layer: nn.Module) -> list[nn.Module]:
+def layers_sharing_weight(module: nn.Module, layer: nn.Module) -> list[nn.Module]:
     """Return `layer` and the embeddings that share its weight.
 
     transformers ties an encoder's and a decoder's embedding in this way.

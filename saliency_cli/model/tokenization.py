@@ -22,7 +22,8 @@ def encode(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> list[Enc
     """Return the encodings of single texts, truncated.
 
     Offsets count code points of the text as given, whatever the tokenizer's normalizer changes. The
-    name of a special token in a text, such as "[SEP]", is treated as text.
+    name of a special token in a text, such as "[SEP]", is treated as text if the tokenizer has
+    `split_special_tokens`.
 
     Args:
         tokenizer: A fast tokenizer of transformers.
@@ -191,7 +192,6 @@ def _tokenize(tokenizer: Any, texts: Sequence[object], **options: Any) -> list[A
         texts,
         return_attention_mask=False,
         return_token_type_ids=False,  # the encodings have them in any case
-        split_special_tokens=True,
         **options,
     )
     return list(batch.encodings)

@@ -23,7 +23,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import torch
 
-from saliency_cli.model.deferred_package import DeferredPackage, defer_package
+from saliency_cli.model.deferred_package import (
+    DeferredPackage,
+    defer_package,
+    import_before_submodules,
+)
 
 COMPILER_DECORATORS = ("allow_in_graph", "assume_constant_result", "disable")
 """What transformers decorates functions with; it has no effect on one that is not compiled."""
@@ -64,6 +68,7 @@ with _without_compiler(), _without_sharded_tensors():
 
     from transformers import (
         MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+        MODEL_MAPPING,
         AutoConfig,
         AutoTokenizer,
         PreTrainedConfig,
@@ -72,11 +77,18 @@ with _without_compiler(), _without_sharded_tensors():
         masking_utils,  # noqa: F401 - all models import it, and it imports the compiler
     )
     from transformers.initialization import no_init_weights
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    )
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
     from transformers.utils import logging
 
+import_before_submodules("torch._dynamo")
+
 __all__ = [
     "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING",
+    "MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES",
+    "MODEL_MAPPING",
     "AutoConfig",
     "AutoTokenizer",
     "PreTrainedConfig",

@@ -115,15 +115,42 @@ def render(folder: RunFolder, choice: PageChoice, *, words: WordFindings | None 
     return shown
 
 
-def _site(folder: RunFolder, choice: PageChoice, words: WordFindings | None) -> Site:
-    manifest = folder.read_manifest()
+def run_findings(
+    folder: RunFolder, manifest: Mapping[str, Any], words: WordFindings | None = None
+) -> Findings:
+    """Return all findings of a finished run.
+
+    Args:
+        folder: the run's folder.
+        manifest: its manifest.
+        words: those of the records, where they are known.
+    """
     findings = collect_findings(
         folder.records(),
         labels=tuple(manifest["model"]["labels"]),
         counts=manifest["counts"],
         words=words,
     )
-    findings = with_checks(findings, read_suspects(folder) or ())
+    return with_checks(findings, read_suspects(folder) or ())
+
+
+def finding_sentences(
+    manifest: Mapping[str, Any], findings: Findings, choice: PageChoice
+) -> tuple[str, ...]:
+    """Return the sentences of the report's first screen as plain text.
+
+    Args:
+        manifest: the run's manifest.
+        findings: what `run_findings` returned.
+        choice: how the pages are rendered.
+    """
+    template = environment().get_template("first_look.txt.j2")
+    return tuple(template.render(site_context(manifest, findings, choice)).splitlines())
+
+
+def _site(folder: RunFolder, choice: PageChoice, words: WordFindings | None) -> Site:
+    manifest = folder.read_manifest()
+    findings = run_findings(folder, manifest, words)
     context = site_context(manifest, findings, choice)
     return Site(folder, environment(choice.template_dir), context)
 

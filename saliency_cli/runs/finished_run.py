@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +105,22 @@ class FinishedRun:
                 f"but {MANIFEST} counts {rows} rows",
                 _EXPLAIN_AGAIN,
             )
+
+    def record(self, ordinal: int) -> Record:
+        """Return the record of one row; of its part, only the lines before it are read.
+
+        Args:
+            ordinal: The row's number, which the run has.
+
+        Raises:
+            UsageError: If the record is damaged, or there is no such line.
+        """
+        shard_rows = self.manifest["shards"]["rows"] if "shards" in self.manifest else ordinal + 1
+        part = self.folder.part(ordinal // shard_rows)
+        check_plain(part)
+        where = f"{_visible_path(part)}, line {ordinal % shard_rows + 1}"
+        line = next(islice(read_lines(part), ordinal % shard_rows, None), "")
+        return _read_record(line, where=where)
 
     def _parts(self) -> Iterator[Path]:
         """Yield the files of records.

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine
+from saliency_cli.attribution.maths import Maths
 from saliency_cli.attribution.model_checks import check_reduction
 from saliency_cli.attribution.replicas import can_replicate
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.lengths import choose_stride
 from saliency_cli.errors import UsageError
 from saliency_cli.inputs.text_source import Source, open_texts
+from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import (
     READ_AHEAD_ROWS,
     choose_batch_tokens,
@@ -36,6 +38,7 @@ from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.shard_plan import Plan
 from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.safe_text import visible
+from saliency_cli.settings import Compute
 
 
 @contextmanager
@@ -152,22 +155,41 @@ def build_engine(request: Request | Question, *, device_share: float = 1.0) -> E
         CheckpointError: The model or its tokenizer is refused.
         UsageError: An option does not fit the model.
     """
-    maths = request.maths
-    classifier = load(request.model, request.compute, maths)
+    pair = request.pair if isinstance(request, Question) else request.texts.columns.pair
+    if request.model.hypothesis is not None and pair is not None:
+        raise UsageError(
+            "--hypothesis takes the place of a second text", "leave out the pair, or --hypothesis"
+        )
+    classifier = load(request.model, request.compute, request.maths)
+    return engine_for(classifier, request.maths, request.compute, device_share=device_share)
+
+
+def engine_for(
+    classifier: Classifier, maths: Maths, compute: Compute, *, device_share: float = 1.0
+) -> Engine:
+    """Return the engine for a loaded model, after a check that the maths fits it.
+
+    Args:
+        classifier: The model, with the propagation and the number format of the maths.
+        maths: What is computed.
+        compute: Size of the batches, and overlap of windows.
+        device_share: Share of the device's memory that this process may use, above 0, at most 1.
+
+    Raises:
+        UsageError: An option does not fit the model.
+    """
     check_targets(
         maths.target, objective=maths.objective, labels=classifier.labels, head=classifier.head
     )
     check_reduction(classifier, maths)
     maths.method.check(classifier)
-    tokens = choose_batch_tokens(
-        request.compute, classifier.device, classifier.module, share=device_share
-    )
+    tokens = choose_batch_tokens(compute, classifier.device, classifier.module, share=device_share)
     replicas = choose_replicas(classifier.device, cores=usable_cores())
     return Engine(
         classifier,
         maths,
         Budget(tokens, equal_lengths=not classifier.padding_blind),
         replicas=replicas if can_replicate(classifier) else 1,
-        stride=choose_stride(request.compute, classifier),
+        stride=choose_stride(compute, classifier),
         read_ahead_rows=READ_AHEAD_ROWS[classifier.device.type],
     )

@@ -6,6 +6,7 @@ whose values a registry lists are declared in the same way beside it: those of t
 (`inputs.options`), of the method (`attribution.maths`) and of each method (`attribution.methods`).
 """
 
+from saliency_cli.settings.config_file import ConfigFileChoice
 from saliency_cli.settings.execution import ExecutionChoice
 from saliency_cli.settings.gates import GateChoice
 from saliency_cli.settings.model import Compute, ModelChoice
@@ -37,6 +38,7 @@ __all__ = [
     "AttentionName",
     "BaselineName",
     "Compute",
+    "ConfigFileChoice",
     "ConsoleChoice",
     "DtypeName",
     "Effect",

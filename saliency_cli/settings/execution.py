@@ -52,6 +52,7 @@ class ExecutionChoice:
             metavar="auto|local|[ray://]HOST:PORT",
             default="`auto`",
             effect=NOTHING,
+            trusted_only=True,
         ),
     ] = None
     # Workers on CUDA divide the memory of the device: the plan has `batch_tokens`.

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from saliency_cli.settings.names import (
     AttentionName,
     DtypeName,
+    SpecialTokens,
 )
 from saliency_cli.settings.option import NOTHING, RESOLVED, Option
 
@@ -60,6 +61,7 @@ class ModelChoice:
             more="([more](checkpoints.md#your-own-module))",
             metavar="WHERE:NAME",
             record=_module_name,
+            trusted_only=True,
         ),
     ] = None
     labels: Annotated[
@@ -86,6 +88,7 @@ class ModelChoice:
         Option(
             "Open MODEL as a pickle that may run any code: only if you trust its author.",
             default="refuse",
+            trusted_only=True,
         ),
     ] = False
     embedding_layer: Annotated[
@@ -97,6 +100,16 @@ class ModelChoice:
             effect=RESOLVED,
         ),
     ] = None
+    hypothesis: Annotated[
+        str | None,
+        Option(
+            "Classify by a model of natural language inference: the hypothesis of each label, with "
+            "{} for the label's name of --labels.",
+            more="([more](checkpoints.md#zero-shot-classifiers))",
+            metavar="TEMPLATE",
+            default="none",
+        ),
+    ] = None
     multi_label: Annotated[
         bool,
         Option(
@@ -104,6 +117,14 @@ class ModelChoice:
             default="as the config says",
         ),
     ] = False
+    special_tokens: Annotated[
+        SpecialTokens,
+        Option(
+            "How the name of a special token inside a text is read, such as [SEP]: as plain text, "
+            "or kept as that token.",
+            more="`keep` is for models that were trained on texts with such markers.",
+        ),
+    ] = "text"
     # Whether the layer is the block that sums token, position and type embeddings (--preset).
     embeddings_block: bool = False
 

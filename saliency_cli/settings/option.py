@@ -48,6 +48,8 @@ class Option:
         record: Turns the value into what the manifest holds, where that is not the value itself.
         argument: Whether it is an argument without a flag.
         internal: Whether the program sets the field and no option does.
+        trusted_only: Whether it runs code, opens a connection or chooses a file to replace: then a
+            configuration file that was only found beside the call may not set it.
     """
 
     help: str = ""
@@ -64,6 +66,7 @@ class Option:
     record: Callable[[Any], Any] | None = None
     argument: bool = False
     internal: bool = False
+    trusted_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

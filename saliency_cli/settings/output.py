@@ -54,6 +54,7 @@ class PageChoice:
             metavar="DIR",
             default="none",
             effect=NOTHING,
+            trusted_only=True,
         ),
     ] = None
 
@@ -80,6 +81,7 @@ class OutputChoice:
             more="Files that no run wrote are never touched.",
             default="refuse",
             effect=NOTHING,
+            trusted_only=True,
         ),
     ] = False
     resume: Annotated[

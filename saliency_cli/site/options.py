@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-from saliency_cli.settings import Option
+from saliency_cli.settings import Effect, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,12 @@ class SiteChoice:
 
     folder: Annotated[
         Path,
-        Option("Folder that the site is written to.", flag="--out", metavar="DIR"),
+        Option(
+            "Folder that the site is written to.",
+            flag="--out",
+            metavar="DIR",
+            effect=Effect.NOTHING,
+        ),
     ] = Path("saliency-site")
     overwrite: Annotated[
         bool,
@@ -24,5 +29,7 @@ class SiteChoice:
             more="What has not changed is not computed again; files that no site wrote are never "
             "touched.",
             default="refuse",
+            effect=Effect.NOTHING,
+            trusted_only=True,
         ),
     ] = False

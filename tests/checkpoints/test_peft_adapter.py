@@ -121,7 +121,7 @@ def test_the_head_must_be_in_the_adapter_or_in_its_base(
 ) -> None:
     adapter = tmp_path / "adapter"
     save_adapter(adapter, load_with_head(base), lora(task_type=None))
-    with pytest.raises(CheckpointError, match=r"missing: classifier\.bias, classifier\.weight"):
+    with pytest.raises(CheckpointError, match=r"also needs classifier\.bias, classifier\.weight"):
         load(ModelChoice(adapter), CPU)
     assert load(ModelChoice(adapter, base_model=bert_folder), CPU).labels == ("ham", "spam")
 

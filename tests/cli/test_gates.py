@@ -78,3 +78,24 @@ def test_exit_code_of_a_failed_gate_precedes_that_of_quarantined_rows(tmp_path: 
     run = CliRunner().invoke(app, ["explain", *paths, "--overwrite", "--fail-on", "accuracy<0"])
     assert run.exit_code == 1
     assert "accuracy could not be measured" in run.stderr
+
+
+def test_finished_run_is_resumed_with_other_gates(tmp_path: Path) -> None:
+    def gates() -> list[str]:
+        manifest = json.loads((tmp_path / "report" / "manifest.json").read_text(encoding="utf-8"))
+        return [f"{each['gate']} {each['outcome']}" for each in manifest["gates"]]
+
+    assert explain(tmp_path, "--fail-on", "rows>2").exit_code == 1
+    assert gates() == ["rows>2 failed"]
+    assert explain(tmp_path, "--resume", "--fail-on", "warn:rows>2").exit_code == 0
+    assert gates() == ["warn:rows>2 warned"]
+    assert explain(tmp_path, "--resume").exit_code == 0
+    assert gates() == []
+
+
+def test_baseline_is_opened_before_anything_is_loaded(tmp_path: Path) -> None:
+    options = ("--fail-on", "accuracy<baseline", "--baseline-run", str(tmp_path / "none"))
+    result = explain(tmp_path, *options, model=tmp_path / "no-such-model.pt")
+    assert result.exit_code == 2
+    assert "none: there is no such folder" in result.stderr
+    assert not (tmp_path / "report").exists()

@@ -22,7 +22,7 @@ from tests.support.saving import FORMATS, Save, add_prefix, read_weights
 CPU = Compute(device="cpu")
 NAMES = set(
     "model format architecture parameters dtypes labels head embedding_layer embedding_shape "
-    "tokenizer tokenizer_kind max_length ready reason hint".split()
+    "tokenizer tokenizer_kind max_length warnings ready reason hint".split()
 )
 
 
@@ -50,6 +50,7 @@ def test_sample_is_described_within_30_seconds() -> None:
         "tokenizer": "TokenizersBackend",
         "tokenizer_kind": "WordPiece",
         "max_length": 128,
+        "warnings": None,
         "ready": True,
         "reason": None,
         "hint": None,
@@ -69,7 +70,7 @@ def test_text_output_has_one_line_per_fact(bert_folder: Path) -> None:
     assert facts["labels"] == "ham, spam"
     assert facts["embedding shape"] == f"{len(wordpiece())} × 32"
     assert facts["ready"] == "yes"
-    assert {name.replace("_", " ") for name in NAMES} - set(facts) == {"reason", "hint"}
+    assert {name.replace("_", " ") for name in NAMES} - set(facts) == {"reason", "hint", "warnings"}
 
 
 def test_tokenizer_kind_is_named(gpt2_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """From declared settings to a command's signature, and from parsed values back to the groups."""
 
 import inspect
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,16 +159,19 @@ def numeric_options() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def explained(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """Return a shell whose `out` is a finished run."""
+    """Return a shell whose `out` is a finished run, with a copy of it in `earlier`."""
     shell = Shell.beside(pristine, tmp_path_factory.mktemp("numbers"))
     assert shell.explain().exit_code == DONE
+    shutil.copytree(shell.out, shell.home / "earlier")
     return shell
 
 
 @pytest.mark.parametrize(("name", "flag"), [*numeric_options()])
 def test_a_hostile_number_is_a_usage_error_or_works(explained: Shell, name: str, flag: str) -> None:
     evaluation = [explained.home / "evaluation", "--methods", "random", "--metrics", "agreement"]
+    compared = [explained.home / "compared", "--overwrite"]
     places: dict[str, list[object]] = {
+        "compare": [explained.home / "earlier", explained.out, "--out", *compared],
         "evaluate": [explained.model, explained.texts, "--overwrite", "--out", *evaluation],
         "explain": [explained.model, explained.texts, "--out", explained.out, "--overwrite"],
         "inspect": [explained.model],
@@ -183,10 +187,11 @@ def test_a_hostile_number_is_a_usage_error_or_works(explained: Shell, name: str,
             assert flag in Outcome(USAGE, "", result.stderr).refusal()
 
 
-def test_numeric_options_of_five_commands_are_found() -> None:
+def test_numeric_options_of_six_commands_are_found() -> None:
     found = {*numeric_options()}
     assert {("explain", "--noise"), ("explain", "--workers"), ("explain", "--samples")} <= found
-    assert {name for name, _ in found} == {"evaluate", "explain", "inspect", "report", "show"}
+    names = {"compare", "evaluate", "explain", "inspect", "report", "show"}
+    assert {name for name, _ in found} == names
 
 
 @pytest.mark.parametrize("flag", ["--tolerance", "--threshold", "--gpus-per-worker", "--noise"])

@@ -178,12 +178,12 @@ def test_failed_gates_are_shown_first() -> None:
 @pytest.mark.parametrize(
     ("expression", "hint"),
     [
-        ("acuracy<0.9", "did you mean accuracy?"),
+        ("acuracy<0.9", f"did you mean accuracy? It takes {', '.join(NAMES.whole)}"),
         ("recall<0.9", "name the label, as in recall[label=NAME]"),
         ("recall[lang=de]<0.9", "name the label, as in recall[label=NAME]"),
         ("rows[lang=de]>3", "use one of accuracy, recall"),
         ("exit_code>0", "use one of accuracy, rows, planted.lime:units=words"),
-        ("fatal:accuracy<0.9", "did you mean accuracy?"),
+        ("fatal:accuracy<0.9", f"did you mean accuracy? It takes {', '.join(NAMES.whole)}"),
         ("accuracy<=0.9", "--fail-on 'accuracy<0.9', with quotes for the shell"),
         ("accuracy<baseline-", "--fail-on 'accuracy<0.9', with quotes for the shell"),
         ("accuracy<baseline--1", "--fail-on 'accuracy<0.9', with quotes for the shell"),

@@ -232,7 +232,7 @@ def test_weights_without_a_head_are_refused_with_the_keys_of_the_head(shell: She
         key: value for key, value in shell.weights().items() if not key.startswith("classifier")
     }
     save_file(weights, shell.model / "model.safetensors", {"format": "pt"})
-    assert "missing: classifier.bias, classifier.weight" in shell.refused(CHECKPOINT)
+    assert "also needs classifier.bias, classifier.weight" in shell.refused(CHECKPOINT)
 
 
 def test_a_config_with_other_sizes_is_refused_with_both_shapes(shell: Shell) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from tests.support.faults import QUARANTINED, PreparedRun, assert_same_files, read_files, wait_for
 from tests.support.shell import DONE, USAGE
 
+FAILED = 1
+
 
 def test_two_processes_at_once_explain_the_whole_input(prepared: PreparedRun, out: Path) -> None:
     both = [prepared.start(out, "--shard", f"{n}/2") for n in (1, 2)]
@@ -38,6 +40,20 @@ def test_several_processes_can_work_on_the_same_share(prepared: PreparedRun, out
     running = [prepared.start(out, "--shard", "1/1") for _ in range(3)]
     assert {process.outcome().exit_code for process in running} == {QUARANTINED}
     finish_by_report(prepared, out)
+
+
+def test_a_shared_run_is_judged_by_report_as_one_of_a_single_process(
+    prepared: PreparedRun, out: Path
+) -> None:
+    gates = ("--fail-on", "quarantined>0", "--fail-on", "warn:rows<1", "--fail-on", "suspects>9")
+    for share in ("1/2", "2/2"):
+        assert prepared.explain(out, "--shard", share).exit_code in {DONE, QUARANTINED}
+    judged = prepared.warm.run(["report", str(out), *gates])
+    assert judged.exit_code == FAILED
+    assert "failed: number of quarantined rows is " in judged.stderr
+    alone = out.parent / "alone"
+    assert prepared.explain(alone, *gates).exit_code == FAILED
+    assert_same_files(read_files(out), read_files(alone))
 
 
 def test_a_run_is_resumed_after_the_process_of_a_share_was_killed(

@@ -5,11 +5,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 import pytest
 
-from saliency_cli.model.deferred_package import DeferredPackage, defer_package
+from saliency_cli.model.deferred_package import (
+    DeferredPackage,
+    defer_package,
+    import_before_submodules,
+)
 from tests.support.paths import ROOT, SAMPLE
 
 PROGRAM = f"""
@@ -25,6 +30,7 @@ import huggingface_hub.constants, torch
 assert huggingface_hub.constants.HF_HUB_OFFLINE
 assert torch.distributed.is_available()
 
+torch.use_deterministic_algorithms(True)  # imports a submodule of the compiler first
 @torch.compiler.disable
 def function(): pass
 assert "torch._dynamo.eval_frame" in sys.modules and function._torchdynamo_disable
@@ -39,9 +45,10 @@ def _package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Write a package `parent.slow`, whose module `quick` needs nothing of it."""
     folder = tmp_path / "parent" / "slow"
     folder.mkdir(parents=True)
-    (folder.parent / "__init__.py").touch()
-    (folder / "__init__.py").write_text("value = 1", encoding="utf-8")
+    (folder.parent / "__init__.py").write_text("times = []", encoding="utf-8")
+    (folder / "__init__.py").write_text("from . import needed\nvalue = 1", encoding="utf-8")
     (folder / "quick.py").touch()
+    (folder / "needed.py").write_text("from parent import times\ntimes.append(1)", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     import_module("parent")
     yield
@@ -70,6 +77,23 @@ def test_a_deferred_package_is_imported_when_an_attribute_is_read() -> None:
     assert deferred.value is slow.value
     with pytest.raises(AttributeError, match="missing"):
         _ = deferred.missing
+
+
+@pytest.mark.usefixtures("_package")
+def test_a_deferred_package_can_be_imported_before_its_submodules() -> None:
+    defer_package("parent.slow")
+    quick = import_module("parent.slow.quick")
+    assert type(sys.modules["parent.slow"]) is DeferredPackage
+    import_before_submodules("parent.slow")
+    try:
+        needed = import_module("parent.slow.needed")
+        slow = sys.modules["parent.slow"]
+        assert (slow.value, slow.needed, slow.quick) == (1, needed, quick)
+        assert import_module("parent").times == [1]  # the package has imported it already
+        assert needed.__spec__ is not None
+        assert isinstance(needed.__spec__.loader, SourceFileLoader)
+    finally:
+        del sys.meta_path[0]
 
 
 @pytest.mark.usefixtures("_package")

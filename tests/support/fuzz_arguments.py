@@ -127,7 +127,9 @@ NAMED: dict[str, tuple[str, ...]] = {
     "fail_on": (
         *("accuracy<0.9", "flip_rate>0", "rows<1", "rows>0", "quarantined>0", "ok<2", "nope<1"),
         *("accuracy<nan", "", "x", "accuracy<", "accuracy < 1 ", "rows>1_0", "rows>-1e400"),
+        *("warn:rows>0", "suspects>0", "recall[label=a]<1", "rows>baseline", "rows<baseline*0"),
     ),
+    "baseline_run": (OUT, OUT, "kept", "../m/nope", "link"),
     "out": (
         OUT,
         OUT,

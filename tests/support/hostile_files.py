@@ -118,9 +118,9 @@ def _foreign_case(name: str, content: bytes, message: str) -> None:
 
 _foreign_case("model.gguf", b"GGUF\x03\x00\x00\x00", "is a GGUF file")
 _foreign_case("tf_model.h5", b"\x89HDF\r\n\x1a\n" + bytes(8), "is an HDF5 file")
-_foreign_case("model.onnx", b"\x08\x07\x12\x07pytorch", "no checkpoint format has this suffix")
+_foreign_case("model.onnx", b"\x08\x07\x12\x07pytorch", "is an ONNX graph")
 _foreign_case("model.bin", b"\x1f\x8b\x08" + bytes(20), "is a gzip file")
-_foreign_case("saved_model.pb", b"\x08\x01\x12\x00", "no checkpoint format has this suffix")
+_foreign_case("saved_model.pb", b"\x08\x01\x12\x00", "is a TensorFlow SavedModel")
 
 
 def write_safetensors(

@@ -95,7 +95,7 @@ def with_token_embedding(classifier: Classifier, encoding: Encoding) -> Classifi
 def _no_table_error() -> UsageError:
     return UsageError(
         "--flip replaces tokens, and the layer that is explained is no table of token embeddings",
-        "leave out --embedding-layer, or --flip",
+        "leave out --embedding-layer and --hypothesis, or --flip",
     )
 
 
