@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from saliency_cli.cli import app, commands, comparison
+from saliency_cli.cli import app, commands, comparison, site
 from saliency_cli.cli.options import option_table
 
 PAGE = Path(__file__).parent / "command-line.md"
@@ -14,6 +14,7 @@ TABLES = {
     "inspect": commands.inspect_model,
     "evaluate": commands.evaluate,
     "compare": comparison.compare,
+    "site": site.site,
 }
 
 

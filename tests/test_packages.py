@@ -35,7 +35,7 @@ LAYERS = (
     ("comparison",),
     ("workers",),
     ("report", "exports"),
-    ("evaluation",),
+    ("evaluation", "site"),
     ("api",),
     ("cli",),
 )

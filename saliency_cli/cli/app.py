@@ -23,6 +23,7 @@ from saliency_cli.cli.config_file import add_command
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import Commands
 from saliency_cli.cli.options import Given, MethodParameters, command
+from saliency_cli.cli.site import site
 from saliency_cli.inputs.options import TextsChoice
 from saliency_cli.runs.request import Request
 from saliency_cli.settings import (
@@ -118,3 +119,4 @@ add_command(app, commands.export)
 add_command(app, commands.show)
 add_command(app, commands.evaluate)
 add_command(app, compare)
+add_command(app, site)

@@ -42,6 +42,11 @@ class ComparisonFolder:
         return self.path / RESULT
 
     @property
+    def rows_path(self) -> Path:
+        """Path of `rows.jsonl`."""
+        return self.path / ROWS
+
+    @property
     def page(self) -> Path:
         """Path of the page."""
         return self.path / PAGE

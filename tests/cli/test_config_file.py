@@ -14,6 +14,7 @@ from saliency_cli.cli import commands
 from saliency_cli.cli.app import app, explain
 from saliency_cli.cli.comparison import compare
 from saliency_cli.cli.config_file import LARGEST_BYTES, ConfiguredCommand
+from saliency_cli.cli.site import site
 from tests.support.exports import wrong_record
 from tests.support.paths import SAMPLE
 from tests.support.runs import read_records, write_run
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": commands.show,
     "evaluate": commands.evaluate,
     "compare": compare,
+    "site": site,
 }
 
 

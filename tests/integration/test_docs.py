@@ -26,7 +26,9 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 NUMBER = re.compile(r"\d\.\d+")
 ALWAYS = {"--help"}
 COMMANDS = sorted(
-    set(re.findall(r"saliency (explain|report|export|inspect|show|evaluate|compare)\b", README))
+    set(
+        re.findall(r"saliency (explain|report|export|inspect|show|evaluate|compare|site)\b", README)
+    )
 )
 
 

@@ -46,6 +46,7 @@ def write_comparison_page(
     *,
     shown: int,
     signed: bool,
+    rows_file: bool = True,
 ) -> None:
     """Write the page of a comparison.
 
@@ -55,6 +56,7 @@ def write_comparison_page(
         rows: the changed rows, the most urgent first, with the lines of their records.
         shown: how many they are.
         signed: whether the scores have signs.
+        rows_file: whether `rows.jsonl` is beside the page.
 
     Raises:
         OutputError: the file cannot be written.
@@ -71,6 +73,7 @@ def write_comparison_page(
         "rows_shown": shown,
         "changed": changed_rows(result),
         "signed": signed,
+        "rows_file": rows_file,
         "legend": legend(signed=signed),
         "change_entry": change_entry,
         "entry_fields": ENTRY_FIELDS,

@@ -1,0 +1,1 @@
+"""A folder of runs as a static site: the runs over time, their reports, their comparisons."""
