@@ -74,7 +74,7 @@ def run(
             executor = EXECUTORS[request.execution.name](request.execution)
             run_shards = stack.enter_context(executor)
         started = start_run(
-            request, console, check=lambda each: gates.check_labels(each.engine.classifier.labels)
+            request, console, check=lambda engine: gates.check_labels(engine.classifier.labels)
         )
         context, lock = stack.enter_context(started)
         console.note(context.source.found)

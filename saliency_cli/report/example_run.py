@@ -216,6 +216,8 @@ _OPTIONS: dict[str, Any] = {
     "embeddings_block": False,
     "arch": None,
     "unsafe_pickle": False,
+    "hypothesis": None,
+    "special_tokens": "text",
     "input_format": None,
     "text_column": "text",
     "pair_column": None,

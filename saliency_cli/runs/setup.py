@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from saliency_cli.attribution.batching import Budget
 from saliency_cli.attribution.engine import Engine
@@ -40,13 +41,16 @@ from saliency_cli.runs.shard_runner import RunContext
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import Compute
 
+Check: TypeAlias = Callable[[Engine], None]
+"""Raises an error if what else was asked for does not fit the loaded model."""
+
 
 @contextmanager
 def start_run(
     request: Request,
     progress: Progress,
     *,
-    check: Callable[[RunContext], None] = lambda _context: None,
+    check: Check = lambda _engine: None,
 ) -> Iterator[tuple[RunContext, Lock]]:
     """Lock the folder, and write the plan of a new run or read that of the run to resume.
 
@@ -69,8 +73,7 @@ def start_run(
         with lock_folder(folder.lock, shared=shared) as lock:
             try:
                 with lock.planning():
-                    context = _plan(request, source, folder=folder, progress=progress)
-                    check(context)
+                    context = _plan(request, source, folder=folder, progress=progress, check=check)
             except BaseException:
                 if lock.become_exclusive():  # else another process works in the folder
                     before.restore()
@@ -112,13 +115,16 @@ def _frozen_objects() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _plan(request: Request, source: Source, *, folder: RunFolder, progress: Progress) -> RunContext:
+def _plan(
+    request: Request, source: Source, *, folder: RunFolder, progress: Progress, check: Check
+) -> RunContext:
     """Return the context of a run that is new or resumed; other processes wait meanwhile."""
     before = None if request.output.overwrite else read_checked_manifest(folder)
     if before is not None:
         request = with_planned_choices(request, before)
     with progress.waiting("loading the model"):
         engine = build_engine(request, device_share=request.execution.device_share)
+        check(engine)
     now = describe(request, engine, source)
     with progress.waiting("counting the rows"):
         if before is None:

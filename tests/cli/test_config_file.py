@@ -97,6 +97,8 @@ def test_command_line_comes_first(folder: Path) -> None:
     options = ("--limit", "1", "--fail-on", "rows>5", "--check-suspects")
     shown = run("explain", *EXPLAIN, "--out", "out", *options).stderr
     assert "sets --check-words, --html-rows, --method, --slice-column\n" in shown
+    replaced = "--fail-on of the command line replaces that of saliency.toml: rows>1, warn:accuracy"
+    assert f"note: {replaced}" in shown
     assert len(read_records(folder / "out")) == 1
     manifest = json.loads((folder / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert [each["gate"] for each in manifest["gates"]] == ["rows>5"]

@@ -49,6 +49,16 @@ def test_invalid_expression_is_refused_before_anything_is_loaded(
     assert not (tmp_path / "report").exists()
 
 
+def test_a_label_that_the_model_does_not_have_is_refused_before_texts_are_explained(
+    tmp_path: Path,
+) -> None:
+    result = explain(tmp_path, "--fail-on", "recall[label=Spam]<0.9")
+    assert result.exit_code == 2
+    assert "the model has no label Spam" in result.stderr
+    assert "did you mean spam?" in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
 def test_passed_gates_change_nothing(tmp_path: Path) -> None:
     result = explain(tmp_path, "--fail-on", "accuracy<0.9", "--fail-on", "rows>3")
     assert (result.exit_code, result.stderr) == (0, "")

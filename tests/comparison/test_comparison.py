@@ -156,8 +156,10 @@ def test_suspects_are_new_gone_stronger_or_weaker() -> None:
 
 def test_the_verdict_says_what_changed_first(tmp_path: Path) -> None:
     result = compared(tmp_path, *changed_runs()).result
-    moved = "In 1 of 2 texts the saliency moved beyond its errors: 20 % of it in the mean of all"
+    texts = "In 1 of 2 texts that kept their label the saliency moved beyond its errors"
+    moved = f"{texts}: 20 % of it in the mean of these"
     assert verdict(result) == [
+        "Only 6 of 8 rows are in both runs: what follows is about these.",
         "1 prediction broken, 1 fixed, 1 changed otherwise.",
         "The accuracy stays at 50.0 %.",
         "The broken one is spam taken for ham.",
@@ -166,6 +168,22 @@ def test_the_verdict_says_what_changed_first(tmp_path: Path) -> None:
         "1 row is only in AFTER.",
         "1 row could be explained before and cannot be now.",
     ]
+
+
+def test_a_new_suspect_is_named_with_its_check_before_slices_and_saliency(tmp_path: Path) -> None:
+    check = {
+        "confirmed": True,
+        "removed": {"texts": 36, "flipped": 25},
+        "inserted": {"texts": 50, "flipped": 50},
+        "control": {"texts": 50, "flipped": 0},
+    }
+    entry = {"word": "zap", "words": ["zap"], "label": "spam", "before": None, "after": check}
+    result = compared(tmp_path, *changed_runs()).result
+    result["suspects"]["new"] = [entry]
+    assert verdict(result)[4] == (
+        "New confirmed shortcut suspect: zap (spam): without it the label changes in 25 of 36 "
+        "texts; put into 50 other texts it turned 50 to this label (a control word: 0)."
+    )
 
 
 def test_the_page_equals_the_golden_file(tmp_path: Path, request: pytest.FixtureRequest) -> None:

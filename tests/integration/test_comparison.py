@@ -76,4 +76,5 @@ def test_models_with_other_tokenizers_are_compared_by_words(tmp_path: Path) -> N
     assert found["mean_distance"] == pytest.approx(sum(distances) / 12, rel=1e-6)
     shifts = [new["probabilities"][old["predicted"]] - old["probability"] for old, new in pairs]
     assert found["mean_probability_shift"] == pytest.approx(sum(shifts) / 12, rel=1e-6)
-    assert "the tokenizers differ" in found["differences"]
+    assert found["tokens_changed"] == 12
+    assert "the tokenizers divide 12 of 12 texts differently" in found["differences"]
