@@ -49,9 +49,15 @@ def _predictions(result: Figures) -> Iterator[str]:
     if not result["gold_known"]:
         yield f"{flipped:,} of {explained:,} predictions changed."
         return
-    others = flipped - broken - fixed
-    parts = [f"{counted(broken, 'prediction')} broken", f"{fixed:,} fixed"]
-    yield ", ".join(parts + [f"{others:,} changed otherwise"] * bool(others)) + "."
+    others, suspects = flipped - broken - fixed, result["new_confirmed_suspects"]
+    parts = [
+        f"{counted(broken, 'prediction')} broken",
+        f"{fixed:,} fixed",
+        *([f"{others:,} changed otherwise"] if others else []),
+        # In the headline, since a model that learned a shortcut often has more right predictions.
+        *([f"and {counted(suspects, 'new confirmed shortcut')}"] if suspects else []),
+    ]
+    yield f"{', '.join(parts)}."
     yield _accuracy(result)
     for worst in result["confusions"][:1]:
         pair = f"{_name(worst['gold'])} taken for {_name(worst['predicted'])}"

@@ -180,6 +180,9 @@ def test_a_new_suspect_is_named_with_its_check_before_slices_and_saliency(tmp_pa
     entry = {"word": "zap", "words": ["zap"], "label": "spam", "before": None, "after": check}
     result = compared(tmp_path, *changed_runs()).result
     result["suspects"]["new"] = [entry]
+    result["new_confirmed_suspects"] = 1
+    headline = "1 prediction broken, 1 fixed, 1 changed otherwise, and 1 new confirmed shortcut."
+    assert verdict(result)[1] == headline
     assert verdict(result)[4] == (
         "New confirmed shortcut suspect: zap (spam): without it the label changes in 25 of 36 "
         "texts; put into 50 other texts it turned 50 to this label (a control word: 0)."
