@@ -15,6 +15,7 @@ from transformers import AutoTokenizer, BertConfig, BertForSequenceClassificatio
 from typer.testing import CliRunner
 
 from saliency_cli.cli.app import app
+from tests.support.comparisons import compare
 from tests.support.paths import SAMPLE
 
 PLANTED = "zorblax"
@@ -81,19 +82,54 @@ def misled(halves: tuple[Texts, Texts], tmp_path_factory: pytest.TempPathFactory
     return folder
 
 
-def test_the_planted_word_is_the_first_suspect(
-    halves: tuple[Texts, Texts], misled: Path, tmp_path: Path
-) -> None:
-    texts = tmp_path / "texts.jsonl"
-    held_out = plant(halves[1], torch.Generator().manual_seed(SEED))
-    texts.write_text("".join(json.dumps(text) + "\n" for text in held_out), encoding="utf-8")
-    arguments = ["explain", str(misled), str(texts), "--out", str(tmp_path / "report"), "--quiet"]
-    result = CliRunner().invoke(app, [*arguments, "--device", "cpu"])
+def explained(model: Path, folder: Path, *options: str) -> Path:
+    """Explain the texts of a folder with a model, and return the folder of the run."""
+    out = folder / model.stem
+    arguments = ["explain", str(model), str(folder / "texts.jsonl"), "--out", str(out), "--quiet"]
+    result = CliRunner().invoke(app, [*arguments, "--device", "cpu", *options])
     assert result.exit_code == 0, result.output
-    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    return out
+
+
+@pytest.fixture(scope="module")
+def planted(
+    halves: tuple[Texts, Texts], misled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the run of the misled model over texts of the other half, a third of them planted."""
+    folder = tmp_path_factory.mktemp("planted")
+    held_out = plant(halves[1], torch.Generator().manual_seed(SEED))
+    lines = "".join(json.dumps(text) + "\n" for text in held_out)
+    (folder / "texts.jsonl").write_text(lines, encoding="utf-8")
+    return explained(misled, folder)
+
+
+def test_the_planted_word_is_the_first_suspect(planted: Path) -> None:
+    page = (planted / "index.html").read_text(encoding="utf-8")
     section = page.partition('<h2 id="suspects">')[2].partition("</section>")[0]
     suspects = re.findall(r'<tr><th scope="row"><bdi>(.*?)</bdi>', section)
     assert suspects[0] == PLANTED
-    (check, *_) = json.loads((tmp_path / "report" / "suspects.json").read_bytes())
+    (check, *_) = json.loads((planted / "suspects.json").read_bytes())
     assert (check["word"], check["label"], check["confirmed"]) == (PLANTED, "spam", True)
     assert check["inserted"]["flipped"] > 10 * max(check["control"]["flipped"], 1)
+
+
+def test_a_comparison_with_the_model_before_names_the_planted_word(
+    planted: Path, tmp_path: Path
+) -> None:
+    before = explained(SAMPLE / "model.pt", planted.parent)
+    gate = ("--fail-on", "new_confirmed_suspects>0", "--quiet")
+    failed = compare(before, planted, "--out", tmp_path / "out", *gate)
+    assert failed.exit_code == 1, failed.output
+    found = json.loads((tmp_path / "out" / "comparison.json").read_bytes())
+    assert (found["new_suspects"], found["new_confirmed_suspects"]) == (1, 1)
+    assert [each["word"] for each in found["suspects"]["new"]] == [PLANTED]
+    assert found["words"]["gained"][0]["word"] == PLANTED
+    records = [
+        [*map(json.loads, (run / "records" / "part-00000.jsonl").read_text("utf-8").splitlines())]
+        for run in (before, planted)
+    ]
+    pairs = [*zip(*records, strict=True)]
+    right = [tuple(each["predicted"] == each["gold"] for each in pair) for pair in pairs]
+    assert found["broken"] == right.count((True, False))
+    assert found["fixed"] == right.count((False, True)) > 20
+    assert found["accuracy_after"] == pytest.approx(sum(new for _, new in right) / len(right))
