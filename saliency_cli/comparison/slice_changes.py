@@ -1,6 +1,5 @@
 """How each slice of the rows does in both runs: McNemar's test, and a bootstrap of a mean."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -8,7 +7,7 @@ from saliency_cli.comparison.paired_means import PairedMean, PairedMeans
 from saliency_cli.comparison.row_changes import BROKEN, FIXED, RowChange
 from saliency_cli.figures.chance import holm, mcnemar_exact, normal_p_value
 from saliency_cli.figures.rounding import mean, rounded
-from saliency_cli.figures.slices import ALPHA, MOST_COUNTED, MOST_VALUES, OTHER_VALUES, slice_values
+from saliency_cli.figures.slices import MOST_COUNTED, MOST_VALUES, OTHER_VALUES, slice_values
 
 SliceKey: TypeAlias = tuple[str, str]
 """A column and a value."""
@@ -119,8 +118,3 @@ def mean_figures(shift: PairedMean | None) -> dict[str, Any]:
     if shift is None:
         return {"gold_shift": None, "gold_shift_interval": None}
     return {"gold_shift": shift.mean, "gold_shift_interval": [*shift.interval]}
-
-
-def is_beyond_chance(figures: Mapping[str, Any]) -> bool:
-    """Whether a slice changed beyond chance, over all slices together."""
-    return bool(figures["p_value"] < ALPHA)

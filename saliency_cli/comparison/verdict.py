@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from saliency_cli.comparison.slice_changes import is_beyond_chance
 from saliency_cli.figures.slices import ALPHA
 from saliency_cli.percentages import percent_number
 from saliency_cli.safe_text import excerpt
@@ -31,6 +30,11 @@ def verdict(result: Figures) -> list[str]:
         *_saliency(result),
         *_rows(result),
     ]
+
+
+def is_beyond_chance(figures: Figures) -> bool:
+    """Whether a slice changed beyond chance, over all slices together."""
+    return bool(figures["p_value"] < ALPHA)
 
 
 def _coverage(result: Figures) -> Iterator[str]:

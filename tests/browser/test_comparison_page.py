@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.support.chromium import Watched
+from tests.support.chromium import ONE_SCHEME, Watched
 from tests.support.comparisons import write_page
 from tests.support.runs import HOSTILE
 
@@ -18,6 +18,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(tmp_path_factory.mktemp("comparison")) / "index.html"
 
 
+@ONE_SCHEME
 def test_hostile_text_is_inert_and_nothing_else_is_requested(
     watched: Watched, page_file: Path
 ) -> None:
@@ -28,13 +29,10 @@ def test_hostile_text_is_inert_and_nothing_else_is_requested(
     expect(page.locator("#row-2 .side").first).to_contain_text(HOSTILE)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation_and_nothing_is_wider_than_the_window(
-    watched: Watched, page_file: Path, scheme: str
+    watched: Watched, page_file: Path
 ) -> None:
-    page = watched.page
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    watched.open(page_file)
+    page = watched.open(page_file)
     for details in page.locator("details").all():
         details.evaluate("each => { each.open = true; }")
     results = Axe().run(page)
@@ -47,6 +45,7 @@ def test_axe_finds_no_violation_and_nothing_is_wider_than_the_window(
     expect(page.locator(".side").first).to_be_visible()
 
 
+@ONE_SCHEME
 def test_rows_are_filtered_sorted_and_linked_as_in_a_report(
     watched: Watched, page_file: Path
 ) -> None:
@@ -76,6 +75,7 @@ def test_rows_are_filtered_sorted_and_linked_as_in_a_report(
     expect(again.locator("article.row:visible")).to_have_count(1)
 
 
+@ONE_SCHEME
 def test_words_that_moved_are_outlined_and_say_both_shares(
     watched: Watched, page_file: Path
 ) -> None:

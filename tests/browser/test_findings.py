@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import expect
 
 from saliency_cli.records import Record
-from tests.support.chromium import Watched
+from tests.support.chromium import ONE_SCHEME, Watched
 from tests.support.runs import bad_record, planted, record, write_run
 
 pytestmark = pytest.mark.browser
@@ -34,6 +34,7 @@ FOLLOW_LINKS = """
 """Opens each link as the page does when its hash changes; a hundred times as fast as to wait."""
 
 
+@ONE_SCHEME
 @pytest.mark.parametrize("rows", [120, 520])
 def test_each_search_link_finds_as_many_rows_as_it_says(
     watched: Watched, tmp_path: Path, rows: int
@@ -84,6 +85,7 @@ def hostile_records(labels: list[str]) -> list[Record]:
     return [*records, *bad]
 
 
+@ONE_SCHEME
 @settings(
     max_examples=8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

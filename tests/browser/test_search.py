@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from saliency_cli.records import Record
-from tests.support.chromium import Watched
+from tests.support.chromium import ONE_SCHEME, Watched
 from tests.support.runs import HOSTILE, bad_record, pair_record, read_records, record, write_run
 
 pytestmark = pytest.mark.browser
@@ -146,6 +146,7 @@ def search(page: Page, query: str) -> None:
 # One page.
 
 
+@ONE_SCHEME
 def test_each_query_finds_its_rows(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     for query, names in QUERIES.items():
@@ -153,6 +154,7 @@ def test_each_query_finds_its_rows(watched: Watched, report: Path) -> None:
         assert rows(page) == [ROWS[name] for name in names.split()], query
 
 
+@ONE_SCHEME
 def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     totals = page.get_by_role("status")
@@ -170,6 +172,7 @@ def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Pat
     expect(totals).to_have_text(r'label:= needs a JSON string, not "\x"')
 
 
+@ONE_SCHEME
 def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     sort = page.get_by_label("Sort")
@@ -190,6 +193,7 @@ def test_rows_are_sorted_and_return_to_input_order(watched: Watched, report: Pat
     assert rows(page) == [3, 0, 1, 2, 4, 5, 6, 7]
 
 
+@ONE_SCHEME
 def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     search(page, 'home label:"ham"')
@@ -208,6 +212,7 @@ def test_a_link_opens_the_same_view(watched: Watched, report: Path) -> None:
     expect(page.get_by_role("status")).to_have_text("2 of 8 rows, accuracy 100.0 %")
 
 
+@ONE_SCHEME
 def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html", "#q=free")
     page.evaluate("location.hash = '#row-3'")
@@ -218,6 +223,7 @@ def test_a_link_to_a_row_clears_a_search_that_hides_it(watched: Watched, report:
     expect(page.locator(".key")).to_be_in_viewport()
 
 
+@ONE_SCHEME
 def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     for name, term, matches in (
@@ -241,6 +247,7 @@ def test_a_filter_button_adds_and_removes_its_term(watched: Watched, report: Pat
     assert rows(page) == [0, 1]
 
 
+@ONE_SCHEME
 def test_an_empty_result_says_what_to_try(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     totals = page.get_by_role("status")
@@ -254,6 +261,7 @@ def focused(page: Page) -> str | None:
     return page.locator(":focus").text_content()
 
 
+@ONE_SCHEME
 def test_keys_move_between_rows_and_to_the_search(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     for key, name in (("j", 0), ("j", 1), ("k", 0), ("]", 7), ("[", 0)):
@@ -270,6 +278,7 @@ def test_keys_move_between_rows_and_to_the_search(watched: Watched, report: Path
     expect(page.locator("#row-3")).to_be_in_viewport()
 
 
+@ONE_SCHEME
 def test_the_help_opens_and_can_turn_off_single_key_shortcuts(
     watched: Watched, report: Path
 ) -> None:
@@ -292,6 +301,7 @@ def test_the_help_opens_and_can_turn_off_single_key_shortcuts(
     expect(dialog).to_be_visible()
 
 
+@ONE_SCHEME
 def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     word = page.locator("#row-7 .w")
@@ -314,6 +324,7 @@ def test_the_view_switches_between_words_and_tokens(watched: Watched, report: Pa
     assert stops == ["[CLS]", "ring", "ton", "e"]
 
 
+@ONE_SCHEME
 def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html")
     against = page.locator("#row-7 .n6")
@@ -325,6 +336,7 @@ def test_the_magnitude_view_ignores_the_sign(watched: Watched, report: Path) -> 
     assert page.locator(".key").inner_text() == "Words for or against the label special token"
 
 
+@ONE_SCHEME
 def test_the_relative_scale_compares_the_words_of_one_text(
     watched: Watched, tmp_path: Path
 ) -> None:
@@ -375,6 +387,7 @@ def copy_by(row: Locator, button: str) -> None:
     assert watching.evaluate("each => each.said")
 
 
+@ONE_SCHEME
 def test_link_and_record_are_copied(watched: Watched, report: Path) -> None:
     page = opened(watched, report / "index.html", "#sort=conf")
     copy_by(page.locator("#row-6"), "Copy link")
@@ -386,6 +399,7 @@ def test_link_and_record_are_copied(watched: Watched, report: Path) -> None:
         search(page, "")
 
 
+@ONE_SCHEME
 def test_arrow_keys_follow_the_direction_of_the_text(watched: Watched, tmp_path: Path) -> None:
     texts = ("שלום לכל העולם", "日本語 の 文", "e\u0301te\u0301 👩\u200d🚀 ok")
     run = write_run(tmp_path / "run", [record(at, text) for at, text in enumerate(texts)])
@@ -408,6 +422,7 @@ def results(page: Page) -> list[str]:
     return page.locator(".result a").all_text_contents()
 
 
+@ONE_SCHEME
 def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html")
     assert page.get_by_role("status").inner_text().startswith("1009 of 1009 rows")
@@ -427,6 +442,7 @@ def test_a_search_finds_rows_on_all_pages(watched: Watched, pages: Path) -> None
     watched.requests.clear()
 
 
+@ONE_SCHEME
 def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html")
     assert results(page)[0] == "Row 0"
@@ -444,6 +460,7 @@ def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Pa
     assert "page" not in page.url.partition("#")[2]
 
 
+@ONE_SCHEME
 def test_pages_of_rows_have_the_keyboard_shortcuts(watched: Watched, pages: Path) -> None:
     page = watched.open(pages / "pages" / "page-0002.html")
     page.keyboard.press("j")
@@ -467,6 +484,7 @@ def test_a_missing_part_of_the_search_index_is_reported(browser: Browser, tmp_pa
     page.close()
 
 
+@ONE_SCHEME
 def test_hostile_text_is_shown_as_text(watched: Watched, pages: Path) -> None:
     page = opened(watched, pages / "index.html", f"#q={quote('javascript:alert(1)')}")
     assert results(page) == ["Row 1008"]
@@ -481,6 +499,7 @@ def test_hostile_text_is_shown_as_text(watched: Watched, pages: Path) -> None:
     assert page.locator("img, [href^=javascript]").count() == 0
 
 
+@ONE_SCHEME
 def test_a_single_file_has_all_rows(watched: Watched, pages: Path, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", read_records(pages), single_file=True, title="All & one")
     assert sorted(path.name for path in run.iterdir()) == ["index.html", "manifest.json", "records"]
@@ -490,6 +509,7 @@ def test_a_single_file_has_all_rows(watched: Watched, pages: Path, tmp_path: Pat
     assert rows(page) == [1002, 1003]
 
 
+@ONE_SCHEME
 def test_a_sample_of_the_rows_says_so_and_has_no_accuracy(
     watched: Watched, report: Path, tmp_path: Path
 ) -> None:

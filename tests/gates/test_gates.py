@@ -28,6 +28,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=8) | st.text(st.sampled_from("a ]\"=\\<>\n\ud800'[:"), max_size=5)
 parts = st.builds(Part, texts, texts)
 spaces = st.sampled_from(["", " ", "\t "])
+FORM_HINT = "--fail-on 'accuracy<0.9', with quotes for the shell; 90 % is 0.9, and <= is <"
 
 
 @st.composite
@@ -184,12 +185,30 @@ def test_failed_gates_are_shown_first() -> None:
         ("rows[lang=de]>3", "use one of accuracy, recall"),
         ("exit_code>0", "use one of accuracy, rows, planted.lime:units=words"),
         ("fatal:accuracy<0.9", f"did you mean accuracy? It takes {', '.join(NAMES.whole)}"),
-        ("accuracy<=0.9", "--fail-on 'accuracy<0.9', with quotes for the shell"),
-        ("accuracy<baseline-", "--fail-on 'accuracy<0.9', with quotes for the shell"),
-        ("accuracy<baseline--1", "--fail-on 'accuracy<0.9', with quotes for the shell"),
-        ("accuracy<baseline/2", "--fail-on 'accuracy<0.9', with quotes for the shell"),
-        ("accuracy<1-baseline", "--fail-on 'accuracy<0.9', with quotes for the shell"),
-        ('accuracy["\\q"=de]<0.9', "--fail-on 'accuracy<0.9', with quotes for the shell"),
+        (
+            "accuracy<=0.9",
+            FORM_HINT,
+        ),
+        (
+            "accuracy<baseline-",
+            FORM_HINT,
+        ),
+        (
+            "accuracy<baseline--1",
+            FORM_HINT,
+        ),
+        (
+            "accuracy<baseline/2",
+            FORM_HINT,
+        ),
+        (
+            "accuracy<1-baseline",
+            FORM_HINT,
+        ),
+        (
+            'accuracy["\\q"=de]<0.9',
+            FORM_HINT,
+        ),
     ],
 )
 def test_refused_expression_has_a_hint(expression: str, hint: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+ONE_SCHEME = pytest.mark.parametrize("watched", ["light"], indirect=True)
+"""For a test that does not depend on colours: it runs once, not in light and in dark."""
 ARGUMENTS = "--no-sandbox --disable-gpu --disable-background-networking --no-first-run".split()
 
 # A busy CI machine took more than Playwright's 5 s to lay out a page of 500 rows.

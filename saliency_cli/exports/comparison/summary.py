@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from saliency_cli.comparison.slice_changes import is_beyond_chance
+from saliency_cli.comparison.verdict import is_beyond_chance
 from saliency_cli.exports.comparison.interface import ComparisonExport, ReadRows, Result
 from saliency_cli.exports.comparison.phrases import (
     TITLES,

@@ -7,7 +7,7 @@ from typing import Any
 
 from saliency_cli.comparison.folder import MARK
 from saliency_cli.comparison.row_changes import RowChange
-from saliency_cli.comparison.slice_changes import is_beyond_chance
+from saliency_cli.comparison.verdict import is_beyond_chance
 from saliency_cli.gates import GateResult, in_order
 from saliency_cli.report.comparison.change_view import Lines, change_view
 from saliency_cli.report.comparison.entries import ENTRY_FIELDS, change_entry
