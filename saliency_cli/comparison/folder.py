@@ -15,8 +15,9 @@ from typing import IO, Any
 from saliency_cli.atomic_files import TEMPORARY_SUFFIX, open_atomic, output_errors
 from saliency_cli.comparison.row_changes import RowChange
 from saliency_cli.errors import UsageError
+from saliency_cli.runs.output_folder import check_output_folder, entries_of
 from saliency_cli.runs.plain_files import check_plain, special_kind
-from saliency_cli.safe_text import listed, visible
+from saliency_cli.safe_text import visible
 
 RESULT, ROWS, PAGE = "comparison.json", "rows.jsonl", "index.html"
 MARK = '<meta name="description" content="What changed between two runs">'
@@ -60,21 +61,14 @@ class ComparisonFolder:
         Raises:
             UsageError: The folder holds something else, or a comparison that may not be replaced.
         """
-        name = visible(str(self.path))
-        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise UsageError(f"{name} is not a folder", "use another folder with --out")
-        entries = sorted(self.path.iterdir()) if self.path.exists() else []
-        foreign = [str(entry) for entry in entries if not _is_ours(entry)]
-        if foreign:
-            raise UsageError(
-                f"no comparison wrote {listed(foreign)}",
-                "move these files to another place, or use another folder with --out",
-            )
-        if entries and not overwrite:
-            raise UsageError(
-                f"{name} already holds a comparison",
-                "add --overwrite to replace it, or use another folder with --out",
-            )
+        hint = "add --overwrite to replace it, or use another folder with --out"
+        check_output_folder(
+            self.path,
+            entries_of(self.path),
+            _is_ours,
+            holds="a comparison",
+            hint=None if overwrite else hint,
+        )
 
     @contextmanager
     def writing_rows(self) -> Iterator["RowWriter"]:

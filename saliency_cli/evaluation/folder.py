@@ -21,7 +21,7 @@ from saliency_cli.evaluation.sample import SAMPLE, SAMPLE_START
 from saliency_cli.evaluation.variants import Variant
 from saliency_cli.report.evaluation.page import MARK
 from saliency_cli.report.page_files import is_page
-from saliency_cli.safe_text import listed, visible
+from saliency_cli.runs.output_folder import check_output_folder, entries_of
 
 RESULT = "evaluation.json"
 RESULT_START = '{\n  "agreement": '
@@ -47,23 +47,16 @@ class EvaluationFolder:
         Raises:
             UsageError: The folder holds something else, or an evaluation that may be neither.
         """
-        name = visible(str(self.path))
         if overwrite and resume:
             raise UsageError("--resume continues what --overwrite would replace; give one of them")
-        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise UsageError(f"{name} is not a folder", "use another folder with --out")
-        entries = sorted(self.path.iterdir()) if self.path.exists() else []
-        foreign = [str(entry) for entry in entries if not _is_ours(entry)]
-        if foreign:
-            raise UsageError(
-                f"saliency did not write {listed(foreign)}",
-                "move these files to another place, or use another folder",
-            )
-        if entries and not (overwrite or resume):
-            raise UsageError(
-                f"{name} already holds an evaluation",
-                "add --resume to continue it, or --overwrite to replace it",
-            )
+        hint = "add --resume to continue it, or --overwrite to replace it"
+        check_output_folder(
+            self.path,
+            entries_of(self.path),
+            _is_ours,
+            holds="an evaluation",
+            hint=None if overwrite or resume else hint,
+        )
 
     @property
     def sample(self) -> Path:

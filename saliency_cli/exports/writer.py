@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self, TypeVar
 
 from saliency_cli.atomic_files import TEMPORARY_SUFFIX, open_atomic_bytes, output_errors
 from saliency_cli.comparison.folder import ComparisonFolder
@@ -19,6 +19,7 @@ from saliency_cli.safe_text import visible
 from saliency_cli.stdout import write_data
 
 _OTHER_FILE = "use another file with --output"
+Encode_co = TypeVar("Encode_co", covariant=True)
 
 
 def write_export(
@@ -44,10 +45,7 @@ def write_export(
         OutputError: the file or standard output cannot be written.
     """
     export = EXPORTS[name]
-    if rows and export.encode_rows is None:
-        raise UsageError(f"--junit-rows is for --format junit, and not for {name}", "leave it out")
-    encode = export.encode_rows if rows and export.encode_rows else export.encode
-    chunks = encode(run)
+    chunks = _encoder(export, rows=rows)(run)
     if output is None:
         if export.binary:
             raise UsageError(f"--format {name} is binary", "name a file with --output")
@@ -83,11 +81,8 @@ def write_comparison_export(
             f"--format {name} is of a run, and this folder holds a comparison",
             f"use one of {', '.join(COMPARISON_EXPORTS)}",
         )
-    export = COMPARISON_EXPORTS[name]
-    if rows and export.encode_rows is None:
-        raise UsageError(f"--junit-rows is for --format junit, and not for {name}", "leave it out")
+    encode = _encoder(COMPARISON_EXPORTS[name], rows=rows)
     result = folder.read_result()
-    encode = export.encode_rows if rows and export.encode_rows else export.encode
     chunks = encode(result, folder.read_rows)
     if output is None:
         write_data(chunks)
@@ -95,6 +90,33 @@ def write_comparison_export(
         _write_file(
             chunks, output, sources=Sources.of_comparison(folder, result), overwrite=overwrite
         )
+
+
+class _Encodes(Protocol[Encode_co]):
+    """An export of a run or of a comparison."""
+
+    @property
+    def name(self) -> str:
+        """The value of `--format`."""
+
+    @property
+    def encode(self) -> Encode_co:
+        """Yields the content."""
+
+    @property
+    def encode_rows(self) -> Encode_co | None:
+        """The content with a part for each row; None for a format without that choice."""
+
+
+def _encoder(export: _Encodes[Encode_co], *, rows: bool) -> Encode_co:
+    """Return what encodes the content, with a part for each row or without."""
+    if not rows:
+        return export.encode
+    if export.encode_rows is None:
+        raise UsageError(
+            f"--junit-rows is for --format junit, and not for {export.name}", "leave it out"
+        )
+    return export.encode_rows
 
 
 def _write_file(

@@ -15,11 +15,10 @@ from pathlib import Path
 
 from saliency_cli.atomic_files import TEMPORARY_SUFFIX, open_atomic, output_errors
 from saliency_cli.comparison.folder import ComparisonFolder
-from saliency_cli.errors import UsageError
 from saliency_cli.report.page_files import is_page
+from saliency_cli.runs.output_folder import check_output_folder, entries_of
 from saliency_cli.runs.ownership import is_sealed
 from saliency_cli.runs.plain_files import special_kind
-from saliency_cli.safe_text import listed, visible
 from saliency_cli.site.state import START, SiteState
 
 PAGE, STATE, RUNS, COMPARISONS = "index.html", "site.json", "runs", "comparisons"
@@ -60,24 +59,16 @@ class SiteFolder:
         Raises:
             UsageError: The folder holds something else, or a site that may not be updated.
         """
-        name = visible(str(self.path))
-        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise UsageError(f"{name} is not a folder", "use another folder with --out")
-        entries = sorted(_entries(self.path))
-        foreign = [str(entry) for entry in entries if not self._is_ours(entry)]
-        if foreign:
-            raise UsageError(
-                f"no site wrote {listed(foreign)} as it is",
-                "move these files to another place, or use another folder with --out",
-            )
-        for entry in entries:
-            if entry.parent == self.path / COMPARISONS:
-                ComparisonFolder(entry).check(overwrite=True)
-        if entries and not overwrite:
-            raise UsageError(
-                f"{name} already holds a site",
-                "add --overwrite to update it, or use another folder with --out",
-            )
+        for entry in entries_of(self.path / COMPARISONS):
+            ComparisonFolder(entry).check(overwrite=True)
+        hint = "add --overwrite to update it, or use another folder with --out"
+        check_output_folder(
+            self.path,
+            _entries(self.path),
+            self._is_ours,
+            holds="a site",
+            hint=None if overwrite else hint,
+        )
 
     def _is_ours(self, entry: Path) -> bool:
         """Whether a site wrote an entry: by its path and its content; comparisons check theirs."""

@@ -137,7 +137,7 @@ def test_files_of_others_are_kept(tmp_path: Path) -> None:
         (out / name).write_text(text)
         result = compare(*runs, "--out", out, "--overwrite")
         assert result.exit_code == 2, result.output
-        assert "no comparison wrote" in result.output
+        assert "saliency did not write" in result.output
         assert (out / name).read_text() == text
 
 
