@@ -12,6 +12,7 @@ _NAME = 60
 """Characters of a label, a word or a value that a sentence has."""
 _WORDS_NAMED = 2
 _SUSPECTS_NAMED = 3
+SMALLEST_P = 1e-12
 COVERED = 0.9
 """With a smaller share of rows in both runs, this is said first."""
 
@@ -78,8 +79,13 @@ def _accuracy(result: Figures) -> str:
     chance = "beyond chance" if result["p_value"] < ALPHA else "not beyond chance"
     return (
         f"The accuracy {'rises' if after > before else 'falls'} from {_percent(before)} to "
-        f"{_percent(after)} ({chance}, p = {result['p_value']:.2g})."
+        f"{_percent(after)} ({chance}, {_p_value(result['p_value'])})."
     )
+
+
+def _p_value(value: float) -> str:
+    """Return a p-value; one that is too small to mean more is given as a bound."""
+    return f"p = {value:.2g}" if value >= SMALLEST_P else f"p < {SMALLEST_P:g}"
 
 
 def _slices(result: Figures) -> Iterator[str]:

@@ -189,6 +189,13 @@ def test_a_new_suspect_is_named_with_its_check_before_slices_and_saliency(tmp_pa
     )
 
 
+def test_a_p_value_that_is_no_number_any_more_is_a_bound(tmp_path: Path) -> None:
+    rows = [("ham", "spam", "ham", 0.9, 0.9, "x")] * 60
+    result = compared(tmp_path, *runs_of(rows)).result
+    assert result["p_value"] < 1e-12
+    assert "falls from 100.0 % to 0.0 % (beyond chance, p < 1e-12)." in verdict(result)[1]
+
+
 def test_the_page_equals_the_golden_file(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     page = write_page(tmp_path) / "index.html"
     golden = GOLDEN / "comparison.html"
