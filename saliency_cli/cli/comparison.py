@@ -44,8 +44,7 @@ def compare(
     runs = open_run(before), open_run(after)
     results = _compare(*runs, folder=folder, choice=choice, gates=gates, console=shown)
     if as_json:
-        with folder.result_path.open(encoding="utf-8") as stream:
-            write_data([escape_json(stream.read()).encode()])
+        write_data([escape_json(folder.result_path.read_text("utf-8")).encode()])
     raise typer.Exit(exit_code(results, 0))
 
 
@@ -76,13 +75,7 @@ def _compare(
     results = judge(gates, ComparisonNumbers(compared.result))
     result = {**compared.result, "gates": [each.as_json() for each in results]}
     with console.waiting("writing the page"):
-        write_comparison_page(
-            folder.page,
-            result,
-            compared.rows(),
-            shown=len(compared.changed),
-            signed=after.is_signed,
-        )
+        write_comparison_page(folder.page, result, compared)
         folder.write_result(result)
     console.lines(
         [

@@ -1,6 +1,7 @@
 """Compares two finished runs, row by row, in memory that does not grow with their rows."""
 
 import heapq
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 from saliency_cli.comparison.counts import ComparisonCounts
 from saliency_cli.comparison.differences import Differences, find_differences
 from saliency_cli.comparison.folder import SCHEMA, ComparisonFolder
-from saliency_cli.comparison.row_changes import BROKEN, FIXED, FLIPPED, LOST, RowChange, row_change
+from saliency_cli.comparison.row_changes import URGENCY, RowChange, row_change
 from saliency_cli.comparison.row_index import AFTER, BEFORE, MatchedRow, RowIndex, open_index
 from saliency_cli.comparison.suspect_changes import suspect_changes, suspects_of
 from saliency_cli.comparison.verdict import verdict
@@ -18,8 +19,6 @@ from saliency_cli.progress import Advance
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.record_reader import open_reader
 from saliency_cli.safe_text import excerpt
-
-_URGENCY = {BROKEN: 4, LOST: 3, FLIPPED: 2, FIXED: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +44,13 @@ class Comparison:
         with ExitStack() as stack:
             readers = [stack.enter_context(open_reader(run)) for run in (self.before, self.after)]
             for places in self.changed:
-                lines = tuple(
+                before, after = (
                     None if place is None else reader.line(place)
                     for reader, place in zip(readers, places, strict=True)
                 )
-                records = (
-                    None if place is None else reader.record(place)
-                    for reader, place in zip(readers, places, strict=True)
-                )
+                records = (None if line is None else json.loads(line) for line in (before, after))
                 change = row_change(*records, comparable=self.comparable)
-                yield change, (lines[0], lines[1])
+                yield change, (before, after)
 
 
 @dataclass(slots=True)
@@ -81,8 +77,8 @@ def _urgency(change: RowChange) -> tuple[float, ...]:
     """Return a sort key that is different for every row."""
     distance = 0.0 if change.distance is None else change.distance.value
     probability = change.record.get("probability") or 0.0
-    by = probability if change.kind in _URGENCY else distance
-    return _URGENCY.get(change.kind, 0), by, -change.record["ordinal"]
+    by = probability if change.kind in URGENCY else distance
+    return URGENCY.get(change.kind, 0), by, -change.record["ordinal"]
 
 
 def compare_runs(

@@ -67,9 +67,8 @@ class ComparisonCounts:
         before, after = both
         self.explained += 1
         self.gold_changed += before["gold"] != after["gold"]
-        changed = (before["text"], before["pair"]) != (after["text"], after["pair"])
-        self.texts_changed += changed
-        self.tokens_changed += not changed and before["tokens"] != after["tokens"]
+        self.texts_changed += not change.same_text
+        self.tokens_changed += change.same_text and before["tokens"] != after["tokens"]
         if change.kind == BROKEN:
             self.broken[after["gold"], after["predicted"]] += 1
         if change.shift is not None:
@@ -87,8 +86,7 @@ class ComparisonCounts:
         kinds, (compared, distance, expected) = self.kinds, self.distances
         flipped = kinds[FLIPPED] + kinds[FIXED] + kinds[BROKEN]
         rows, only = kinds.total(), kinds[ONLY_BEFORE] + kinds[ONLY_AFTER]
-        slices = self.slices.result()
-        gold_shift = self.slices.gold_shifts.results().get(ALL)
+        gold_shifts = self.slices.gold_shifts.results()
         return {
             "rows": rows,
             "matched": rows - only,
@@ -106,7 +104,7 @@ class ComparisonCounts:
             "broken": kinds[BROKEN],
             **self._accuracies(),
             **self._shifts(),
-            **mean_figures(gold_shift),
+            **mean_figures(gold_shifts.get(ALL)),
             "compared": compared,
             "mean_distance": mean(distance, compared),
             "expected_distance": mean(expected, compared),
@@ -116,7 +114,7 @@ class ComparisonCounts:
                 for (gold, predicted), count in self._confusions()
             ],
             "words": self.words.result(),
-            "slices": slices,
+            "slices": self.slices.result(gold_shifts),
         }
 
     def _accuracies(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saliency_cli.gates import GateNames, Measured, Part
-from saliency_cli.safe_text import listed
+from saliency_cli.gates.sentences import no_such
 
 OF_SLICES = ("rows", "gold_known", "broken", "fixed", "accuracy_before", "accuracy_after")
 COMPARISON_NAMES = GateNames(
@@ -28,7 +28,6 @@ SHARES = {
     *("accuracy_before", "accuracy_after", "accuracy_change", "mean_probability_shift"),
     *("gold_shift", "mean_distance", "expected_distance"),
 }
-PARTS_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,5 @@ class ComparisonNumbers:
         figures = slices.get(part.column, {}).get(part.value)
         if figures is not None:
             return Measured(figures[name], name in SHARES)
-        known = [str(Part(column, value)) for column, of in slices.items() for value in of]
-        there_are = listed(known, most=PARTS_LISTED) if known else "none"
-        return Measured(None, name in SHARES, f"there is no such slice; there are {there_are}")
+        known = (str(Part(column, value)) for column, of in slices.items() for value in of)
+        return Measured(None, name in SHARES, no_such("slice", known))

@@ -20,6 +20,8 @@ BROKEN, FIXED, FLIPPED, SAME = "broken", "fixed", "flipped", "same"
 LOST, GAINED, QUARANTINED = "newly quarantined", "no longer quarantined", "quarantined"
 """The kinds of change. Of two predictions that are both wrong, or without a gold label, a changed
 label is `flipped`."""
+URGENCY = {BROKEN: 4, LOST: 3, FLIPPED: 2, FIXED: 1}
+"""In which order pages and exports show changed predictions and statuses, the largest first."""
 TEXT_SHOWN = 240
 """Characters of the text that `rows.jsonl` has."""
 WORDS_SHOWN = 5
@@ -41,6 +43,7 @@ class RowChange:
         distance: how far the saliency moved; None where that cannot be compared.
         by_size: whether words are compared by the size of their shares alone: the runs explain
             different labels, and a word that speaks for one label may speak against the other.
+        same_text: whether both runs explain the row with the same text and pair.
     """
 
     kind: str
@@ -51,6 +54,7 @@ class RowChange:
     gold_shift: float | None = None
     distance: Distance | None = None
     by_size: bool = False
+    same_text: bool = False
 
     @property
     def record(self) -> Record:
@@ -145,6 +149,7 @@ def row_change(before: Record | None, after: Record | None, *, comparable: bool)
         _gold_shift(before, after),
         None if targets is None else distance_between(*targets),
         by_size=comparable and same_text and targets is None,
+        same_text=same_text,
     )
 
 

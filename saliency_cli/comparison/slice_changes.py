@@ -1,5 +1,6 @@
 """How each slice of the rows does in both runs: McNemar's test, and a bootstrap of a mean."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -90,9 +91,12 @@ class SliceChanges:
             self.counts.setdefault(key, RowCounts())
         return key
 
-    def result(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the figures of the largest slices, by column and value; a lone slice is none."""
-        means = self.gold_shifts.results()
+    def result(self, means: Mapping[SliceKey, PairedMean]) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return the figures of the largest slices, by column and value; a lone slice is none.
+
+        Args:
+            means: What `gold_shifts` gives for each slice.
+        """
         columns: dict[str, list[SliceKey]] = {}
         for key in sorted(self.counts, key=lambda each: (-self.counts[each].rows, each)):
             if key != ALL:

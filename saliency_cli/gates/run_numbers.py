@@ -1,6 +1,6 @@
 """The numbers of a finished run that gates can bound."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +11,11 @@ from saliency_cli.analysis.word_statistics import WordFindings
 from saliency_cli.gates.expressions import LABEL
 from saliency_cli.gates.gate import GateNames, Part
 from saliency_cli.gates.results import Measured
+from saliency_cli.gates.sentences import no_such
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import NUMBERS, Summary
 from saliency_cli.runs.suspects_file import read_suspects
-from saliency_cli.safe_text import listed
 
 SUSPECTS, CONFIRMED = "suspects", "confirmed_suspects"
 OF_LABELS = ("precision", "recall", "f1")
@@ -26,7 +26,6 @@ SHARES = {
     *("accuracy", "mean_probability", "flip_rate", "special_share", "ece", "macro_f1"),
     *("micro_f1", "exact_match", *OF_LABELS),
 }
-PARTS_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -95,19 +94,12 @@ class RunNumbers:
 
     def _unknown_slice(self) -> str:
         slices = self.summary.slices.items()
-        return (
-            f"there is no such slice; {_there_are(str(Part(c, v)) for c, of in slices for v in of)}"
-        )
+        return no_such("slice", (str(Part(c, v)) for c, of in slices for v in of))
 
 
 def _of_part(
     name: str, value: str, figures: Mapping[str, Mapping[str, Any]], *, kind: str
 ) -> Measured:
     if value not in figures:
-        return Measured(None, name in SHARES, f"there is no such {kind}; {_there_are(figures)}")
+        return Measured(None, name in SHARES, no_such(kind, figures))
     return Measured(figures[value][name], name in SHARES)
-
-
-def _there_are(names: Iterable[str]) -> str:
-    known = listed([*names], most=PARTS_LISTED)
-    return f"there are {known}" if known else "there are none"

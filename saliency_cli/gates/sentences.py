@@ -1,7 +1,9 @@
 """What a gate found, in one sentence: "accuracy is 95.8 %, and must not be below 96 %"."""
 
+from collections.abc import Iterable
+
 from saliency_cli.gates.gate import Gate, Part, number_text
-from saliency_cli.safe_text import excerpt
+from saliency_cli.safe_text import excerpt, listed
 
 TITLES = {
     "ece": "expected calibration error",
@@ -41,6 +43,7 @@ TITLES = {
 """Names that are no words by themselves; of all others the underscores are left out."""
 _SIDES = {"<": "below", ">": "above"}
 _SHOWN_CHARACTERS = 60
+PARTS_LISTED = 20
 _MOST_DIGITS = 17
 
 
@@ -74,6 +77,17 @@ def unmeasured_sentence(gate: Gate, problem: str, *, of_baseline: bool) -> str:
     where = " in the baseline" if of_baseline else ""
     sentence = f"{subject(gate.name, gate.part)} could not be measured{where}"
     return f"{sentence}: {problem}" if problem else sentence
+
+
+def no_such(kind: str, names: Iterable[str]) -> str:
+    """Return that a part of the rows is unknown, and which parts there are.
+
+    Args:
+        kind: What it is: "slice" or "label".
+        names: The parts that there are.
+    """
+    known = listed([*names], most=PARTS_LISTED)
+    return f"there is no such {kind}; there are {known or 'none'}"
 
 
 def subject(name: str, part: Part | None) -> str:

@@ -85,9 +85,9 @@ def search_entry(row: RowView, *, shaded: bool = False) -> Entry:
         ordinal=record["ordinal"],
         correct=row.correct,
         probability=record["probability"],
-        error=_rounded(row.error),
+        error=four_digits(row.error),
         flip_rate=record["flip_rate"],
-        special_share=_rounded(record["special_share"]),
+        special_share=four_digits(record["special_share"]),
         flags=_flags(record),
         text="".join(text for text, _ in chunks),
         shades=shade_runs(chunks) if shaded else None,
@@ -172,7 +172,7 @@ def _flags(record: Record) -> str:
     return " ".join(name for name, is_set in flags.items() if is_set)
 
 
-def _rounded(value: float | None) -> float | None:
+def four_digits(value: float | None) -> float | None:
     """Round to four significant digits: enough to sort. A number that is counted stays as it is."""
     return None if value is None else float(f"{value:.4g}")
 

@@ -48,14 +48,7 @@ def make_comparison(
     except UsageError as error:
         return without_folders(error.message, before.folder.path, after.folder.path), {}
     result = {**compared.result, "gates": []}
-    write_comparison_page(
-        folder.page,
-        result,
-        compared.rows(),
-        shown=len(compared.changed),
-        signed=after.is_signed,
-        rows_file=False,
-    )
+    write_comparison_page(folder.page, result, compared, rows_file=False)
     folder.write_result(result)
     with output_errors(folder.rows_path):
         folder.rows_path.unlink()

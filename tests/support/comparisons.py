@@ -81,9 +81,7 @@ def write_page(folder: Path) -> Path:
     results = judge(gates, ComparisonNumbers(result.result))
     figures = {**result.result, "gates": [each.as_json() for each in results]}
     target = ComparisonFolder(folder / "compared")
-    write_comparison_page(
-        target.page, figures, result.rows(), shown=len(result.changed), signed=False
-    )
+    write_comparison_page(target.page, figures, result)
     target.write_result(figures)
     return target.path
 

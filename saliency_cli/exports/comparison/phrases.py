@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from heapq import nlargest
 
-from saliency_cli.comparison.row_changes import BROKEN, FIXED, FLIPPED, LOST
+from saliency_cli.comparison.row_changes import BROKEN, FIXED, FLIPPED, LOST, URGENCY
 from saliency_cli.exports.comparison.interface import Row
 from saliency_cli.exports.phrases import MAX_CHARACTERS, row_name
 from saliency_cli.percentages import percent_number
 from saliency_cli.safe_text import excerpt
 
-_URGENCY = {BROKEN: 3, LOST: 2, FLIPPED: 1, FIXED: 0}
 TITLES = {
     BROKEN: "broken prediction",
     LOST: "row not explained any more",
@@ -25,13 +24,13 @@ def changed_first(rows: Iterable[Row], *, most: int) -> list[Row]:
         rows: All rows.
         most: The maximum number of rows; this many are in memory at a time.
     """
-    changed = (row for row in rows if row["change"] in _URGENCY)
+    changed = (row for row in rows if row["change"] in URGENCY)
     return nlargest(most, changed, key=_rank)
 
 
 def _rank(row: Row) -> tuple[float, ...]:
     after = row["after"]
-    return _URGENCY[row["change"]], after.get("probability") or 0.0, -after["ordinal"]
+    return URGENCY[row["change"]], after.get("probability") or 0.0, -after["ordinal"]
 
 
 def name_of(row: Row) -> str:

@@ -13,7 +13,7 @@ from saliency_cli.exports.comparison.phrases import (
 )
 from saliency_cli.exports.markdown import escape_markdown, gate_table, table
 from saliency_cli.gates import stored_results
-from saliency_cli.percentages import percent_number
+from saliency_cli.percentages import share_text
 from saliency_cli.safe_text import excerpt
 
 MAX_ROWS = 50
@@ -74,7 +74,7 @@ def _slices(result: Result) -> Iterator[bytes]:
             f"{figures['rows']:,}",
             f"{figures['broken']:,}",
             f"{figures['fixed']:,}",
-            *(_percent(figures[name]) for name in ("accuracy_before", "accuracy_after")),
+            *(share_text(figures[name]) for name in ("accuracy_before", "accuracy_after")),
         )
         for column, values in result["slices"].items()
         for value, figures in values.items()
@@ -98,7 +98,7 @@ def _words(result: Result) -> Iterator[bytes]:
 
 
 def _shares(entry: Result) -> tuple[str, str]:
-    return _percent(entry["before"]), _percent(entry["after"])
+    return share_text(entry["before"]), share_text(entry["after"])
 
 
 def _rows(read_rows: ReadRows) -> Iterator[bytes]:
@@ -109,10 +109,6 @@ def _rows(read_rows: ReadRows) -> Iterator[bytes]:
     if rows:
         yield b"\n## Changed rows\n\n"
         yield from table(("row", "what", "predictions", "moved most", "text"), rows)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{percent_number(share)} %"
 
 
 EXPORT = ComparisonExport("github-summary", step_summary)

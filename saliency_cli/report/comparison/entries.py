@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from saliency_cli.comparison.row_changes import BROKEN, FIXED, FLIPPED, LOST
 from saliency_cli.report.comparison.change_view import ChangeView
 from saliency_cli.report.row_view import script_safe_json
-from saliency_cli.report.search_index import search_entry, shown_and_exact
+from saliency_cli.report.search_index import four_digits, search_entry, shown_and_exact
 
 FLAGS = {BROKEN: "broken", FIXED: "fixed", FLIPPED: "otherwise", LOST: "lost"}
 """Kind of change -> the word that a search finds it by."""
@@ -65,8 +65,8 @@ def change_entry(view: ChangeView) -> ChangeEntry:
         ordinal=entry.ordinal,
         correct=entry.correct,
         probability=entry.probability,
-        shift=_rounded(change.shift),
-        distance=None if change.distance is None else _rounded(change.distance.value),
+        shift=four_digits(change.shift),
+        distance=None if change.distance is None else four_digits(change.distance.value),
         flags=_flags(view, entry.flags),
         text=entry.text,
         exact=exact or None,
@@ -80,7 +80,3 @@ def _flags(view: ChangeView, flags: str) -> str:
     moved = change.distance is not None and change.distance.moved
     found = [FLAGS.get(change.kind), "flipped" if is_flipped else None, "moved" if moved else None]
     return " ".join([*filter(None, found), *flags.split()])
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.4g}")

@@ -1,15 +1,15 @@
 """Writes the page of a comparison."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from saliency_cli.comparison.compare import Comparison
 from saliency_cli.comparison.folder import MARK
-from saliency_cli.comparison.row_changes import RowChange
 from saliency_cli.comparison.verdict import is_beyond_chance
 from saliency_cli.gates import GateResult, in_order
-from saliency_cli.report.comparison.change_view import Lines, change_view
+from saliency_cli.report.comparison.change_view import change_view
 from saliency_cli.report.comparison.entries import ENTRY_FIELDS, change_entry
 from saliency_cli.report.page_files import write_sealed
 from saliency_cli.report.palette import legend
@@ -42,10 +42,8 @@ class SliceRow:
 def write_comparison_page(
     path: Path,
     result: Mapping[str, Any],
-    rows: Iterable[tuple[RowChange, Lines]],
+    compared: Comparison,
     *,
-    shown: int,
-    signed: bool,
     rows_file: bool = True,
 ) -> None:
     """Write the page of a comparison.
@@ -53,15 +51,13 @@ def write_comparison_page(
     Args:
         path: the file; an earlier page is replaced.
         result: what `comparison.json` holds.
-        rows: the changed rows, the most urgent first, with the lines of their records.
-        shown: how many they are.
-        signed: whether the scores have signs.
+        compared: the comparison, which reads the changed rows to show.
         rows_file: whether `rows.jsonl` is beside the page.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    env = environment()
+    env, signed = environment(), compared.after.is_signed
     context: dict[str, Any] = {
         **inline_sources(env, styles=STYLES, scripts=SCRIPTS),
         "manifest": {"versions": result["after"]["versions"]},
@@ -69,9 +65,9 @@ def write_comparison_page(
         "result": result,
         "gates": in_order(map(GateResult.from_json, result["gates"])),
         "slices": slice_rows(result["slices"]),
-        "rows": (change_view(change, lines) for change, lines in rows),
-        "rows_shown": shown,
-        "changed": changed_rows(result),
+        "rows": (change_view(change, lines) for change, lines in compared.rows()),
+        "rows_shown": len(compared.changed),
+        "changed": result["changed"],
         "signed": signed,
         "rows_file": rows_file,
         "legend": legend(signed=signed),
@@ -96,8 +92,3 @@ def slice_rows(slices: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[Sl
 def _changes(each: SliceRow) -> int:
     changed: int = each.figures["broken"] + each.figures["fixed"]
     return changed
-
-
-def changed_rows(result: Mapping[str, Any]) -> int:
-    """Return how many rows changed in their prediction, their status or their saliency."""
-    return int(result["changed"])
