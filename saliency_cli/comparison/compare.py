@@ -90,7 +90,7 @@ def compare_runs(
     shown: int = 500,
     advance: Advance = lambda _count: None,
 ) -> Comparison:
-    """Compare two runs, and write `rows.jsonl`.
+    """Return what changed between two runs, and write `rows.jsonl`.
 
     Args:
         before: The first run.

@@ -22,7 +22,7 @@ BEYOND = 4
 """Standard deviations beyond the mean that errors alone give, from which on a row moved. Over the
 sample with two seeds, 2 of 240 rows are beyond 4, since the errors are themselves estimates."""
 VISIBLE = 0.01
-"""A smaller distance is none: it is the smallest share that has a shade on the page."""
+"""A smaller distance does not count as a move: a smaller share has no shade on the page."""
 
 
 class WordMove(NamedTuple):

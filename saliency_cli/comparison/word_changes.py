@@ -12,11 +12,11 @@ from saliency_cli.figures.rounding import rounded
 WORDS_SHOWN = 10
 """Words that gained, and words that lost."""
 FEWEST_TEXTS = 5
-"""A word of fewer texts has no standard error worth the name."""
+"""With fewer texts, the standard error of a word's mean change is too uncertain to list it."""
 ERROR_RATE = 0.01
 """Bound on the probability that any word is listed although no share changed in the mean."""
 SMALLEST_MEAN = 0.001
-"""A smaller mean change of a word's share is no finding, however small its error."""
+"""A smaller mean change of a word's share is not listed, however small its error is."""
 MAX_WORDS = 50_000
 
 

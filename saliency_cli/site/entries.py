@@ -99,7 +99,7 @@ def run_entry(
     before: tuple[Suspect, ...] | None,
     change: Change | None,
 ) -> RunEntry:
-    """Return the entry of a run.
+    """Return what the page shows of a run.
 
     Args:
         run: The run.
