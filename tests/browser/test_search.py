@@ -10,7 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from saliency_cli.records import Record
-from tests.support.chromium import ONE_SCHEME, Watched
+from tests.support.chromium import ONE_SCHEME, Watched, click_below_rows
 from tests.support.runs import HOSTILE, bad_record, pair_record, read_records, record, write_run
 
 pytestmark = pytest.mark.browser
@@ -448,7 +448,7 @@ def test_pages_of_results_change_by_keys_and_buttons(watched: Watched, pages: Pa
     assert results(page)[0] == "Row 0"
     page.keyboard.press("]")
     assert results(page)[0] == "Row 100"
-    page.get_by_role("button", name="Next →").click()
+    click_below_rows(page.get_by_role("button", name="Next →"))
     assert results(page)[0] == "Row 200"
     assert page.url.endswith("&page=3")
     page.keyboard.press("[")

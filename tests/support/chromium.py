@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 ONE_SCHEME = pytest.mark.parametrize("watched", ["light"], indirect=True)
 """For a test that does not depend on colours: it runs once, not in light and in dark."""
@@ -45,3 +45,13 @@ class Watched:
         """Open a file, at a fragment such as `#sort=input`, and return the page."""
         self.page.goto(path.as_uri() + fragment)
         return self.page
+
+
+def click_below_rows(target: Locator) -> None:
+    """Click at an element that has rows or results above it.
+
+    These get their true heights only when they come near the window (`content-visibility: auto`).
+    That moves what is below them, so that a click right after the jump may miss it.
+    """
+    target.scroll_into_view_if_needed()
+    target.click()  # once it has not moved for two frames
