@@ -139,6 +139,20 @@ def check_phrase(check: SuspectCheck) -> str:
     return f"{found}; {put}{shown}{'' if check.is_confirmed else '; not confirmed'}"
 
 
+def short_check_phrase(check: SuspectCheck) -> str:
+    """Return what a check found as a cell of a table, which names word and label beside it.
+
+    "confirmed: 31 of 40 lose the label without it, 44 of 50 get it with it".
+    """
+    removed, inserted = check.removed, check.inserted
+    it = "them" if check.alone else "it"
+    return (
+        f"{'confirmed' if check.is_confirmed else 'not confirmed'}: {removed.flipped} of "
+        f"{removed.texts} lose the label without {it}, {inserted.flipped} of {inserted.texts} get "
+        f"it with {it}"
+    )
+
+
 def suspect_lines(checks: Sequence[SuspectCheck]) -> list[str]:
     """Return a line of plain text for each suspect: its words, its label and what was found."""
     return [

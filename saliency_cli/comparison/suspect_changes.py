@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from saliency_cli.analysis.findings import collect_words
-from saliency_cli.analysis.suspect_checks import SuspectCheck, joined
+from saliency_cli.analysis.suspect_checks import SuspectCheck, joined, short_check_phrase
 from saliency_cli.runs.finished_run import FinishedRun
 from saliency_cli.runs.suspects_file import read_suspects
 
@@ -40,6 +40,15 @@ def suspect_changes(before: Suspects, after: Suspects) -> dict[str, list[dict[st
     return found
 
 
+def check_cell(entry: Mapping[str, Any] | None) -> str:
+    """Return what the check of a suspect found, for a cell of a table; a dash if there was none.
+
+    Args:
+        entry: `before` or `after` of a suspect in `comparison.json`.
+    """
+    return "–" if entry is None else short_check_phrase(SuspectCheck.from_json(entry))
+
+
 def _kind(before: Suspects, after: Suspects, key: tuple[tuple[str, ...], str]) -> str | None:
     if key not in before:
         return "new"
@@ -63,14 +72,5 @@ def _entry(
 ) -> dict[str, Any]:
     words, label = key
     checks = {"before": before, "after": after}
-    found = {name: None if check is None else _check(check) for name, check in checks.items()}
+    found = {name: None if check is None else check.as_json() for name, check in checks.items()}
     return {"word": joined(words), "words": [*words], "label": label, **found}
-
-
-def _check(check: SuspectCheck) -> dict[str, Any]:
-    return {
-        "confirmed": check.is_confirmed,
-        "removed": check.removed._asdict(),
-        "inserted": check.inserted._asdict(),
-        "control": check.control._asdict(),
-    }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
+from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase
 from saliency_cli.figures.slices import ALPHA
 from saliency_cli.percentages import percent_number
 from saliency_cli.safe_text import excerpt
@@ -120,15 +121,7 @@ def _suspects(result: Figures) -> Iterator[str]:
 
 
 def _checked(check: Figures | None) -> str:
-    if check is None:
-        return ""
-    removed, inserted, control = (check[name] for name in ("removed", "inserted", "control"))
-    put = f"put into {inserted['texts']} other texts it turned {inserted['flipped']} to this label"
-    return (
-        f": without it the label changes in {removed['flipped']} of {removed['texts']} texts; {put}"
-        + (f" (a control word: {control['flipped']})" if control["texts"] else "")
-        + ("" if check["confirmed"] else "; not confirmed")
-    )
+    return "" if check is None else f": {check_phrase(SuspectCheck.from_json(check))}"
 
 
 def _saliency(result: Figures) -> Iterator[str]:

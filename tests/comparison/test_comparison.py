@@ -171,21 +171,16 @@ def test_the_verdict_says_what_changed_first(tmp_path: Path) -> None:
 
 
 def test_a_new_suspect_is_named_with_its_check_before_slices_and_saliency(tmp_path: Path) -> None:
-    check = {
-        "confirmed": True,
-        "removed": {"texts": 36, "flipped": 25},
-        "inserted": {"texts": 50, "flipped": 50},
-        "control": {"texts": 50, "flipped": 0},
-    }
-    entry = {"word": "zap", "words": ["zap"], "label": "spam", "before": None, "after": check}
+    words, other = Flips(36, 25), Flips(50, 50)
+    found = SuspectCheck(("zap",), "spam", words, other, Flips(50, 0), control_words=("the",))
     result = compared(tmp_path, *changed_runs()).result
-    result["suspects"]["new"] = [entry]
+    result["suspects"] = suspect_changes({}, {(("zap",), "spam"): found})
     result["new_confirmed_suspects"] = 1
     headline = "1 prediction broken, 1 fixed, 1 changed otherwise, and 1 new confirmed shortcut."
     assert verdict(result)[1] == headline
     assert verdict(result)[4] == (
         "New confirmed shortcut suspect: zap (spam): without it the label changes in 25 of 36 "
-        "texts; put into 50 other texts it turned 50 to this label (a control word: 0)."
+        "texts; put into 50 other texts it turned 50 to spam (control word the: 0)."
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from saliency_cli.comparison.suspect_changes import check_cell
 from saliency_cli.comparison.verdict import is_beyond_chance
 from saliency_cli.exports.comparison.interface import ComparisonExport, ReadRows, Result
 from saliency_cli.exports.comparison.phrases import (
@@ -42,7 +43,7 @@ def step_summary(result: Result, read_rows: ReadRows) -> Iterator[bytes]:
 
 def _suspects(result: Result) -> Iterator[bytes]:
     rows = [
-        (excerpt(each["word"]), excerpt(each["label"]), kind, *map(_check, _sides(each)))
+        (excerpt(each["word"]), excerpt(each["label"]), kind, *map(check_cell, _sides(each)))
         for kind, found in result["suspects"].items()
         for each in found
     ]
@@ -53,18 +54,6 @@ def _suspects(result: Result) -> Iterator[bytes]:
 
 def _sides(entry: Result) -> tuple[Result | None, Result | None]:
     return entry["before"], entry["after"]
-
-
-def _check(check: Result | None) -> str:
-    """Return what the check of a suspect found, or a dash."""
-    if check is None:
-        return "–"
-    removed, inserted = check["removed"], check["inserted"]
-    return (
-        f"{'confirmed' if check['confirmed'] else 'not confirmed'}: {removed['flipped']} of "
-        f"{removed['texts']} lose the label without it, {inserted['flipped']} of "
-        f"{inserted['texts']} get it with it"
-    )
 
 
 def _slices(result: Result) -> Iterator[bytes]:
