@@ -106,14 +106,15 @@ function negated(test) {
   };
 }
 
-function testOf({ key, sign, text, quoted }) {
-  if (sign === ":=" && Object.hasOwn(TEXT_TERMS, key)) return fieldIs(key, text);
-  if (sign === ":" && Object.hasOwn(TEXT_TERMS, key)) {
-    return text && fieldEquals(TEXT_TERMS[key], text);
+const takesText = ({ key, sign }) => sign.startsWith(":") && Object.hasOwn(TEXT_TERMS, key);
+const takesNumber = ({ key, sign }) => /^[<>]/u.test(sign) && Object.hasOwn(NUMBER_TERMS, key);
+
+function testOf(term) {
+  const { key, sign, text, quoted } = term;
+  if (takesText(term)) {
+    return sign === ":=" ? fieldIs(key, text) : text && fieldEquals(TEXT_TERMS[key], text);
   }
-  if (/^[<>]/u.test(sign) && Object.hasOwn(NUMBER_TERMS, key)) {
-    return text && fieldCompares({ key, sign, text });
-  }
+  if (takesNumber(term)) return text && fieldCompares(term);
   if (sign) return containsText(`${key}${sign}${text}`);
   const word = folded(text);
   if (!quoted && (word === "correct" || FLAGS.includes(word))) return hasFlag(word);
@@ -136,7 +137,7 @@ function termsOf(query) {
 // A row has one label, one id …, so two terms of one field mean either. Returns null for any other.
 function alternative({ not, key, sign, quoted, text }) {
   if (!not && !key && !quoted && KINDS.includes(text)) return "kind";
-  return !not && sign.startsWith(":") && Object.hasOwn(TEXT_TERMS, key) ? key : null;
+  return !not && takesText({ key, sign }) ? key : null;
 }
 
 // Terms without a value yet, such as `label:`, are ignored.
@@ -190,8 +191,19 @@ function totals(matches, all, { isSample, q }) {
   return `${rows}, accuracy ${((100 * correct) / withGold.length).toFixed(1)} %`;
 }
 
-// Returns what to try where no row matches: the search without the term that excludes most rows.
+// A term such as `is:wrong` or `conf:0.9`: no field takes it, so it is searched for as text.
+const isNoField = (term) => term.sign && !term.not && !takesText(term) && !takesNumber(term);
+
+function fieldNames() {
+  const texts = Object.keys(TEXT_TERMS).map((key) => `${key}:`);
+  return [...texts, ...Object.keys(NUMBER_TERMS).map((key) => `${key}<`)].join(" ");
+}
+
+// Returns what to try where no row matches: a field that exists, or the search without the term that
+// excludes most rows.
 function advice(query, entries) {
+  const unknown = termsOf(query).find(isNoField);
+  if (unknown) return `No row has the text “${unknown.whole}”. As a field there are ${fieldNames()}`;
   const terms = termsOf(query).map(({ whole }) => whole);
   const counts = terms.map((left) => {
     const q = terms.filter((term) => term !== left).join(" ");
