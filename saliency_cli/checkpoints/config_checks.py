@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as module_hooks
 
 from saliency_cli.checkpoints.json_files import nested_items
+from saliency_cli.checkpoints.meta_device import meta_device
 from saliency_cli.checkpoints.quantized import UNQUANTIZED
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.errors import CheckpointError
@@ -116,7 +116,7 @@ def _count_parameters(model: type[PreTrainedModel], config: Any, *, stored: int)
     max_numbers = _TIED_COPIES * (stored + SPARE_PARAMETERS)
     max_tensors = stored // _BYTES_PER_TENSOR + 1000
     limit = _limit_parameters(max_numbers=max_numbers, max_tensors=max_tensors)
-    with limit, torch.device("meta"), no_init_weights():
+    with limit, meta_device(), no_init_weights():
         module: nn.Module = model(copy.deepcopy(config))
     module.tie_weights()  # type: ignore[operator]
     return sum(parameter.numel() for parameter in module.parameters())

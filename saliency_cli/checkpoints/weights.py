@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from saliency_cli.checkpoints.contents import Weights
 from saliency_cli.checkpoints.head_checks import check_has_head
+from saliency_cli.checkpoints.meta_device import MetaTensors, meta_device
 from saliency_cli.checkpoints.tensors import check_finite
 from saliency_cli.errors import CheckpointError
 from saliency_cli.model.transformers_import import (
@@ -47,26 +47,6 @@ def classifier_class(config: Any, *, name: str) -> type[PreTrainedModel]:  # noq
     return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]  # type: ignore[no-any-return]
 
 
-class _NoInitialization(TorchFunctionMode):
-    """Leaves tensors on the meta device as they are: torch would import its compiler to fill them.
-
-    They have no data, and the weights of a file take their place.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        _types: object,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
-        """Call a function, or return its tensor if it initializes one on the meta device."""
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == nn.init.__name__ and kwargs["tensor"].is_meta:
-            return kwargs["tensor"]
-        return func(*args, **kwargs)
-
-
 def load_pretrained(
     model: type[PreTrainedModel],
     config: Any,  # noqa: ANN401
@@ -92,7 +72,7 @@ def load_pretrained(
     """
     module: nn.Module
     weights = strip_prefixes(weights, lambda: state_dict_shapes(model, config, options))
-    with _NoInitialization():
+    with MetaTensors():
         module, info = model.from_pretrained(
             None,
             config=config,
@@ -177,7 +157,7 @@ def state_dict_shapes(
         config: Its transformers config.
         options: Further arguments of the class.
     """
-    with torch.device("meta"), _NoInitialization():
+    with meta_device():
         module = model(config, **options)
         return {key: tensor.shape for key, tensor in module.state_dict().items()}
 
