@@ -194,16 +194,17 @@ function totals(matches, all, { isSample, q }) {
 // A term such as `is:wrong` or `conf:0.9`: no field takes it, so it is searched for as text.
 const isNoField = (term) => term.sign && !term.not && !takesText(term) && !takesNumber(term);
 
-function fieldNames() {
+function searchTerms() {
   const texts = Object.keys(TEXT_TERMS).map((key) => `${key}:`);
-  return [...texts, ...Object.keys(NUMBER_TERMS).map((key) => `${key}<`)].join(" ");
+  const numbers = Object.keys(NUMBER_TERMS).map((key) => `${key}<`);
+  return [...texts, ...numbers, "correct", ...FLAGS].join(" ");
 }
 
-// Returns what to try where no row matches: a field that exists, or the search without the term that
+// Returns what to try where no row matches: a term that exists, or the search without the term that
 // excludes most rows.
 function advice(query, entries) {
   const unknown = termsOf(query).find(isNoField);
-  if (unknown) return `No row has the text “${unknown.whole}”. As a field there are ${fieldNames()}`;
+  if (unknown) return `No row has the text “${unknown.whole}”. Search terms are ${searchTerms()}`;
   const terms = termsOf(query).map(({ whole }) => whole);
   const counts = terms.map((left) => {
     const q = terms.filter((term) => term !== left).join(" ");

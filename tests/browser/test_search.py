@@ -170,10 +170,13 @@ def test_the_totals_are_those_of_the_matching_rows(watched: Watched, report: Pat
     expect(page.locator("#q")).to_have_attribute("aria-invalid", "true")
     search(page, r'label:="\x"')
     expect(totals).to_have_text(r'label:= needs a JSON string, not "\x"')
-    fields = "As a field there are label: gold: lead: id: reason: conf< error< flips< special<"
+    terms = "label: gold: lead: id: reason: conf< error< flips< special< correct"
+    flags = "quarantined truncated windows pair"
     for term in ("is:wrong", "conf:0.9"):
         search(page, f"home {term}")
-        expect(totals).to_have_text(f"No row has the text “{term}”. {fields}")
+        expect(totals).to_have_text(
+            f"No row has the text “{term}”. Search terms are {terms} {flags}"
+        )
 
 
 @ONE_SCHEME
