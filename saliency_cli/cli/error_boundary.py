@@ -91,6 +91,7 @@ def _shown_usage_errors(ctx: Any) -> Iterator[None]:  # noqa: ANN401 - Typer's c
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
         message = " ".join(error.format_message().split()).removesuffix(".")
+        message = message.replace(": Value error, ", ": ", 1)  # the words of Typer's parser
         path = (error.ctx or ctx).command_path
         show_error(message[:1].lower() + message[1:], f"{path} --help lists what it takes")
         raise typer.Exit(UsageError.exit_code) from None

@@ -77,6 +77,11 @@ def test_an_error_of_the_system_has_its_exit_code(
         ([], "missing argument 'MODEL'", "saliency explain"),
         (["--foo"], "no such option: --foo", "saliency explain"),
         (["m", "t", "--limit", "x"], "invalid value for '--limit'", "saliency explain"),
+        (
+            ["m", "t", "--dtype", "x"],
+            "invalid value for '--dtype': 'x' is not one of",
+            "saliency explain",
+        ),
         (["m", "t", "--format\x1b[31m"], r"no such option: --format\x1b[31m", "saliency explain"),
     ],
 )
