@@ -17,6 +17,7 @@ from tokenizers import Regex, models
 from tokenizers.pre_tokenizers import Sequence, Split
 from torch import nn
 
+from saliency_cli.attribution.text_checks import special_names
 from saliency_cli.checkpoints.read_errors import translate_errors
 from saliency_cli.checkpoints.tokenizer_checks import check_loaded_growth
 from saliency_cli.checkpoints.tokenizer_files import (
@@ -27,7 +28,6 @@ from saliency_cli.checkpoints.tokenizer_files import (
     tokenizer_files,
 )
 from saliency_cli.errors import CheckpointError, UsageError
-from saliency_cli.model.text_checks import special_names
 from saliency_cli.model.transformers_import import AutoTokenizer
 from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import ModelChoice

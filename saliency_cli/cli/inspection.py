@@ -12,10 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from saliency_cli.attribution.probe_texts import EXTRA_TEXTS, TEXTS
+from saliency_cli.attribution.text_checks import MOST_UNKNOWN, unknown_share
 from saliency_cli.checkpoints import LoadedCheckpoint, detect_checkpoint, load_checkpoint
 from saliency_cli.errors import SaliencyError
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.text_checks import MOST_UNKNOWN, unknown_share
 from saliency_cli.percentages import percent_number
 from saliency_cli.records import Row
 from saliency_cli.safe_text import encodable, listed, message_line, visible

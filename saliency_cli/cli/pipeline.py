@@ -13,6 +13,7 @@ from saliency_cli.analysis.word_statistics import WordFindings
 from saliency_cli.attribution.counterfactuals.answers import counterfactuals
 from saliency_cli.attribution.engine import Engine, explain
 from saliency_cli.attribution.reduction import is_signed
+from saliency_cli.attribution.text_checks import CHECKED_ROWS, text_warnings
 from saliency_cli.cli.console import Console, warnings
 from saliency_cli.cli.gates import NO_GATES, RunGates
 from saliency_cli.errors import UsageError
@@ -23,7 +24,6 @@ from saliency_cli.model.classifier import Classifier
 from saliency_cli.model.devices import available_cores
 from saliency_cli.model.limitations import limitations
 from saliency_cli.model.passes import token_batch
-from saliency_cli.model.text_checks import CHECKED_ROWS, text_warnings
 from saliency_cli.progress import Advance
 from saliency_cli.records import BadRow, Record, Row
 from saliency_cli.report import check_templates, render

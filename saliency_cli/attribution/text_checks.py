@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from saliency_cli.attribution.row_failures import RowFailure, guarded
 from saliency_cli.model.tokenization import encode_rows
 from saliency_cli.percentages import percent_number
 from saliency_cli.records import Row
@@ -46,17 +47,17 @@ def unknown_share(tokenizer: Any, rows: Sequence[Row], *, max_length: int) -> fl
 
     Args:
         tokenizer: A tokenizer that `checkpoints` loaded.
-        rows: Some rows; none if the tokenizer fails on one of them, since its row is then
-            quarantined with the reason.
+        rows: Some rows. If the tokenizer fails on one of them, the share is 0 too: that row is
+            quarantined later, with the reason.
         max_length: Maximum number of tokens of a text.
     """
     if tokenizer.unk_token_id is None:
         return 0.0
     try:
-        encoded = encode_rows(tokenizer, rows, max_length=max_length)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | GeneratorExit):
-            raise
+        encoded = guarded(
+            "the tokenizer", lambda: encode_rows(tokenizer, rows, max_length=max_length)
+        )
+    except RowFailure:
         return 0.0
     tokens = [
         token

@@ -1,5 +1,6 @@
 """What the first texts show: unknown tokens, and names of special tokens that a text spells out."""
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 from typer.testing import CliRunner, Result
 
+from saliency_cli.attribution import text_checks
+from saliency_cli.attribution.text_checks import text_warnings, unknown_share
 from saliency_cli.checkpoints import load
 from saliency_cli.checkpoints.tokenizers import load_tokenizer
 from saliency_cli.cli.app import app
+from saliency_cli.errors import Interrupted
 from saliency_cli.model.classifier import Classifier
-from saliency_cli.model.text_checks import text_warnings, unknown_share
 from saliency_cli.model.tokenization import encode, encode_rows
 from saliency_cli.records import Row
 from saliency_cli.settings import Compute, ModelChoice
@@ -53,6 +56,17 @@ def test_a_tokenizer_without_an_unknown_token_knows_all(gpt2: Classifier) -> Non
 
 def test_a_text_on_which_the_tokenizer_fails_is_left_to_its_row(bert: Classifier) -> None:
     assert warned(bert.tokenizer, "\ud800") == []
+
+
+def test_a_signal_during_the_check_ends_it(
+    bert: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(text_checks, "encode_rows", stopped)
+    with pytest.raises(Interrupted):
+        unknown_share(bert.tokenizer, rows(["free"]), max_length=LONG)
 
 
 def test_names_of_special_tokens_are_told_of_once_and_in_order(bert: Classifier) -> None:
