@@ -1,4 +1,7 @@
-"""Shares as percentages with two digits: 40, 8.8, 0.3; what is nearly all or nothing says so."""
+"""Shares as percentages with two digits: 40, 8.8, 0.3; what is nearly all or nothing says so.
+
+Accuracies have one decimal.
+"""
 
 NEARLY_ALL, NEARLY_NOTHING = 0.9995, 0.0005
 """Between them and all or nothing, one decimal would show a share as 100 or 0, which it is not."""
@@ -30,3 +33,8 @@ def percent_number(share: float) -> str:
 def share_text(share: float | None) -> str:
     """Return a share as the page writes it: `8.8 %`, or a dash for None."""
     return "–" if share is None else f"{percent_number(share)} %"
+
+
+def accuracy_percent(share: float | None) -> str:
+    """Return an accuracy with one decimal: `71.7 %`, or a dash for None."""
+    return "–" if share is None else f"{100 * share:.1f} %"

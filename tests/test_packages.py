@@ -18,6 +18,7 @@ LAYERS = (
         "settings",
         "progress",
         "percentages",
+        "plurals",
         "safe_text",
         "word_boundaries",
         "atomic_files",

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from saliency_cli.checkpoints.config import CONFIG_FILE
 from saliency_cli.checkpoints.contents import CheckpointFiles, Content, Weights
-from saliency_cli.checkpoints.file_checks import check_file, check_folder
+from saliency_cli.checkpoints.file_checks import (
+    PICKLE_SUFFIXES,
+    SAFETENSORS_SUFFIX,
+    WEIGHT_SUFFIXES,
+    check_file,
+    check_folder,
+)
 from saliency_cli.checkpoints.other_formats import other_file_error, other_folder_error
 from saliency_cli.checkpoints.peft_adapter import find_adapter, is_adapter
 from saliency_cli.checkpoints.safetensors_file import read_safetensors
@@ -20,9 +26,6 @@ from saliency_cli.checkpoints.torch_file import read_pickle, read_tensors
 from saliency_cli.errors import CheckpointError, UsageError
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import ModelChoice
-
-SAFETENSORS_SUFFIX = ".safetensors"
-PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 
 # The first file that exists is used. Formats that cannot hold code come before those that can.
 FOLDER_FORMATS: dict[str, tuple[str, Callable[[Path], Weights]]] = {
@@ -93,8 +96,7 @@ def _file_format(path: Path, *, unsafe: bool) -> tuple[str, Callable[[Path], Con
         return "PyTorch file", partial(read_pickle, unsafe=True) if unsafe else read_tensors
     raise CheckpointError(
         f"{visible(str(path))}: no checkpoint format has this suffix",
-        "give a Hugging Face folder, or a file that ends in "
-        f"{SAFETENSORS_SUFFIX} {' '.join(PICKLE_SUFFIXES)}",
+        "give a Hugging Face folder, or a file that ends in  ".join(WEIGHT_SUFFIXES),
     )
 
 

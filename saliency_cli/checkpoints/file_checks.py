@@ -28,6 +28,11 @@ MAGIC_NUMBERS = {
 }
 """The first bytes of other formats that people give in place of a checkpoint."""
 
+SAFETENSORS_SUFFIX = ".safetensors"
+PICKLE_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+WEIGHT_SUFFIXES = (SAFETENSORS_SUFFIX, *PICKLE_SUFFIXES)
+"""The suffixes of files of weights."""
+
 GIVE_ORIGINAL = "give the PyTorch model that it was made from"
 """The hint for a model of another program."""
 

@@ -44,7 +44,7 @@ class MetaTensors(TorchFunctionMode):
 @contextmanager
 def meta_device() -> Iterator[None]:
     """Make tensors on the meta device, unless another one is asked for."""
-    with MetaTensors(), torch.device("meta"):  # the device is known before `MetaTensors` is asked
+    with MetaTensors(), torch.device("meta"):  # the inner one is called first, and adds the device
         yield
 
 

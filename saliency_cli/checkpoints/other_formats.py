@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
-from saliency_cli.checkpoints.file_checks import GIVE_ORIGINAL
+from saliency_cli.checkpoints.file_checks import GIVE_ORIGINAL, WEIGHT_SUFFIXES
 from saliency_cli.checkpoints.json_files import read_object
 from saliency_cli.errors import CheckpointError
 from saliency_cli.safe_text import excerpt, listed, visible
@@ -34,11 +34,10 @@ OTHER_FORMATS: dict[str, tuple[str, str]] = {
 TRAINER_STATE = "trainer_state.json"
 _STEP = re.compile(r"checkpoint-(?P<step>[0-9]{1,12})")
 _SUBFOLDERS = ("", "onnx")  # where exporters put their files
-_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 def other_file_error(path: Path) -> CheckpointError | None:
-    """Return the error for a file of another program, or None if its name tells of none."""
+    """Return the error for a file of another program, or None if its name is not of one."""
     for pattern, (kind, hint) in OTHER_FORMATS.items():
         if fnmatch(path.name.lower(), pattern):
             return CheckpointError(f"{visible(str(path))} is {kind}, not a checkpoint", hint)
@@ -103,7 +102,7 @@ def _matches(folder: Path, pattern: str) -> Iterator[Path]:
 
 
 def _weights_error(folder: Path) -> CheckpointError | None:
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _WEIGHT_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in WEIGHT_SUFFIXES)
     if not files:
         return None
     names = [path.name for path in files]

@@ -63,8 +63,8 @@ def load_pretrained(
         config: Its config.
         weights: The state dict, possibly with prefixes.
         name: The checkpoint's path, for messages.
-        options: Further arguments of the class.
         optional: Keys that may be missing or have another shape, since an adapter replaces them.
+        options: Further arguments of the class.
 
     Raises:
         CheckpointError: Keys are missing, unexpected or of another shape (the message lists them

@@ -10,7 +10,6 @@ an option that runs code, opens a connection or chooses a file to replace (`Opti
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -19,6 +18,7 @@ from typer.core import TyperCommand
 
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.error_boundary import boundary
+from saliency_cli.cli.suggestions import nearest_or_all
 from saliency_cli.errors import UsageError
 from saliency_cli.safe_text import excerpt, listed, visible
 from saliency_cli.settings import Setting
@@ -155,10 +155,9 @@ def _check_names(given: Iterable[str], known: Iterable[str], path: Path, *, what
     names = [*known]
     for name in given:
         if name not in names:
-            near = get_close_matches(name.replace("_", "-"), names, n=1)
             raise UsageError(
                 f"{visible(str(path))}: there is no {what} called {excerpt(name)}",
-                f"did you mean {near[0]}?" if near else f"use one of {listed(names, most=60)}",
+                nearest_or_all(name.replace("_", "-"), names, most=60),
             )
 
 

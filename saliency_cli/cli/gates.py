@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from saliency_cli.analysis.word_statistics import WordFindings
 from saliency_cli.cli.console import show_failure
+from saliency_cli.cli.suggestions import nearest_or_all
 from saliency_cli.errors import UsageError
 from saliency_cli.gates import Gate, GateNames, GateResult, Measured, Part, judge, parse_gates
 from saliency_cli.gates.run_numbers import RUN_NAMES, RunNumbers
@@ -15,7 +15,7 @@ from saliency_cli.runs.finalize import GateJudge
 from saliency_cli.runs.finished_run import FinishedRun, open_run
 from saliency_cli.runs.run_folder import RunFolder
 from saliency_cli.runs.summary import Summary
-from saliency_cli.safe_text import excerpt, listed, visible
+from saliency_cli.safe_text import excerpt, visible
 from saliency_cli.settings import GateChoice
 
 GATE_FAILED = 1
@@ -48,12 +48,9 @@ class RunGates:
         for gate in self.gates:
             part = gate.part
             if gate.name in RUN_NAMES.of_labels and part is not None and part.value not in labels:
-                folded = {each.casefold(): each for each in labels}
-                near = get_close_matches(part.value.casefold(), folded, n=1)
-                known = f"use one of {listed(labels)}"
                 raise UsageError(
                     f"--fail-on {excerpt(str(gate))}: the model has no label {excerpt(part.value)}",
-                    f"did you mean {excerpt(folded[near[0]])}?" if near else known,
+                    nearest_or_all(part.value, labels, any_case=True),
                 )
 
     def judge_of(self, folder: RunFolder, *, words: WordFindings | None = None) -> GateJudge:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from saliency_cli.cli.console import Console
 from saliency_cli.cli.options import command
+from saliency_cli.plurals import counted
 from saliency_cli.safe_text import visible
 from saliency_cli.settings import ConsoleChoice, Option
 from saliency_cli.site.options import SiteChoice
@@ -38,5 +39,4 @@ def site(
     for each in built.left_out:
         hint = f"; {each.hint}" if each.hint else ""
         shown.warn(f"left out: {each.reason}{hint}")
-    number = len(built.runs)
-    shown.lines([f"{number} run{'' if number == 1 else 's'}", f"page: {visible(str(folder.page))}"])
+    shown.lines([counted(len(built.runs), "run"), f"page: {visible(str(folder.page))}"])

@@ -10,7 +10,8 @@ from saliency_cli.runs.suspects_file import read_suspects
 
 Suspects: TypeAlias = Mapping[tuple[tuple[str, ...], str], SuspectCheck | None]
 """Words and label of a suspect -> what its check found; None if it was not checked."""
-KINDS = ("new", "gone", "stronger", "weaker")
+KINDS = ("new", "stronger", "weaker", "gone")
+"""The kinds of change, in the order in which sentences and pages have them."""
 
 
 def suspects_of(run: FinishedRun) -> Suspects:

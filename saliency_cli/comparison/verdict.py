@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from saliency_cli.analysis.suspect_checks import SuspectCheck, check_phrase
+from saliency_cli.comparison.suspect_changes import KINDS
 from saliency_cli.figures.slices import ALPHA
-from saliency_cli.percentages import percent_number
+from saliency_cli.percentages import accuracy_percent, percent_number
+from saliency_cli.plurals import counted
 from saliency_cli.safe_text import excerpt
 
 Figures: TypeAlias = Mapping[str, Any]
@@ -76,11 +78,11 @@ def _predictions(result: Figures) -> Iterator[str]:
 def _accuracy(result: Figures) -> str:
     before, after = result["accuracy_before"], result["accuracy_after"]
     if before == after:
-        return f"The accuracy stays at {_percent(after)}."
+        return f"The accuracy stays at {accuracy_percent(after)}."
     chance = "beyond chance" if result["p_value"] < ALPHA else "not beyond chance"
     return (
-        f"The accuracy {'rises' if after > before else 'falls'} from {_percent(before)} to "
-        f"{_percent(after)} ({chance}, {_p_value(result['p_value'])})."
+        f"The accuracy {'rises' if after > before else 'falls'} from {accuracy_percent(before)} to "
+        f"{accuracy_percent(after)} ({chance}, {_p_value(result['p_value'])})."
     )
 
 
@@ -101,16 +103,15 @@ def _slices(result: Figures) -> Iterator[str]:
         more = f" {counted(len(found) - 1, 'more slice')} changed." if len(found) > 1 else ""
         yield (
             f"{change} where {_name(column)} is {_name(value) or '(empty)'}: accuracy "
-            f"{_percent(figures['accuracy_before'])} before, "
-            f"{_percent(figures['accuracy_after'])} after.{more}"
+            f"{accuracy_percent(figures['accuracy_before'])} before, "
+            f"{accuracy_percent(figures['accuracy_after'])} after.{more}"
         )
 
 
 def _suspects(result: Figures) -> Iterator[str]:
     """Yield the changed suspects, new ones first, with what their check found."""
-    names = {"new": "New", "stronger": "Stronger", "weaker": "Weaker", "gone": "Gone"}
-    for kind, name in names.items():
-        found = result["suspects"][kind]
+    for kind in KINDS:
+        name, found = kind.capitalize(), result["suspects"][kind]
         for each in found[:_SUSPECTS_NAMED]:
             check = each["before"] if kind == "gone" else each["after"]
             confirmed = "confirmed " if check and check["confirmed"] and kind != "gone" else ""
@@ -174,17 +175,8 @@ def _rows(result: Figures) -> Iterator[str]:
         yield f"{rows} matched although the text differs: the saliency is not compared there."
 
 
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: `1 row`, `1,234 rows`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
 
 
 def _name(text: str) -> str:

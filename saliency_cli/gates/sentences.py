@@ -80,7 +80,7 @@ def unmeasured_sentence(gate: Gate, problem: str, *, of_baseline: bool) -> str:
 
 
 def no_such(kind: str, names: Iterable[str]) -> str:
-    """Return that a part of the rows is unknown, and which parts there are.
+    """Return the sentence for a slice or a label that the run does not have, with those it has.
 
     Args:
         kind: What it is: "slice" or "label".

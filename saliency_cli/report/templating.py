@@ -22,6 +22,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from saliency_cli.analysis.notable_rows import LIMITS
 from saliency_cli.analysis.weakness import LIMITS_OF_WEAKNESS
 from saliency_cli.errors import UsageError
+from saliency_cli.percentages import accuracy_percent
+from saliency_cli.plurals import counted
 from saliency_cli.report.bounds import LABELS_KEPT
 from saliency_cli.report.number_format import (
     count_text,
@@ -89,6 +91,7 @@ def environment(overrides: Path | None = None) -> Environment:
     env.filters |= {"score_text": score_text, "shade": shade, "visible": visible_text}
     env.filters |= {"name": name_text, "value": value_text, "mean_count": count_text}
     env.filters |= {"excerpt_spans": excerpt_spans}
+    env.filters |= {"counted": counted, "accuracy": accuracy_percent}
     env.globals |= {"limits_of_page": {"labels": LABELS_KEPT}}
     env.globals |= {"limits_of_weakness": LIMITS_OF_WEAKNESS}
     env.globals |= {"limits": LIMITS, "search": search, "term": term, "label_terms": label_terms}

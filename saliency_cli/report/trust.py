@@ -7,7 +7,8 @@ from typing import Any, cast
 from saliency_cli.analysis.findings import Findings
 from saliency_cli.analysis.first_look import FirstLook
 from saliency_cli.analysis.notable_rows import NotableRows
-from saliency_cli.report.number_format import grouped, percent
+from saliency_cli.plurals import counted
+from saliency_cli.report.number_format import percent
 from saliency_cli.runs.summary import FLIP_RATE_WARNING
 from saliency_cli.safe_text import listed
 
@@ -95,4 +96,4 @@ def _texts(count: int) -> str:
 
 
 def _number(count: int) -> str:
-    return f"{grouped(count)} text{'' if count == 1 else 's'}"
+    return counted(count, "text")

@@ -11,7 +11,8 @@ AREA = Box(left=46, top=10, right=352, bottom=150)
 RUNS_SHOWN = 60
 """The last runs that the charts show: with more, a point is too small to be pointed at."""
 LEAST_RANGE = 2.0
-"""Percentage points that the axis of accuracies spans at least; below it chance looks large."""
+"""Percentage points that the axis of accuracies spans at least: on a narrower one, changes by
+chance would look large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Charts:
 
 
 def charts(runs: Sequence[RunEntry]) -> Charts | None:
-    """Return the charts of the last runs; None of a single run, which nothing precedes."""
+    """Return the charts of the last runs; None if there is only one run."""
     shown = runs[-RUNS_SHOWN:]
     if len(shown) < 2:
         return None

@@ -17,7 +17,7 @@ def natural_key(name: str) -> NaturalKey:
 
 
 def part_name(name: str) -> str:
-    """Return the name of a run's folder in the site: other names become other ones.
+    """Return the name of a run's folder in the site; two names are never written in the same way.
 
     Bytes other than ASCII letters, digits, `_`, `.` and `-` are written as `~` and two hexadecimal
     digits. So every server, file system and archive accepts the name, and it is its own URL.

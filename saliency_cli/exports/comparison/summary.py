@@ -43,7 +43,7 @@ def step_summary(result: Result, read_rows: ReadRows) -> Iterator[bytes]:
 
 def _suspects(result: Result) -> Iterator[bytes]:
     rows = [
-        (excerpt(each["word"]), excerpt(each["label"]), kind, *map(check_cell, _sides(each)))
+        (excerpt(each["word"]), excerpt(each["label"]), kind, *_checks(each))
         for kind, found in result["suspects"].items()
         for each in found
     ]
@@ -52,8 +52,8 @@ def _suspects(result: Result) -> Iterator[bytes]:
         yield from table(("word", "label", "change", "check before", "after"), rows)
 
 
-def _sides(entry: Result) -> tuple[Result | None, Result | None]:
-    return entry["before"], entry["after"]
+def _checks(entry: Result) -> tuple[str, str]:
+    return check_cell(entry["before"]), check_cell(entry["after"])
 
 
 def _slices(result: Result) -> Iterator[bytes]:

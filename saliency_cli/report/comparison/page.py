@@ -7,7 +7,7 @@ from typing import Any
 
 from saliency_cli.comparison.compare import Comparison
 from saliency_cli.comparison.folder import MARK
-from saliency_cli.comparison.suspect_changes import check_cell
+from saliency_cli.comparison.suspect_changes import KINDS, check_cell
 from saliency_cli.comparison.verdict import is_beyond_chance
 from saliency_cli.gates import GateResult, in_order
 from saliency_cli.report.comparison.change_view import change_view
@@ -65,6 +65,7 @@ def write_comparison_page(
         "mark": MARK,
         "result": result,
         "gates": in_order(map(GateResult.from_json, result["gates"])),
+        "suspect_kinds": KINDS,
         "check_cell": check_cell,
         "slices": slice_rows(result["slices"]),
         "rows": (change_view(change, lines) for change, lines in compared.rows()),
